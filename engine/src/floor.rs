@@ -1,0 +1,1 @@
+//! Placeholder so that the crate builds; replaced in this change.

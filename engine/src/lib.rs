@@ -1,0 +1,18 @@
+//! One shard's decisions, without I/O.
+//!
+//! Datagrams, pipe frames, commands and `now` go in; datagrams, frames, reports and one deadline come out. The engine
+//! opens no socket, asks for no time and starts no thread, so a whole session can run on virtual time with a seed.
+//! Dependencies with sockets or runtimes are kept out by `tests/tidy`.
+
+pub mod datagram;
+pub mod deadline;
+pub mod dom;
+pub mod floor;
+pub mod outbox;
+pub mod permit;
+pub mod pipe;
+
+pub use datagram::{Datagram, Transport};
+pub use deadline::{Deadline, Reason};
+pub use outbox::{Outbox, Train};
+pub use pipe::{PipeInput, PipeOutput};

@@ -1,0 +1,127 @@
+//! Memory lent by the host for one turn's datagrams: trains of equal segments, ready for UDP GSO.
+//!
+//! Invariant: every segment of a train has `segment_bytes` bytes, except the last, which may be shorter. A train is
+//! never longer than [`TRAIN_SEGMENTS_MAX`] segments or [`TRAIN_BYTES_MAX`] bytes.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use fanlight_wire::limits::{TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
+
+use crate::datagram::Transport;
+
+/// Datagrams for one destination that leave together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Train {
+    pub transport: Transport,
+    /// The advertised address whose socket it leaves by.
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+    pub segment_bytes: usize,
+    pub segments: usize,
+    /// Where its bytes are; read them with [`Outbox::bytes`].
+    pub range: Range<usize>,
+}
+
+/// One turn's datagrams. Cleared by the host after submission; its memory is reused.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    trains: Vec<Train>,
+}
+
+impl Outbox {
+    /// Appends one datagram, to the open train when it continues it.
+    ///
+    /// Callers write everything for one destination in a row: only the last train is open.
+    pub fn push(&mut self, transport: Transport, source: SocketAddr, destination: SocketAddr, payload: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        if let Some(open) = self.trains.last_mut()
+            && open.transport == transport
+            && open.source == source
+            && open.destination == destination
+            && open.takes(payload.len())
+        {
+            open.segments += 1;
+            open.range.end = self.bytes.len();
+            return;
+        }
+        let range = start..self.bytes.len();
+        self.trains.push(Train { transport, source, destination, segment_bytes: payload.len(), segments: 1, range });
+    }
+
+    pub fn trains(&self) -> &[Train] {
+        &self.trains
+    }
+
+    /// A train's segments, back to back.
+    pub fn bytes(&self, train: &Train) -> &[u8] {
+        self.bytes.get(train.range.clone()).unwrap_or_default()
+    }
+
+    /// Each datagram of a train by itself.
+    pub fn segments<'a>(&'a self, train: &Train) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.bytes(train).chunks(train.segment_bytes.max(1))
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.trains.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.trains.clear();
+    }
+}
+
+impl Train {
+    /// May a segment of `bytes` follow the last one? Only a full last segment can be followed.
+    fn takes(&self, bytes: usize) -> bool {
+        let full = self.range.len() == self.segments * self.segment_bytes;
+        full && bytes > 0
+            && bytes <= self.segment_bytes
+            && self.segments < TRAIN_SEGMENTS_MAX
+            && self.range.len() + bytes <= TRAIN_BYTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn outbox(datagrams: &[(u16, usize)]) -> Outbox {
+        let mut outbox = Outbox::default();
+        for (port, bytes) in datagrams {
+            outbox.push(Transport::Udp, address(1), address(*port), &vec![7; *bytes]);
+        }
+        outbox
+    }
+
+    #[test]
+    fn equal_segments_and_one_shorter_last_share_a_train() {
+        let outbox = outbox(&[(9, 1100), (9, 1100), (9, 300), (9, 300)]);
+        let shape: Vec<_> = outbox.trains().iter().map(|t| (t.segments, t.segment_bytes, t.range.len())).collect();
+        assert_eq!(shape, [(3, 1100, 2500), (1, 300, 300)]);
+        assert_eq!(outbox.segments(&outbox.trains()[0]).map(<[u8]>::len).collect::<Vec<_>>(), [1100, 1100, 300]);
+    }
+
+    #[test]
+    fn a_longer_segment_or_another_destination_begins_a_new_train() {
+        let outbox = outbox(&[(9, 300), (9, 1100), (8, 1100), (9, 1100)]);
+        assert_eq!(outbox.trains().len(), 4);
+    }
+
+    #[test]
+    fn a_train_ends_at_its_limits() {
+        let outbox = outbox(&[(9, 1200); 200]);
+        for train in outbox.trains() {
+            assert!(train.segments <= TRAIN_SEGMENTS_MAX && train.range.len() <= TRAIN_BYTES_MAX, "{train:?}");
+        }
+        assert_eq!(outbox.trains().iter().map(|t| t.segments).sum::<usize>(), 200);
+    }
+}

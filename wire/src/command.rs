@@ -1,0 +1,30 @@
+//! Control → shard. Each command states a target, so repeating it is harmless.
+
+use std::time::Duration;
+
+use crate::code::Code;
+use crate::id::{GroupId, SessionId};
+use crate::policy::{Capabilities, Policy, Role};
+
+/// What control wants of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// There shall be this session. A session that exists keeps its policy.
+    Open { session: SessionId, group: GroupId, policy: Policy },
+    /// There shall be no such session.
+    End { session: SessionId, code: Code },
+    /// No new participants; sessions that are empty end, the others have until the deadline.
+    Drain { within: Duration },
+}
+
+/// A participant whose ticket the host has verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    pub session: SessionId,
+    pub role: Role,
+    pub capabilities: Capabilities,
+    pub name: String,
+    /// The ticket's `sub`: the same agent joining twice replaces its own earlier place.
+    pub subject: String,
+    pub epoch: u32,
+}

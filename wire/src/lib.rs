@@ -1,0 +1,21 @@
+//! Every value that crosses a boundary of Fanlight.
+//!
+//! *wire* says · *engine* decides · *control* commands · *relay* moves. This crate holds no behaviour beyond parsing,
+//! printing and checking its own values; it does no I/O, keeps no state and knows no clock. `docs/protocol.md` is the
+//! normative text of what is written here, and `tests/vectors` holds bytes that Rust and TypeScript both reproduce.
+
+pub mod code;
+pub mod command;
+pub mod frame;
+pub mod id;
+pub mod limits;
+pub mod policy;
+pub mod report;
+pub mod signal;
+pub mod token;
+
+pub use code::{Code, Refusal};
+pub use frame::{Class, Frame, Header, Kind};
+pub use id::{
+    Epoch, FloorEpoch, GroupId, MaskEpoch, PageEpoch, ParticipantId, PipeId, Sequence, SessionId, ShardId, StreamId,
+};

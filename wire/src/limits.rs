@@ -1,0 +1,237 @@
+//! A limit on everything, in one place, each with its unit and its reason. Relations between limits are checked at
+//! compile time at the end of the file.
+
+use std::time::Duration;
+
+// ---- frames -------------------------------------------------------------------------------------------------------
+
+/// Bytes of a whole frame, header included. Small enough that a snapshot in flight never delays a signal by more than
+/// one frame, large enough that the header is 0.2 % of it.
+pub const FRAME_BYTES_MAX: usize = 16_384;
+/// Bytes of the fixed frame header.
+pub const HEADER_BYTES: usize = 28;
+/// Bytes of a frame's payload.
+pub const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX - HEADER_BYTES;
+/// Bytes of a message that is spread over frames (a snapshot, an asset). Larger pages must block or lazy-load content.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Frames of one message.
+pub const MESSAGE_CHUNKS_MAX: usize = MESSAGE_BYTES_MAX.div_ceil(PAYLOAD_BYTES_MAX);
+/// Time for all chunks of a message to arrive; a slower sender has stalled or is an attack.
+pub const MESSAGE_ASSEMBLY_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one signal's JSON. An SDP offer with five codecs is about 6 KiB.
+pub const SIGNAL_BYTES_MAX: usize = PAYLOAD_BYTES_MAX;
+/// Bytes of one pointer frame's payload.
+pub const POINTER_BYTES_MAX: usize = 256;
+
+// ---- snapshot cache -----------------------------------------------------------------------------------------------
+
+/// Compressed bytes of a session's newest snapshot.
+pub const SNAPSHOT_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+/// Bytes of diffs kept after a snapshot; beyond, the page must be photographed again.
+pub const LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Frames of diffs kept after a snapshot.
+pub const LOG_FRAMES_MAX: usize = 20_000;
+/// Bytes of images, fonts and styles kept beside a session's snapshot; the oldest leave first.
+pub const ASSET_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Assets kept beside a session's snapshot.
+pub const ASSET_COUNT_MAX: usize = 512;
+/// A snapshot blocks the visitor's page, so it is asked for at most this often per session.
+pub const SNAPSHOT_REQUEST_INTERVAL: Duration = Duration::from_secs(5);
+/// A joining agent is served from snapshot + log; the log may be this many times the snapshot before a new one is
+/// asked for.
+pub const LOG_TO_SNAPSHOT_RATIO: usize = 2;
+
+// ---- agents that fall behind --------------------------------------------------------------------------------------
+
+/// Bytes behind the head at which an agent is called lagging.
+pub const LAG_BYTES: usize = 256 * 1024;
+/// Time behind the head at which an agent is called lagging.
+pub const LAG_TIME: Duration = Duration::from_secs(1);
+/// Bytes behind the head at which the cursor is given up and the agent gets snapshot + log.
+pub const RESYNC_BYTES: usize = 1024 * 1024;
+/// Time behind the head at which the cursor is given up.
+pub const RESYNC_TIME: Duration = Duration::from_secs(5);
+/// Resyncs within [`DEGRADE_WINDOW`] after which an agent gets snapshots only.
+pub const DEGRADE_RESYNCS: usize = 3;
+pub const DEGRADE_WINDOW: Duration = Duration::from_secs(60);
+/// How often a degraded agent gets a snapshot.
+pub const DEGRADED_SNAPSHOT_INTERVAL: Duration = Duration::from_secs(10);
+/// A degraded agent that takes nothing for this long is closed; its resume token stays good.
+pub const DEGRADED_PATIENCE: Duration = Duration::from_secs(60);
+
+// ---- pipes --------------------------------------------------------------------------------------------------------
+
+/// Bytes that may be on their way in one carrier before the engine holds back DOM frames (they stay in the ring).
+pub const PIPE_WINDOW_BYTES: usize = 128 * 1024;
+/// Bytes beyond the window kept free for signals and input, so that a full pipe still carries a decision.
+pub const PIPE_RESERVE_BYTES: usize = 64 * 1024;
+/// Signals queued for one pipe. A participant who lets this fill has been gone for a long time.
+pub const PIPE_SIGNALS_MAX: usize = 256;
+/// Time from the opening of a carrier to its first frame (`hello`).
+pub const HELLO_MAX: Duration = Duration::from_secs(5);
+/// A WebSocket is asked for a sign of life this often, and given up after [`PIPE_DEAD`].
+pub const PIPE_PING_INTERVAL: Duration = Duration::from_secs(15);
+pub const PIPE_DEAD: Duration = Duration::from_secs(45);
+
+// ---- rates per participant ----------------------------------------------------------------------------------------
+
+/// Signals per second, and how many may come at once.
+pub const SIGNALS_PER_SECOND: u32 = 20;
+pub const SIGNALS_BURST: u32 = 60;
+/// Pointer frames per second (a display's refresh), and how many may come at once.
+pub const POINTERS_PER_SECOND: u32 = 60;
+pub const POINTERS_BURST: u32 = 120;
+/// Input frames per second.
+pub const INPUTS_PER_SECOND: u32 = 100;
+pub const INPUTS_BURST: u32 = 200;
+/// DOM bytes per second from a visitor, averaged; a burst may be a whole snapshot with its assets.
+pub const DOM_BYTES_PER_SECOND: u32 = 4 * 1024 * 1024;
+pub const DOM_BYTES_BURST: u32 = 32 * 1024 * 1024;
+
+// ---- sessions -----------------------------------------------------------------------------------------------------
+
+/// Agents and guests in one session on its home shard, unless policy says less.
+pub const AGENTS_MAX: usize = 64;
+/// Participants over a session's life, because a [`crate::ParticipantId`] is one byte and never reused.
+pub const PARTICIPANTS_LIFETIME_MAX: usize = 250;
+/// Sessions on one shard.
+pub const SESSIONS_PER_SHARD_MAX: usize = 10_000;
+/// A visitor whose carrier is gone may come back for this long (a page load, a tunnel).
+pub const VISITOR_GRACE: Duration = Duration::from_secs(120);
+/// An agent whose carrier is gone may come back for this long.
+pub const AGENT_GRACE: Duration = Duration::from_secs(180);
+/// A session that nobody ever joined ends after this long.
+pub const NEVER_JOINED_MAX: Duration = Duration::from_secs(600);
+/// A question to the visitor (consent, invitation) is withdrawn after this long.
+pub const CONSENT_MAX: Duration = Duration::from_secs(60);
+/// A "no" is remembered for this long so that an agent cannot nag.
+pub const DENIAL_REMEMBERED: Duration = Duration::from_secs(60);
+/// Characters of a display name.
+pub const NAME_CHARS_MAX: usize = 80;
+
+// ---- media --------------------------------------------------------------------------------------------------------
+
+/// A slot whose new holder shows no keyframe for this long becomes empty.
+pub const SHARE_START_MAX: Duration = Duration::from_secs(3);
+/// At most one keyframe request per source in this time, however many subscribers wish for one.
+pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+/// Requests without an answering keyframe after which a source is asked only once per [`KEYFRAME_SLOW_INTERVAL`].
+pub const KEYFRAME_REQUESTS_MAX: u32 = 20;
+pub const KEYFRAME_SLOW_INTERVAL: Duration = Duration::from_secs(2);
+/// Received SSRCs per transport (JVB caps 50); only signalled ones count.
+pub const SSRC_MAX: usize = 32;
+/// Media sections in an offer.
+pub const MEDIA_SECTIONS_MAX: usize = 8;
+/// Time for ICE and DTLS to complete.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Media to a peer stops this long after its last valid connectivity check (RFC 7675 §5.1 allows 30 s).
+pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(15);
+/// Addresses remembered per peer as validated by ICE.
+pub const VALIDATED_ADDRESSES_MAX: usize = 8;
+/// Largest datagram taken in or sent out.
+pub const DATAGRAM_BYTES_MAX: usize = 1_500;
+/// DTLS bytes per second accepted from a peer's validated address before its handshake is complete.
+pub const DTLS_BYTES_PER_SECOND: u32 = 64 * 1024;
+
+// ---- the hot ring -------------------------------------------------------------------------------------------------
+
+/// Segments of one GSO train (the kernel's `UDP_MAX_SEGMENTS` is 64 on older kernels).
+pub const TRAIN_SEGMENTS_MAX: usize = 64;
+/// Bytes of one GSO train: the largest UDP payload over IPv4 (65 535 − 20 − 8) rounded down.
+pub const TRAIN_BYTES_MAX: usize = 65_000;
+/// Datagrams taken from the ring before pipes, commands and timers get their turn.
+pub const TURN_DATAGRAMS_MAX: usize = 256;
+/// Commands taken in one turn.
+pub const TURN_COMMANDS_MAX: usize = 64;
+/// Bytes of socket buffer asked for; a clamped value is a warning at start.
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+// ---- WebTransport (quinn), promises 1.2 ---------------------------------------------------------------------------
+
+/// Incoming connections that wait to be accepted (quinn's own default is 65 536).
+pub const QUIC_INCOMING_MAX: usize = 1_024;
+/// Bytes buffered for one connection that waits, and for all of them.
+pub const QUIC_INCOMING_BUFFER_BYTES: u64 = 64 * 1024;
+pub const QUIC_INCOMING_BUFFER_TOTAL_BYTES: u64 = 8 * 1024 * 1024;
+/// Unvalidated connections beyond which a newcomer must prove its address first (Retry).
+pub const QUIC_RETRY_ABOVE: usize = 256;
+/// Bytes a connection may have under way towards us.
+pub const QUIC_RECEIVE_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes one stream may have under way towards us.
+pub const QUIC_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Streams of each kind a client may hold open: one per class, HTTP/3's own three, and slack.
+pub const QUIC_STREAMS_MAX: u32 = 8;
+/// Bytes of datagrams buffered in each direction.
+pub const QUIC_DATAGRAM_BUFFER_BYTES: usize = 256 * 1024;
+/// A silent connection is given up after this long.
+pub const QUIC_IDLE_MAX: Duration = Duration::from_secs(45);
+/// Time for a closing connection to finish.
+pub const QUIC_CLOSE_MAX: Duration = Duration::from_secs(5);
+
+// ---- HTTP and WebSocket, promises 1.3 -----------------------------------------------------------------------------
+
+/// Time for a request's headers.
+pub const HTTP_HEADER_MAX: Duration = Duration::from_secs(5);
+/// Time for a request's body.
+pub const HTTP_BODY_MAX: Duration = Duration::from_secs(15);
+/// Bytes of a request's body.
+pub const HTTP_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of buffered request head.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Open TCP connections per source address.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 100;
+/// Open TCP connections in all.
+pub const CONNECTIONS_MAX: usize = 20_000;
+/// Time for a TLS handshake.
+pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// How long the accept loop rests when the process is out of file descriptors, and how often it may say so.
+pub const ACCEPT_REST: Duration = Duration::from_millis(100);
+pub const ACCEPT_COMPLAINT_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of one WebSocket message (one frame of ours) and of the write buffer behind a slow reader.
+pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+pub const WEBSOCKET_WRITE_BUFFER_BYTES_MAX: usize = 512 * 1024;
+
+// ---- media over TCP -----------------------------------------------------------------------------------------------
+
+/// Bytes waiting for a slow TCP media stream; beyond, packets are dropped (media may lose).
+pub const TCP_MEDIA_BACKLOG_BYTES_MAX: usize = 256 * 1024;
+/// TCP media streams per source address that have not yet proven themselves by a valid check.
+pub const TCP_MEDIA_UNPROVEN_MAX: usize = 16;
+
+// ---- keys, tokens -------------------------------------------------------------------------------------------------
+
+/// Digits of a join key, shown 3-3-3.
+pub const KEY_DIGITS: usize = 9;
+/// Life of a join key.
+pub const KEY_LIFE: Duration = Duration::from_secs(600);
+/// Wrong keys one agent may try in [`KEY_TRY_WINDOW`].
+pub const KEY_TRIES_PER_AGENT: u32 = 5;
+/// Wrong keys all agents of a group may try in an hour.
+pub const KEY_TRIES_PER_GROUP_HOUR: u32 = 180;
+pub const KEY_TRY_WINDOW: Duration = Duration::from_secs(60);
+/// Life of a join ticket.
+pub const TICKET_LIFE: Duration = Duration::from_secs(60);
+/// Clock difference tolerated between the minter of a ticket and the relay.
+pub const TICKET_LEEWAY: Duration = Duration::from_secs(30);
+/// Bytes of a ticket.
+pub const TICKET_BYTES_MAX: usize = 2_048;
+/// Life of an agent's login.
+pub const LOGIN_LIFE: Duration = Duration::from_secs(8 * 3600);
+
+// ---- stopping -----------------------------------------------------------------------------------------------------
+
+/// How long a drain waits for sessions to end by themselves.
+pub const DRAIN_MAX: Duration = Duration::from_secs(900);
+/// What a refused newcomer is told to wait.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+// ---- relations ----------------------------------------------------------------------------------------------------
+
+const _: () = assert!(PAYLOAD_BYTES_MAX < u16::MAX as usize, "a payload length fits the header field");
+const _: () = assert!(MESSAGE_CHUNKS_MAX < u16::MAX as usize, "a chunk index fits the header field");
+const _: () = assert!(SNAPSHOT_BYTES_MAX <= MESSAGE_BYTES_MAX, "a snapshot is one message");
+const _: () = assert!(LAG_BYTES < RESYNC_BYTES && RESYNC_BYTES < LOG_BYTES_MAX, "an agent lags before it resyncs");
+const _: () = assert!(PIPE_WINDOW_BYTES >= 4 * FRAME_BYTES_MAX, "a pipe keeps several frames under way");
+const _: () = assert!(PARTICIPANTS_LIFETIME_MAX < u8::MAX as usize, "a participant id fits the source byte");
+const _: () = assert!(WEBSOCKET_MESSAGE_BYTES_MAX >= FRAME_BYTES_MAX, "a frame fits a WebSocket message");
+const _: () = assert!(TRAIN_SEGMENTS_MAX * 1_000 <= TRAIN_BYTES_MAX, "a full train of ordinary packets fits");

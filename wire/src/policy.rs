@@ -1,0 +1,325 @@
+//! Compiled rules: who a participant is, what it may do, and the permission table as data (`docs/protocol.md` §9).
+
+use serde::{Deserialize, Serialize};
+
+use crate::frame::Kind;
+
+/// What a participant is in its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Shows the page; decides.
+    Visitor,
+    /// Watches, points, may share and ask for control.
+    Agent,
+    /// Watches only.
+    Guest,
+    /// A server that routes media into and out of the session.
+    Upstream,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Visitor, Self::Agent, Self::Guest, Self::Upstream];
+
+    /// Metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Visitor => "visitor",
+            Self::Agent => "agent",
+            Self::Guest => "guest",
+            Self::Upstream => "upstream",
+        }
+    }
+
+    /// The most a ticket of this role may ever carry: a visitor never watches, an agent never grants.
+    pub const fn ceiling(self) -> Capabilities {
+        match self {
+            Self::Visitor => Capabilities::VISITOR,
+            Self::Agent => Capabilities::AGENT,
+            Self::Guest => Capabilities::GUEST,
+            Self::Upstream => Capabilities::UPSTREAM,
+        }
+    }
+}
+
+/// How much an agent may do on the visitor's page (R155–R164).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    ViewOnly,
+    ViewPointer,
+    TruePointer,
+    FullControl,
+}
+
+impl Mode {
+    pub const ALL: [Self; 4] = [Self::ViewOnly, Self::ViewPointer, Self::TruePointer, Self::FullControl];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ViewOnly => "view_only",
+            Self::ViewPointer => "view_pointer",
+            Self::TruePointer => "true_pointer",
+            Self::FullControl => "full_control",
+        }
+    }
+}
+
+/// What somebody captures (R003). A browser that does not say is treated as sharing a whole monitor (R047).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Surface {
+    /// One browser tab; `displaySurface` calls it `browser`.
+    Browser,
+    Window,
+    Monitor,
+}
+
+impl Surface {
+    pub const ALL: [Self; 3] = [Self::Browser, Self::Window, Self::Monitor];
+}
+
+/// A set of rights, as bits. It can be narrowed, never widened, once a ticket is minted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Capabilities(u32);
+
+impl Capabilities {
+    pub const NONE: Self = Self(0);
+    pub const PUB_DOM: Self = Self(1);
+    pub const PUB_SCREEN: Self = Self(1 << 1);
+    pub const PUB_CAMERA: Self = Self(1 << 2);
+    pub const SUB_DOM: Self = Self(1 << 3);
+    pub const SUB_SCREEN: Self = Self(1 << 4);
+    pub const SUB_CAMERA: Self = Self(1 << 5);
+    /// Show a pointer on the visitor's page.
+    pub const POINTER: Self = Self(1 << 6);
+    /// Ask for control; granting it is the visitor's alone.
+    pub const CONTROL_REQUEST: Self = Self(1 << 7);
+    pub const CONTROL_GRANT: Self = Self(1 << 8);
+    pub const END: Self = Self(1 << 9);
+    /// Ask the visitor to share a screen.
+    pub const INVITE: Self = Self(1 << 10);
+    pub const ANNOTATE: Self = Self(1 << 11);
+
+    /// Names as used on the command line and in documents, in the order of the bits.
+    pub const NAMES: [(&'static str, Self); 12] = [
+        ("pub.dom", Self::PUB_DOM),
+        ("pub.screen", Self::PUB_SCREEN),
+        ("pub.camera", Self::PUB_CAMERA),
+        ("sub.dom", Self::SUB_DOM),
+        ("sub.screen", Self::SUB_SCREEN),
+        ("sub.camera", Self::SUB_CAMERA),
+        ("ptr.draw", Self::POINTER),
+        ("ctl.request", Self::CONTROL_REQUEST),
+        ("ctl.grant", Self::CONTROL_GRANT),
+        ("end", Self::END),
+        ("share.invite", Self::INVITE),
+        ("annotate", Self::ANNOTATE),
+    ];
+
+    const VISITOR: Self = Self(
+        Self::PUB_DOM.0
+            | Self::PUB_SCREEN.0
+            | Self::PUB_CAMERA.0
+            | Self::SUB_SCREEN.0
+            | Self::CONTROL_GRANT.0
+            | Self::END.0,
+    );
+    const AGENT: Self = Self(
+        Self::PUB_SCREEN.0
+            | Self::SUB_DOM.0
+            | Self::SUB_SCREEN.0
+            | Self::SUB_CAMERA.0
+            | Self::POINTER.0
+            | Self::CONTROL_REQUEST.0
+            | Self::END.0
+            | Self::INVITE.0
+            | Self::ANNOTATE.0,
+    );
+    const GUEST: Self = Self(Self::SUB_DOM.0 | Self::SUB_SCREEN.0 | Self::SUB_CAMERA.0);
+    const UPSTREAM: Self =
+        Self(Self::PUB_SCREEN.0 | Self::PUB_CAMERA.0 | Self::SUB_SCREEN.0 | Self::SUB_CAMERA.0 | Self::SUB_DOM.0);
+
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub const fn narrowed_to(self, ceiling: Self) -> Self {
+        Self(self.0 & ceiling.0)
+    }
+
+    /// Reads one name of [`Self::NAMES`].
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, capability)| *capability)
+    }
+}
+
+/// The rules a session has pinned at its creation. Publishing a newer bundle never changes a running session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Version of the bundle it was compiled from.
+    pub version: u32,
+    /// Feature level × 10 (53 = "CB 5.3"), a setting of the group.
+    pub feature_level: u16,
+    /// Agents may share their screen (R006).
+    pub escalate_to_show: bool,
+    /// Agents may ask for the visitor's screen (R043).
+    pub escalate_to_view: bool,
+    pub agent_surfaces: Vec<Surface>,
+    pub visitor_surfaces: Vec<Surface>,
+    pub allowed_modes: Vec<Mode>,
+    pub default_mode: Mode,
+    /// Agents and guests at one time (R185).
+    pub agents_max: u16,
+    /// Keep snapshot and log in memory for late agents; off costs the visitor one snapshot per join.
+    pub dom_cache: bool,
+    /// The session ends when its last agent leaves on purpose (R186).
+    pub end_on_agent_leave: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            feature_level: 60,
+            escalate_to_show: true,
+            escalate_to_view: true,
+            agent_surfaces: Surface::ALL.to_vec(),
+            visitor_surfaces: Surface::ALL.to_vec(),
+            allowed_modes: vec![Mode::ViewOnly, Mode::ViewPointer],
+            default_mode: Mode::ViewPointer,
+            agents_max: 8,
+            dom_cache: true,
+            end_on_agent_leave: false,
+        }
+    }
+}
+
+/// Feature level × 10 that a group needs to share an agent's screen (R005).
+pub const LEVEL_SHARE: u16 = 53;
+/// Feature level × 10 that a group needs to invite the visitor's screen (R041).
+pub const LEVEL_INVITE: u16 = 57;
+
+/// What a frame needs beside its sender's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing further.
+    None,
+    /// The input lease, granted by the visitor.
+    Lease,
+}
+
+/// One row of the permission table: may an agent send `kind` in each of the four modes?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    pub kind: Kind,
+    /// View Only, View + Pointer, True Pointer, Full Control: the order of [`Mode::ALL`].
+    pub modes: [bool; 4],
+    pub capability: Capabilities,
+    pub gate: Gate,
+    /// The requirement that the row comes from.
+    pub rule: &'static str,
+}
+
+/// What agents may send towards the visitor's page, by mode. Everything that is not in the table is refused.
+pub const TABLE: [Row; 5] = [
+    Row {
+        kind: Kind::PointerMove,
+        modes: [false, true, false, true],
+        capability: Capabilities::POINTER,
+        gate: Gate::None,
+        rule: "R158",
+    },
+    Row {
+        kind: Kind::PointerTrue,
+        modes: [false, false, true, true],
+        capability: Capabilities::POINTER,
+        gate: Gate::None,
+        rule: "R162",
+    },
+    Row {
+        kind: Kind::Input,
+        modes: [false, false, false, true],
+        capability: Capabilities::CONTROL_REQUEST,
+        gate: Gate::Lease,
+        rule: "R159",
+    },
+    Row {
+        kind: Kind::Navigate,
+        modes: [false, false, false, true],
+        capability: Capabilities::CONTROL_REQUEST,
+        gate: Gate::Lease,
+        rule: "R164",
+    },
+    Row {
+        kind: Kind::Annotate,
+        modes: [false, false, false, false],
+        capability: Capabilities::ANNOTATE,
+        gate: Gate::None,
+        rule: "R177",
+    },
+];
+
+impl Row {
+    /// The row for a kind of frame, if agents may ever send it.
+    pub fn of(kind: Kind) -> Option<&'static Self> {
+        TABLE.iter().find(|row| row.kind == kind)
+    }
+
+    pub const fn allows(&self, mode: Mode) -> bool {
+        let [view_only, view_pointer, true_pointer, full_control] = self.modes;
+        match mode {
+            Mode::ViewOnly => view_only,
+            Mode::ViewPointer => view_pointer,
+            Mode::TruePointer => true_pointer,
+            Mode::FullControl => full_control,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_role_can_both_watch_the_page_and_grant_control() {
+        for role in Role::ALL {
+            let ceiling = role.ceiling();
+            assert!(
+                !(ceiling.contains(Capabilities::SUB_DOM) && ceiling.contains(Capabilities::CONTROL_GRANT)),
+                "{role:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn view_only_lets_nothing_through() {
+        // R156
+        assert!(TABLE.iter().all(|row| !row.allows(Mode::ViewOnly)));
+    }
+
+    #[test]
+    fn names_and_bits_are_a_bijection() {
+        for (name, capability) in Capabilities::NAMES {
+            assert_eq!(Capabilities::named(name), Some(capability));
+        }
+        assert_eq!(Capabilities::named("root"), None);
+    }
+}

@@ -1,0 +1,438 @@
+//! What client and relay say to each other in `Signal` frames: JSON objects with the tag `t`.
+//!
+//! [`ToRelay`] is read from the network: unknown tags and malformed fields are refused with [`crate::Code::BadSignal`];
+//! unknown *fields* are ignored so that an older relay understands a newer client. [`ToClient`] is written by the relay
+//! alone.
+
+use serde::{Deserialize, Serialize};
+
+use crate::code::{Code, Refusal};
+use crate::frame::{Frame, FrameError, Header, Kind};
+use crate::id::{FloorEpoch, MaskEpoch, PageEpoch, ParticipantId, SessionId};
+use crate::policy::{Capabilities, Mode, Role, Surface};
+
+/// Number of the payload schema (recorder events, signals). Client and relay must agree.
+pub const SCHEMA: u32 = 1;
+
+/// R014, word for word.
+pub const TAKEN_OVER: &str = "Another agent is sharing their screen. You are no longer sharing your screen.";
+
+/// What a client says about itself in `hello` (R169): versions only, nothing that fingerprints.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientInfo {
+    pub os: String,
+    pub browser: String,
+    /// Version of the Fanlight client.
+    pub client: String,
+}
+
+/// Which of the two live shares of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slot {
+    /// Agents → visitor.
+    Agent,
+    /// Visitor → agents.
+    Visitor,
+}
+
+impl Slot {
+    pub const ALL: [Self; 2] = [Self::Agent, Self::Visitor];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Visitor => "visitor",
+        }
+    }
+}
+
+/// Client → relay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum ToRelay {
+    /// The first frame of every carrier: exactly one of `ticket` and `resume`.
+    #[serde(rename = "hello")]
+    Hello {
+        schema: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resume: Option<String>,
+        #[serde(default)]
+        client: ClientInfo,
+    },
+    /// The visitor's answer to [`ToClient::ConsentAsk`].
+    #[serde(rename = "consent")]
+    Consent { ask: u32, accept: bool },
+    /// From now on more is hidden: the relay forgets what it holds and waits for a snapshot under the new epoch.
+    #[serde(rename = "mask")]
+    Mask { epoch: MaskEpoch },
+    /// The visitor pauses or goes on; agents keep the last picture.
+    #[serde(rename = "pause")]
+    Pause { on: bool },
+    /// Viewer: my copy no longer matches, begin again from a snapshot.
+    #[serde(rename = "resync")]
+    Resync,
+    /// SDP offer (the client always offers). The relay answers with [`ToClient::Answer`].
+    #[serde(rename = "offer")]
+    Offer { sdp: String },
+    /// I have captured a screen and want the slot of my side. Sent only after the picker has resolved (R011).
+    /// `mid` names the media section that carries it.
+    #[serde(rename = "share.start")]
+    ShareStart {
+        mid: String,
+        /// Absent where the browser does not say; treated as `monitor` (R047).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        surface: Option<Surface>,
+        /// Media section with the tab's sound, if there is any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audio_mid: Option<String>,
+        /// The grant of [`ToClient::ShareInvited`]; visitors need one unless they share by themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grant: Option<u32>,
+    },
+    #[serde(rename = "share.stop")]
+    ShareStop,
+    /// Agent: ask the visitor to share a screen (R044).
+    #[serde(rename = "share.invite")]
+    ShareInvite,
+    /// Visitor: no to an invitation. Yes is [`ToRelay::ShareStart`] with the grant, after [`ToRelay::ShareAccept`].
+    #[serde(rename = "share.decline")]
+    ShareDecline { grant: u32, reason: String },
+    /// Visitor: clicked Accept; the picker is open (R045).
+    #[serde(rename = "share.accept")]
+    ShareAccept { grant: u32 },
+    /// Agent: choose a mode (R155).
+    #[serde(rename = "mode.set")]
+    ModeSet { mode: Mode },
+    /// Agent: ask for the lease (refused until leases exist).
+    #[serde(rename = "control.request")]
+    ControlRequest,
+    /// I leave on purpose; my place is not kept.
+    #[serde(rename = "leave")]
+    Leave,
+    /// End the session for everybody (R188).
+    #[serde(rename = "end")]
+    End,
+    /// Answered by [`ToClient::Pong`] with the same `at`, for the client's own round-trip time.
+    #[serde(rename = "ping")]
+    Ping { at: f64 },
+}
+
+/// One member, as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub id: ParticipantId,
+    pub role: Role,
+    pub name: String,
+    pub presence: Presence,
+}
+
+/// Is a member there?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// Waits for the visitor's consent.
+    Waiting,
+    Here,
+    /// The carrier is gone, the place is kept.
+    Away,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Somebody is missing, or the visitor has not agreed yet. Nothing flows.
+    Waiting,
+    /// At least one agent has the visitor's consent.
+    Active,
+    /// The visitor has paused.
+    Paused,
+}
+
+/// What a slot shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareState {
+    pub slot: Slot,
+    pub epoch: FloorEpoch,
+    pub phase: SharePhase,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<ParticipantId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surface: Option<Surface>,
+    pub audio: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharePhase {
+    Empty,
+    /// The new holder's first keyframe is awaited: "content is loading".
+    Waiting,
+    Live,
+}
+
+/// What is asked of the visitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// An agent wants to see the page (R116).
+    View,
+    /// An agent asks for the visitor's screen (R045).
+    Screen,
+}
+
+/// Why a fresh snapshot is wanted; the visitor's page is blocked for its duration, so it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotReason {
+    /// There is none yet.
+    First,
+    /// A diff is missing.
+    Gap,
+    /// The log since the last one is too long.
+    Compact,
+    /// It was evicted or purged.
+    Evicted,
+    /// The session went on after a pause.
+    Unpaused,
+}
+
+/// Relay → client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+pub enum ToClient {
+    /// The answer to `hello`.
+    #[serde(rename = "welcome")]
+    Welcome {
+        session: SessionId,
+        you: ParticipantId,
+        role: Role,
+        name: String,
+        capabilities: Capabilities,
+        /// Keep in `sessionStorage`; valid once, replaced at each use.
+        resume: String,
+        /// True when an earlier place was resumed.
+        resumed: bool,
+        stage: Stage,
+        mode: Mode,
+        modes: Vec<Mode>,
+        members: Vec<Member>,
+        shares: Vec<ShareState>,
+        /// The newest page epoch known; a visitor's next page is the one after.
+        page_epoch: PageEpoch,
+        mask_epoch: MaskEpoch,
+        /// Visitor: hex names of assets the relay still holds and need not be sent again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        assets: Vec<String>,
+        policy_version: u32,
+    },
+    /// To the visitor: will you? Answered by [`ToRelay::Consent`].
+    #[serde(rename = "consent.ask")]
+    ConsentAsk { ask: u32, kind: Ask, participant: ParticipantId, name: String, seconds: u32 },
+    /// To the visitor: the question is withdrawn (timed out, or the agent left).
+    #[serde(rename = "consent.withdrawn")]
+    ConsentWithdrawn { ask: u32 },
+    /// To the agent: the visitor's answer.
+    #[serde(rename = "consent.result")]
+    ConsentResult { kind: Ask, accepted: bool },
+    /// The session is on (R117).
+    #[serde(rename = "session.stage")]
+    SessionStage { stage: Stage },
+    /// To all, before their carriers close (R187).
+    #[serde(rename = "session.ended")]
+    SessionEnded {
+        code: Code,
+        sentence: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ParticipantId>,
+    },
+    /// Somebody came, went away for a while, or came back.
+    #[serde(rename = "member")]
+    Member(Member),
+    /// Somebody left for good.
+    #[serde(rename = "member.left")]
+    MemberLeft { id: ParticipantId },
+    /// To the visitor: send a snapshot.
+    #[serde(rename = "snapshot.wanted")]
+    SnapshotWanted { reason: SnapshotReason },
+    /// To an agent: forget your copy, a snapshot follows.
+    #[serde(rename = "resync")]
+    Resync { reason: String },
+    /// To an agent: how far behind you are.
+    #[serde(rename = "lag")]
+    Lag { state: LagState, bytes: u64, ms: u64 },
+    /// SDP answer; all candidates are in it.
+    #[serde(rename = "answer")]
+    Answer { sdp: String },
+    /// A slot changed.
+    #[serde(rename = "share.state")]
+    Share(ShareState),
+    /// To the old holder (R014). `text` is [`TAKEN_OVER`].
+    #[serde(rename = "share.taken_over")]
+    ShareTakenOver { slot: Slot, epoch: FloorEpoch, text: String },
+    /// To the visitor: an agent asks for your screen; answer with `share.accept` and `share.start`, or `share.decline`.
+    #[serde(rename = "share.invited")]
+    ShareInvited { grant: u32, participant: ParticipantId, name: String, seconds: u32 },
+    /// To the inviting agent.
+    #[serde(rename = "share.answered")]
+    ShareAnswered { grant: u32, accepted: bool, reason: String },
+    #[serde(rename = "mode.changed")]
+    ModeChanged { mode: Mode, by: ParticipantId },
+    /// Something you asked for is refused.
+    #[serde(rename = "denied")]
+    Denied {
+        /// The tag of the signal or the kind of the frame that is refused.
+        re: String,
+        #[serde(flatten)]
+        refusal: Refusal,
+        policy_version: u32,
+        /// For `E_SURFACE`: what is allowed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        allowed: Vec<Surface>,
+    },
+    /// Keep this resume token instead of the one before.
+    #[serde(rename = "resume")]
+    ResumeToken { resume: String },
+    #[serde(rename = "pong")]
+    Pong { at: f64 },
+}
+
+/// How an agent keeps up (`docs/protocol.md` §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LagState {
+    Live,
+    Lagging,
+    Resync,
+    Degraded,
+    Closed,
+}
+
+/// The payload is not a signal.
+#[derive(Debug, thiserror::Error)]
+#[error("not a signal: {0}")]
+pub struct SignalError(#[from] serde_json::Error);
+
+impl ToRelay {
+    /// Every tag a client may send, for documents and tests.
+    pub const TAGS: [&'static str; 16] = [
+        "hello",
+        "consent",
+        "mask",
+        "pause",
+        "resync",
+        "offer",
+        "share.start",
+        "share.stop",
+        "share.invite",
+        "share.decline",
+        "share.accept",
+        "mode.set",
+        "control.request",
+        "leave",
+        "end",
+        "ping",
+    ];
+
+    /// Reads a signal from a frame's payload.
+    ///
+    /// # Errors
+    /// [`SignalError`] when the payload is not JSON of a known signal.
+    pub fn parse(payload: &[u8]) -> Result<Self, SignalError> {
+        Ok(serde_json::from_slice(payload)?)
+    }
+
+    /// The tag on the wire.
+    pub const fn tag(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Consent { .. } => "consent",
+            Self::Mask { .. } => "mask",
+            Self::Pause { .. } => "pause",
+            Self::Resync => "resync",
+            Self::Offer { .. } => "offer",
+            Self::ShareStart { .. } => "share.start",
+            Self::ShareStop => "share.stop",
+            Self::ShareInvite => "share.invite",
+            Self::ShareDecline { .. } => "share.decline",
+            Self::ShareAccept { .. } => "share.accept",
+            Self::ModeSet { .. } => "mode.set",
+            Self::ControlRequest => "control.request",
+            Self::Leave => "leave",
+            Self::End => "end",
+            Self::Ping { .. } => "ping",
+        }
+    }
+
+    /// The signal as a frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Long`] when its JSON is larger than a frame.
+    pub fn to_frame(&self) -> Result<Frame, FrameError> {
+        signal_frame(self)
+    }
+}
+
+impl ToClient {
+    /// Reads a signal from a frame's payload (clients, tests).
+    ///
+    /// # Errors
+    /// [`SignalError`] when the payload is not JSON of a known signal.
+    pub fn parse(payload: &[u8]) -> Result<Self, SignalError> {
+        Ok(serde_json::from_slice(payload)?)
+    }
+
+    /// The signal as a frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Long`] when its JSON is larger than a frame.
+    pub fn to_frame(&self) -> Result<Frame, FrameError> {
+        signal_frame(self)
+    }
+}
+
+fn signal_frame<T: Serialize>(signal: &T) -> Result<Frame, FrameError> {
+    // Serialising these types cannot fail: their maps have string keys and nothing in them refuses.
+    let json = serde_json::to_vec(signal).unwrap_or_default();
+    Frame::new(Header::single(Kind::Signal), &json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hello_needs_only_what_it_needs() {
+        let hello = ToRelay::parse(br#"{"t":"hello","schema":1,"ticket":"x","later":true}"#).expect("a hello");
+        assert_eq!(
+            hello,
+            ToRelay::Hello { schema: 1, ticket: Some("x".into()), resume: None, client: ClientInfo::default() }
+        );
+    }
+
+    #[test]
+    fn unknown_tags_and_bad_fields_are_refused() {
+        for bad in [&b"{}"[..], b"[]", b"\xff", br#"{"t":"root"}"#, br#"{"t":"mode.set","mode":"all"}"#] {
+            assert!(ToRelay::parse(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_denial_is_flat_json() {
+        let denied = ToClient::Denied {
+            re: "share.start".into(),
+            refusal: Refusal::new(Code::Surface, "R007"),
+            policy_version: 3,
+            allowed: vec![Surface::Window],
+        };
+        let json: serde_json::Value = serde_json::to_value(&denied).expect("plain data");
+        assert_eq!(json["code"], "E_SURFACE");
+        assert_eq!(json["rule"], "R007");
+        assert_eq!(json["allowed"][0], "window");
+        assert_eq!(serde_json::from_value::<ToClient>(json).expect("its own text"), denied);
+    }
+}

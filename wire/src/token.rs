@@ -1,0 +1,40 @@
+//! Claims of a join ticket: a short-lived EdDSA JWT that admits one participant to one session (RFC 7519, RFC 8725).
+//!
+//! Signing and verifying live in `control::tokens`; the relay admits with the public key alone, so a cut-off control
+//! plane does not keep anybody out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GroupId, SessionId};
+use crate::policy::{Capabilities, Role};
+
+/// The `typ` header of a join ticket (RFC 8725 §3.11: explicit typing).
+pub const TICKET_TYPE: &str = "fanlight-join+jwt";
+/// The `iss` claim.
+pub const ISSUER: &str = "fanlight";
+/// The `aud` claim.
+pub const AUDIENCE: &str = "fanlight-relay";
+
+/// What a join ticket says. Every field is required.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    /// Seconds since 1970 after which the ticket is void.
+    pub exp: u64,
+    /// Seconds since 1970 at which it was minted.
+    pub iat: u64,
+    /// Unique per ticket; a ticket admits once per relay.
+    pub jti: String,
+    /// Who this is in the group's own terms (agent id), or `visitor`. Never shown to others, never logged above DEBUG.
+    pub sub: String,
+    pub group: GroupId,
+    pub session: SessionId,
+    /// Epoch of the session's rights: a ticket of an older epoch was revoked.
+    pub epoch: u32,
+    pub role: Role,
+    pub capabilities: Capabilities,
+    /// Display name, 1–80 characters.
+    pub name: String,
+}
