@@ -1,4 +1,5 @@
 //! Shard → control: facts that a session record, an audit line or a metric is made of. No page content, no names.
+//! What happened once is a [`Report`]; what is only counted is in [`ShardTotals`].
 
 use std::time::Duration;
 
@@ -63,4 +64,85 @@ pub enum Report {
         by: Option<ParticipantId>,
         lasted: Duration,
     },
+}
+
+/// Why a media packet that came in did not go out to a subscription. A closed set: the label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Drop {
+    /// From an address that ICE has not validated.
+    Unvalidated,
+    /// Not decryptable, replayed, or not a packet at all.
+    Malformed,
+    /// No signalled track has this source.
+    Unknown,
+    /// Of a share that no longer holds its slot.
+    StaleEpoch,
+    /// Waits for a keyframe, or of a layer nobody chose.
+    Unwanted,
+    /// The subscriber's bandwidth or queue is used up.
+    Congested,
+    /// A rate or a budget is used up.
+    Limited,
+    /// The host's send buffer did not take it.
+    Unsent,
+}
+
+impl Drop {
+    pub const ALL: [Self; 8] = [
+        Self::Unvalidated,
+        Self::Malformed,
+        Self::Unknown,
+        Self::StaleEpoch,
+        Self::Unwanted,
+        Self::Congested,
+        Self::Limited,
+        Self::Unsent,
+    ];
+
+    /// Metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unvalidated => "unvalidated",
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown",
+            Self::StaleEpoch => "stale_epoch",
+            Self::Unwanted => "unwanted",
+            Self::Congested => "congested",
+            Self::Limited => "limited",
+            Self::Unsent => "unsent",
+        }
+    }
+}
+
+/// What a shard has counted since its start, and what it holds now. Absolute totals, so that a lost or repeated report
+/// changes nothing; a counter that falls means that the shard began anew. Arrays follow the order of the `ALL` beside
+/// the type they are named after.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ShardTotals {
+    /// Media packets and bytes (RTP and RTCP, as datagrams) received and sent.
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Media packets dropped, by [`Drop::ALL`].
+    pub drops: [u64; Drop::ALL.len()],
+    /// Frames accepted from visitors, then frames handed to agents, each: snapshot, diff, asset.
+    pub dom_frames_in: [u64; 3],
+    pub dom_frames_out: [u64; 3],
+    /// Gauge: bytes of page content held in memory (snapshots, logs, assets).
+    pub dom_cache_bytes: u64,
+    /// Agents that were given snapshot + log again because they fell behind or asked.
+    pub resyncs: u64,
+    /// Snapshots asked of visitors.
+    pub snapshot_requests: u64,
+    /// Keyframe wishes received from subscribers, and requests sent to publishers.
+    pub keyframe_requests_in: u64,
+    pub keyframe_requests_out: u64,
+    /// Gauge: sessions, by stage: waiting, active, paused (the order of [`crate::signal::Stage`]).
+    pub sessions: [u64; 3],
+    /// Gauge: participants that hold a place, by [`Role::ALL`].
+    pub participants: [u64; Role::ALL.len()],
+    /// DTLS handshakes that chose an AES-GCM profile for SRTP, and those that chose another.
+    pub srtp_gcm: u64,
+    pub srtp_other: u64,
 }
