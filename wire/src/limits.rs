@@ -209,6 +209,26 @@ pub const KEY_TRIES_PER_AGENT: u32 = 5;
 /// Wrong keys all agents of a group may try in an hour.
 pub const KEY_TRIES_PER_GROUP_HOUR: u32 = 180;
 pub const KEY_TRY_WINDOW: Duration = Duration::from_secs(60);
+/// Keys of one session that are open at a time; more only widen what a guesser may hit.
+pub const KEYS_PER_SESSION_MAX: usize = 5;
+/// Open keys on one node. At ten thousand sessions per shard this is never what a person meets.
+pub const KEYS_OPEN_MAX: usize = 100_000;
+/// Sessions that pages behind one address may create in [`SESSION_WINDOW`]; a server uses the operator door instead.
+pub const SESSIONS_PER_ADDRESS: u32 = 120;
+pub const SESSION_WINDOW: Duration = Duration::from_secs(60);
+/// Source addresses whose budgets are remembered at a time.
+pub const ADDRESSES_REMEMBERED_MAX: usize = 50_000;
+/// Wrong secrets for one agent from one address, and for all agents from one address, in [`LOGIN_TRY_WINDOW`].
+pub const LOGIN_TRIES_PER_AGENT: u32 = 5;
+pub const LOGIN_TRIES_PER_ADDRESS: u32 = 30;
+pub const LOGIN_TRY_WINDOW: Duration = Duration::from_secs(60);
+/// Secrets that are being checked at a time (each costs a core about 50 ms), and how many may wait for their turn.
+pub const LOGIN_CHECKS_MAX: usize = 2;
+pub const LOGIN_WAITING_MAX: usize = 64;
+/// Agents signed in on one node.
+pub const LOGINS_MAX: usize = 100_000;
+/// Rounds of PBKDF2-HMAC-SHA-256 over an agent's secret (OWASP names 600 000 for what people choose; ours are random).
+pub const SECRET_ROUNDS: u32 = 210_000;
 /// Life of a join ticket.
 pub const TICKET_LIFE: Duration = Duration::from_secs(60);
 /// Clock difference tolerated between the minter of a ticket and the relay.
@@ -217,6 +237,16 @@ pub const TICKET_LEEWAY: Duration = Duration::from_secs(30);
 pub const TICKET_BYTES_MAX: usize = 2_048;
 /// Life of an agent's login.
 pub const LOGIN_LIFE: Duration = Duration::from_secs(8 * 3600);
+
+/// Spent tickets remembered per generation (two are kept, each as long as a ticket can be valid).
+pub const TICKETS_SPENT_MAX: usize = 200_000;
+
+// ---- the store ----------------------------------------------------------------------------------------------------
+
+/// How long a request waits for the store; beyond, it is refused so that a stuck disk never hangs a client.
+pub const STORE_MAX: Duration = Duration::from_secs(1);
+/// Jobs that may wait for the store.
+pub const STORE_QUEUE_MAX: usize = 4_096;
 
 // ---- stopping -----------------------------------------------------------------------------------------------------
 
