@@ -4,15 +4,20 @@
 //! opens no socket, asks for no time and starts no thread, so a whole session can run on virtual time with a seed.
 //! Dependencies with sockets or runtimes are kept out by `tests/tidy`.
 
+pub mod codec;
 pub mod datagram;
 pub mod deadline;
 pub mod dom;
+pub mod entropy;
 pub mod floor;
 pub mod outbox;
 pub mod permit;
 pub mod pipe;
+mod rate;
+mod timers;
 
 pub use datagram::{Datagram, Transport};
 pub use deadline::{Deadline, Reason};
+pub use entropy::Entropy;
 pub use outbox::{Outbox, Train};
 pub use pipe::{PipeInput, PipeOutput};

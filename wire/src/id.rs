@@ -218,10 +218,13 @@ impl<'de, T> Deserialize<'de> for Epoch<T> {
 }
 
 /// Marks the epoch of the visitor's page: raised at each page load.
+#[derive(Debug)]
 pub enum Page {}
 /// Marks the epoch of the masking rules: raised when more must be hidden.
+#[derive(Debug)]
 pub enum Mask {}
 /// Marks the epoch of a slot's holder: raised at each takeover.
+#[derive(Debug)]
 pub enum Floor {}
 
 pub type PageEpoch = Epoch<Page>;

@@ -1,0 +1,295 @@
+//! One shard's sessions, and whose input is whose.
+//!
+//! Contract for the host: after any `handle_*`, poll [`Engine::poll_datagrams`], then [`Engine::poll_pipe`] and
+//! [`Engine::poll_report`] until they are empty, submit, then sleep until [`Engine::deadline`] or the next input.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use fanlight_wire::command::{Admission, Command};
+use fanlight_wire::limits::SESSIONS_PER_SHARD_MAX;
+use fanlight_wire::policy::Role;
+use fanlight_wire::report::{Report, ShardTotals};
+use fanlight_wire::signal::{ClientInfo, Stage};
+use fanlight_wire::{Code, ParticipantId, PipeId, Refusal, SessionId, ShardId};
+
+use crate::datagram::Datagram;
+use crate::deadline::{Deadline, Reason};
+use crate::demux::{Demux, PeerKey};
+use crate::entropy::Entropy;
+use crate::outbox::Outbox;
+use crate::peer::PeerConfig;
+use crate::pipe::{PipeInput, PipeOutput};
+use crate::session::{Context, Session};
+use crate::timers::Timers;
+
+/// Position of a session among its shard's; never reused.
+type Index = u32;
+
+/// One shard's decisions.
+#[derive(Debug)]
+pub struct Engine {
+    shard: ShardId,
+    media: PeerConfig,
+    entropy: Entropy,
+    now: Instant,
+    sessions: BTreeMap<Index, Session>,
+    by_id: BTreeMap<SessionId, Index>,
+    next_index: Index,
+    pipes: BTreeMap<PipeId, (Index, ParticipantId)>,
+    demux: Demux,
+    timers: Timers<Index>,
+    /// Sessions that may have something to send.
+    dirty: BTreeSet<Index>,
+    outputs: VecDeque<(PipeId, PipeOutput)>,
+    reports: VecDeque<Report>,
+    draining_until: Option<Instant>,
+    totals: ShardTotals,
+    /// Totals of sessions that are gone.
+    past: ShardTotals,
+}
+
+impl Engine {
+    /// An engine without sessions. `entropy` is seeded in simulations and secure everywhere else.
+    pub fn new(media: PeerConfig, shard: ShardId, entropy: Entropy, now: Instant) -> Self {
+        Self {
+            shard,
+            media,
+            entropy,
+            now,
+            sessions: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            next_index: 0,
+            pipes: BTreeMap::new(),
+            demux: Demux::default(),
+            timers: Timers::default(),
+            dirty: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            reports: VecDeque::new(),
+            draining_until: None,
+            totals: ShardTotals::default(),
+            past: ShardTotals::default(),
+        }
+    }
+
+    pub const fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// A datagram that arrived at `now` on one of this shard's media sockets or TCP streams.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        self.now = now;
+        let Some(key) = self.demux.route(now, &datagram) else { return };
+        let (index, who) = owner(key);
+        let Some(session) = self.sessions.get_mut(&index) else { return };
+        session.fanout.handle_datagram(now, who, datagram);
+        self.dirty.insert(index);
+    }
+
+    /// Something happened on a pipe.
+    pub fn handle_pipe(&mut self, now: Instant, pipe: PipeId, input: PipeInput) {
+        self.now = now;
+        match input {
+            PipeInput::Join { admission, client } => self.join(pipe, *admission, client),
+            PipeInput::Resume { session, token, client } => self.resume(pipe, session, &token, client),
+            PipeInput::Frame(frame) => self.with_pipe(pipe, |session, cx, who| session.handle_frame(cx, who, frame)),
+            PipeInput::Credit(bytes) => self.with_pipe(pipe, |session, _, who| session.credit(who, bytes)),
+            PipeInput::Closed => {
+                self.with_pipe(pipe, |session, cx, who| session.carrier_closed(cx, pipe, who));
+                self.pipes.remove(&pipe);
+            }
+        }
+    }
+
+    /// Control wants something; repeating it is harmless.
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        self.now = now;
+        match command {
+            Command::Open { session, group, policy } => {
+                if self.by_id.contains_key(&session) || self.sessions.len() >= SESSIONS_PER_SHARD_MAX {
+                    return;
+                }
+                let index = self.next_index;
+                self.next_index += 1;
+                self.sessions.insert(index, Session::new(session, index, group, policy, now));
+                self.by_id.insert(session, index);
+                self.dirty.insert(index);
+            }
+            Command::End { session, code } => {
+                if let Some(index) = self.by_id.get(&session).copied() {
+                    self.with_session(index, |session, cx| session.end(cx, code, None));
+                }
+            }
+            Command::Drain { within } => {
+                self.draining_until = Some(now + within);
+                self.end_where(Session::is_empty);
+            }
+        }
+    }
+
+    /// [`Self::deadline`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        if self.draining_until.is_some_and(|until| until <= now) {
+            self.end_where(|_| true);
+        }
+        // A session whose deadline stays in the past is served once per call, so that the call ends.
+        let mut due = Vec::new();
+        while let Some(index) = self.timers.pop_due(now) {
+            due.push(index);
+        }
+        for index in due {
+            self.with_session(index, |session, cx| session.handle_timeout(cx));
+        }
+    }
+
+    /// Fills `outbox` with every datagram that is ready. Poll it before the pipes: media events become signals here.
+    pub fn poll_datagrams(&mut self, outbox: &mut Outbox) {
+        let now = self.now;
+        let dirty: Vec<Index> = self.dirty.iter().copied().collect();
+        for index in dirty {
+            self.with_session(index, |session, cx| {
+                session.fanout.poll(now, outbox);
+                session.dispatch(cx);
+            });
+        }
+    }
+
+    /// The next frame or close for a carrier.
+    pub fn poll_pipe(&mut self) -> Option<(PipeId, PipeOutput)> {
+        loop {
+            if let Some((pipe, output)) = self.outputs.pop_front() {
+                if matches!(output, PipeOutput::Close(_)) {
+                    self.pipes.remove(&pipe);
+                }
+                return Some((pipe, output));
+            }
+            let index = self.dirty.pop_first()?;
+            self.settle(index);
+        }
+    }
+
+    /// The next fact for control.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due, and why.
+    pub fn deadline(&self) -> Deadline {
+        let drain = self.draining_until.map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Drain));
+        let drain = if self.sessions.is_empty() { Deadline::IDLE } else { drain };
+        self.timers.next().min(drain)
+    }
+
+    /// Sessions that are not over.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What this shard has counted. Walks its sessions: ask a few times a second, not per packet.
+    pub fn totals(&mut self) -> &ShardTotals {
+        let mut totals = self.past.clone();
+        for session in self.sessions.values() {
+            session.add_totals(&mut totals);
+            let stage = match session.stage() {
+                Stage::Waiting => &mut totals.sessions[0],
+                Stage::Active => &mut totals.sessions[1],
+                Stage::Paused => &mut totals.sessions[2],
+            };
+            *stage += 1;
+            for role in session.roles() {
+                if let Some(count) = Role::ALL.iter().position(|r| *r == role).and_then(|at| totals.participants.get_mut(at)) {
+                    *count += 1;
+                }
+            }
+        }
+        self.demux.add_totals(&mut totals);
+        self.totals = totals;
+        &self.totals
+    }
+
+    fn join(&mut self, pipe: PipeId, admission: Admission, client: ClientInfo) {
+        if self.draining_until.is_some() {
+            return self.turn_away(pipe, &Refusal::new(Code::Draining, "promises P3"));
+        }
+        self.enter(pipe, admission.session, |session, cx| session.join(cx, pipe, admission, client));
+    }
+
+    fn resume(&mut self, pipe: PipeId, session: SessionId, token: &str, client: ClientInfo) {
+        self.enter(pipe, session, |session, cx| session.resume(cx, pipe, token, client));
+    }
+
+    fn enter(
+        &mut self,
+        pipe: PipeId,
+        session: SessionId,
+        act: impl FnOnce(&mut Session, &mut Context<'_>) -> Result<ParticipantId, Refusal>,
+    ) {
+        let Some(index) = self.by_id.get(&session).copied() else {
+            return self.turn_away(pipe, &Refusal::new(Code::Session, "protocol §8"));
+        };
+        match self.with_session(index, act) {
+            Some(Ok(who)) => {
+                self.pipes.insert(pipe, (index, who));
+            }
+            Some(Err(refusal)) => self.turn_away(pipe, &refusal),
+            None => self.turn_away(pipe, &Refusal::new(Code::Session, "protocol §8")),
+        }
+    }
+
+    fn turn_away(&mut self, pipe: PipeId, refusal: &Refusal) {
+        tracing::debug!(code = %refusal.code, rule = %refusal.rule, "turned away");
+        self.outputs.push_back((pipe, PipeOutput::Close(refusal.code)));
+    }
+
+    fn with_pipe(&mut self, pipe: PipeId, act: impl FnOnce(&mut Session, &mut Context<'_>, ParticipantId)) {
+        if let Some((index, who)) = self.pipes.get(&pipe).copied() {
+            self.with_session(index, |session, cx| act(session, cx, who));
+        }
+    }
+
+    /// Lets a session act, and remembers that it may have something to send.
+    fn with_session<T>(&mut self, index: Index, act: impl FnOnce(&mut Session, &mut Context<'_>) -> T) -> Option<T> {
+        let session = self.sessions.get_mut(&index)?;
+        let mut cx = Context {
+            now: self.now,
+            entropy: &mut self.entropy,
+            demux: &mut self.demux,
+            media: &self.media,
+            reports: &mut self.reports,
+            orphans: &mut self.outputs,
+        };
+        let result = act(session, &mut cx);
+        self.dirty.insert(index);
+        Some(result)
+    }
+
+    /// Collects what a session has to send, sets its timer, forgets it when it is over.
+    fn settle(&mut self, index: Index) {
+        let Some(session) = self.sessions.get_mut(&index) else { return };
+        session.drain(self.now, &mut self.outputs);
+        if session.has_ended() {
+            session.add_totals(&mut self.past);
+            self.past.dom_cache_bytes = 0;
+            self.by_id.remove(&session.id);
+            self.sessions.remove(&index);
+            self.timers.remove(index);
+            self.pipes.retain(|_, (owner, _)| *owner != index);
+        } else {
+            self.timers.set(index, session.deadline());
+        }
+    }
+
+    fn end_where(&mut self, chosen: impl Fn(&Session) -> bool) {
+        let ending: Vec<Index> =
+            self.sessions.iter().filter(|(_, session)| chosen(session)).map(|(index, _)| *index).collect();
+        for index in ending {
+            self.with_session(index, |session, cx| session.end(cx, Code::Draining, None));
+        }
+    }
+}
+
+/// Session and participant that a peer's key stands for; the inverse of `Session::peer_key`.
+const fn owner(key: PeerKey) -> (Index, ParticipantId) {
+    ((key.0 >> 8) as Index, ParticipantId((key.0 & 0xff) as u8))
+}

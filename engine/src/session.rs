@@ -1,0 +1,308 @@
+//! One shared visit and everybody in it: who is there, what stage it is in, where each frame goes.
+//!
+//! Invariants: nothing flows before the visitor's consent (R116); a reconnect brings back the same identity with the
+//! same or narrower rights; every carrier of a participant that left is closed. Leaves the DOM stream to [`crate::dom`],
+//! media to [`crate::fanout`], the slots to [`crate::floor`] and every permission to [`crate::permit`].
+
+mod asks;
+mod members;
+mod shares;
+mod signals;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use fanlight_wire::limits::{NEVER_JOINED_MAX, PARTICIPANTS_LIFETIME_MAX};
+use fanlight_wire::policy::{Mode, Policy, Role};
+use fanlight_wire::report::Report;
+use fanlight_wire::signal::{LagState, SnapshotReason, Stage, ToClient};
+use fanlight_wire::{Code, Frame, GroupId, ParticipantId, PipeId, Refusal, SessionId};
+
+use crate::deadline::{Deadline, Reason};
+use crate::dom::{Dom, DomEvent};
+use crate::fanout::Fanout;
+use crate::participant::Participant;
+use crate::permit::{self, Route, Standing};
+use crate::pipe::PipeOutput;
+use asks::Asks;
+use shares::Shares;
+
+/// What a session shares with its shard while it handles something.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    pub now: Instant,
+    pub entropy: &'a mut crate::entropy::Entropy,
+    pub demux: &'a mut crate::demux::Demux,
+    pub media: &'a crate::peer::PeerConfig,
+    pub reports: &'a mut VecDeque<Report>,
+    /// Pipes that a session no longer owns, with their last outputs.
+    pub orphans: &'a mut VecDeque<(PipeId, PipeOutput)>,
+}
+
+/// One session on its home shard.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    /// Position of this session among its shard's, part of its peers' keys.
+    index: u32,
+    #[expect(dead_code, reason = "the unit of tenancy is shown in debug output and dumps")]
+    group: GroupId,
+    policy: Policy,
+    created: Instant,
+    stage: Stage,
+    mode: Mode,
+    participants: BTreeMap<ParticipantId, Participant>,
+    born: u8,
+    asks: Asks,
+    shares: Shares,
+    dom: Dom,
+    pub(crate) fanout: Fanout,
+    ended: Option<Code>,
+}
+
+impl Session {
+    pub(crate) fn new(id: SessionId, index: u32, group: GroupId, policy: Policy, now: Instant) -> Self {
+        Self {
+            id,
+            index,
+            group,
+            created: now,
+            stage: Stage::Waiting,
+            mode: policy.default_mode,
+            participants: BTreeMap::new(),
+            born: 0,
+            asks: Asks::default(),
+            shares: Shares::default(),
+            dom: Dom::new(policy.dom_cache),
+            fanout: Fanout::default(),
+            policy,
+            ended: None,
+        }
+    }
+
+    pub(crate) const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// The session is over; its shard may forget it once its pipes are drained.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.participants.is_empty()
+    }
+
+    pub(crate) const fn dom(&self) -> &Dom {
+        &self.dom
+    }
+
+    pub(crate) fn roles(&self) -> impl Iterator<Item = Role> {
+        self.participants.values().map(|participant| participant.role)
+    }
+
+    /// The key under which a participant's media is known to the demultiplexer.
+    pub(crate) const fn peer_key(&self, who: ParticipantId) -> crate::demux::PeerKey {
+        crate::demux::PeerKey(((self.index as u64) << 8) | who.0 as u64)
+    }
+
+    /// A frame from a participant's carrier.
+    pub(crate) fn handle_frame(&mut self, cx: &mut Context<'_>, who: ParticipantId, frame: Frame) {
+        let Some(standing) = self.standing(who) else { return };
+        let Some(sender) = self.participants.get_mut(&who) else { return };
+        sender.heard();
+        let kind = frame.header().kind;
+        let result = sender
+            .spend(cx.now, &frame)
+            .and_then(|()| permit::frame(standing, frame.header()))
+            .and_then(|route| self.route(cx, who, standing, route, frame));
+        if let Err(refusal) = result {
+            self.refuse(cx, who, kind.label(), refusal);
+        }
+        self.dispatch(cx);
+    }
+
+    fn route(
+        &mut self,
+        cx: &mut Context<'_>,
+        who: ParticipantId,
+        standing: Standing,
+        route: Route,
+        frame: Frame,
+    ) -> Result<(), Refusal> {
+        match route {
+            Route::Signal => self.handle_signal(cx, who, standing, &frame),
+            Route::Dom => self.dom.handle_frame(cx.now, frame.stamped(who)),
+            Route::Visitor => {
+                let frame = frame.stamped(who);
+                self.each(|member| member.role == Role::Visitor, |member| member.forward(frame.clone()));
+                Ok(())
+            }
+            Route::Agents => {
+                let frame = frame.stamped(who);
+                self.each(Participant::may_watch, |member| member.forward(frame.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    /// What the gate needs to know of a participant.
+    fn standing(&self, who: ParticipantId) -> Option<Standing> {
+        let sender = self.participants.get(&who)?;
+        Some(Standing {
+            role: sender.role,
+            capabilities: sender.capabilities,
+            consented: sender.consented,
+            stage: self.stage,
+            mode: self.mode,
+            lease: false,
+        })
+    }
+
+    /// Tells the asker, counts, and goes on. `re` names what was refused.
+    fn refuse(&mut self, cx: &mut Context<'_>, who: ParticipantId, re: &str, refusal: Refusal) {
+        tracing::debug!(session = %self.id, participant = %who, code = %refusal.code, rule = %refusal.rule, re, "refused");
+        cx.reports.push_back(Report::Refused { session: self.id, participant: who, code: refusal.code });
+        let allowed = match (refusal.code, self.participants.get(&who).map(|asker| asker.role)) {
+            (Code::Surface, Some(Role::Visitor)) => self.policy.visitor_surfaces.clone(),
+            (Code::Surface, _) => self.policy.agent_surfaces.clone(),
+            _ => Vec::new(),
+        };
+        let policy_version = self.policy.version;
+        if let Some(asker) = self.participants.get_mut(&who)
+            && asker.may_be_told(cx.now, refusal.code)
+        {
+            asker.tell(&ToClient::Denied { re: re.to_owned(), refusal, policy_version, allowed });
+        }
+    }
+
+    /// Carries out what the DOM stream, the media plane and the clock have brought about.
+    pub(crate) fn dispatch(&mut self, cx: &mut Context<'_>) {
+        while let Some(event) = self.dom.poll_event() {
+            self.handle_dom_event(cx, event);
+        }
+        while let Some(event) = self.fanout.poll_event() {
+            self.handle_media_event(cx, event);
+        }
+    }
+
+    fn handle_dom_event(&mut self, cx: &mut Context<'_>, event: DomEvent) {
+        match event {
+            DomEvent::SnapshotWanted(reason) => {
+                // A paused or waiting visitor is not asked; going on asks anew.
+                if self.stage == Stage::Active {
+                    self.tell_visitor(&ToClient::SnapshotWanted { reason });
+                }
+            }
+            DomEvent::Resync { agent, reason } => {
+                self.tell(agent, &ToClient::Resync { reason: reason.to_owned() });
+            }
+            DomEvent::Lag { agent, state, bytes, ms } => {
+                if state != LagState::Closed {
+                    self.tell(agent, &ToClient::Lag { state, bytes, ms });
+                }
+            }
+            DomEvent::Close { agent } => self.disconnect(cx, agent, Code::TooSlow),
+        }
+    }
+
+    /// Called when [`Self::deadline`] has come.
+    pub(crate) fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        self.dom.handle_timeout(cx.now);
+        self.fanout.handle_timeout(cx.now);
+        self.expire_asks(cx);
+        self.expire_shares(cx);
+        self.expire_members(cx);
+        if self.participants.is_empty() && cx.now >= self.created + NEVER_JOINED_MAX {
+            self.end(cx, Code::Timeout, None);
+        }
+        self.dispatch(cx);
+    }
+
+    /// The next moment at which something is due.
+    pub(crate) fn deadline(&self) -> Deadline {
+        let never_joined = if self.participants.is_empty() {
+            Deadline::new(self.created + NEVER_JOINED_MAX, Reason::Session)
+        } else {
+            Deadline::IDLE
+        };
+        self.dom
+            .deadline()
+            .min(self.fanout.deadline())
+            .min(self.asks.deadline())
+            .min(self.shares.deadline())
+            .min(self.grace_deadline())
+            .min(never_joined)
+    }
+
+    /// Frames that carriers have room for, to be sent now.
+    pub(crate) fn drain(&mut self, now: Instant, out: &mut VecDeque<(PipeId, PipeOutput)>) {
+        for participant in self.participants.values_mut() {
+            let watches = participant.may_watch();
+            let Some((id, pipe)) = &mut participant.carrier else { continue };
+            while let Some(output) =
+                pipe.next(|| if watches { self.dom.next_frame(now, participant.id) } else { None })
+            {
+                out.push_back((*id, output));
+            }
+        }
+    }
+
+    /// Ends the session for everybody; each is told before its carrier closes (R187).
+    pub(crate) fn end(&mut self, cx: &mut Context<'_>, code: Code, by: Option<ParticipantId>) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(code);
+        let told = ToClient::SessionEnded { code, sentence: code.sentence().to_owned(), by };
+        self.each(|_| true, |member| member.tell(&told));
+        let all: Vec<ParticipantId> = self.participants.keys().copied().collect();
+        for who in all {
+            self.remove(cx, who, code);
+        }
+        let lasted = cx.now.saturating_duration_since(self.created);
+        cx.reports.push_back(Report::Ended { session: self.id, code, by, lasted });
+        tracing::info!(session = %self.id, code = %code, "session ended");
+    }
+
+    fn set_stage(&mut self, cx: &mut Context<'_>, stage: Stage) {
+        if self.stage == stage {
+            return;
+        }
+        let before = std::mem::replace(&mut self.stage, stage);
+        if stage != Stage::Active {
+            self.revoke_shares(cx);
+        }
+        let told = ToClient::SessionStage { stage };
+        self.each(|member| member.consented, |member| member.tell(&told));
+        if before == Stage::Paused && stage == Stage::Active {
+            self.tell_visitor(&ToClient::SnapshotWanted { reason: SnapshotReason::Unpaused });
+        }
+    }
+
+    fn tell(&mut self, who: ParticipantId, signal: &ToClient) {
+        if let Some(member) = self.participants.get_mut(&who) {
+            member.tell(signal);
+        }
+    }
+
+    fn tell_visitor(&mut self, signal: &ToClient) {
+        self.each(|member| member.role == Role::Visitor, |member| member.tell(signal));
+    }
+
+    /// Does `act` to each participant that `chosen` picks.
+    fn each(&mut self, chosen: impl Fn(&Participant) -> bool, mut act: impl FnMut(&mut Participant)) {
+        for participant in self.participants.values_mut().filter(|participant| chosen(participant)) {
+            act(participant);
+        }
+    }
+
+    /// The next identity of this session; never one that was used before.
+    fn next_id(&mut self) -> Result<ParticipantId, Refusal> {
+        if usize::from(self.born) >= PARTICIPANTS_LIFETIME_MAX {
+            return Err(Refusal::new(Code::Full, "limits::PARTICIPANTS_LIFETIME_MAX"));
+        }
+        self.born += 1;
+        Ok(ParticipantId(self.born))
+    }
+}

@@ -1,0 +1,246 @@
+//! Questions to the visitor: may this agent see the page, will you share your screen (R045, R116, R165).
+//!
+//! Invariant: a question is answered at most once; an unanswered one is withdrawn in time; a "no" is remembered so that
+//! an agent cannot nag.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use fanlight_wire::limits::{CONSENT_MAX, DENIAL_REMEMBERED};
+use fanlight_wire::report::Report;
+use fanlight_wire::signal::{Ask, Stage, ToClient};
+use fanlight_wire::{Code, ParticipantId, Refusal};
+
+use super::{Context, Session};
+use crate::deadline::{Deadline, Reason};
+
+/// One open question about one agent.
+#[derive(Debug, Clone, Copy)]
+struct Question {
+    about: ParticipantId,
+    until: Instant,
+}
+
+/// A visitor's screen, asked for by an agent.
+#[derive(Debug, Clone, Copy)]
+struct Grant {
+    asker: ParticipantId,
+    until: Instant,
+    accepted: bool,
+}
+
+/// Everything that was asked of the visitor.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    last: u32,
+    views: BTreeMap<u32, Question>,
+    grants: BTreeMap<u32, Grant>,
+    /// Subjects that were told no, until when they may not ask again.
+    denied: BTreeMap<String, Instant>,
+}
+
+impl Asks {
+    /// May an agent with this subject ask now?
+    pub(super) fn may_ask(&self, now: Instant, subject: &str) -> Result<(), Refusal> {
+        match self.denied.get(subject) {
+            Some(until) if *until > now => Err(Refusal::new(Code::Consent, "protocol §14")
+                .saying("The visitor has said no. Wait a minute before you ask again.")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Deadline {
+        let views = self.views.values().map(|question| question.until);
+        let grants = self.grants.values().map(|grant| grant.until);
+        views.chain(grants).min().map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Consent))
+    }
+
+    const fn next_number(&mut self) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.last
+    }
+}
+
+impl Session {
+    /// Asks the visitor whether `who` may see the page.
+    pub(super) fn ask_to_view(&mut self, cx: &mut Context<'_>, who: ParticipantId) {
+        let ask = self.asks.next_number();
+        self.asks.views.insert(ask, Question { about: who, until: cx.now + CONSENT_MAX });
+        self.put_view_question(cx.now, ask);
+    }
+
+    /// The visitor is (back) on a carrier: everything that is still open is asked (again).
+    pub(super) fn visitor_arrived(&mut self, cx: &mut Context<'_>) {
+        let views: Vec<u32> = self.asks.views.keys().copied().collect();
+        for ask in views {
+            self.put_view_question(cx.now, ask);
+        }
+        let grants: Vec<u32> =
+            self.asks.grants.iter().filter(|(_, grant)| !grant.accepted).map(|(grant, _)| *grant).collect();
+        for grant in grants {
+            self.put_screen_question(cx.now, grant);
+        }
+    }
+
+    /// The visitor's answer about an agent.
+    pub(super) fn answer_view(&mut self, cx: &mut Context<'_>, ask: u32, accept: bool) -> Result<(), Refusal> {
+        let Some(Question { about, until }) = self.asks.views.remove(&ask) else {
+            return Err(Refusal::new(Code::State, "R116").saying("This question is no longer open."));
+        };
+        if until <= cx.now {
+            return Err(Refusal::new(Code::Timeout, "R116"));
+        }
+        cx.reports.push_back(Report::Consent { session: self.id, participant: about, kind: Ask::View, accepted: accept });
+        self.tell(about, &ToClient::ConsentResult { kind: Ask::View, accepted: accept });
+        if accept {
+            self.let_in(cx, about);
+        } else {
+            self.remember_denial(cx.now, about);
+            self.remove(cx, about, Code::Consent);
+        }
+        Ok(())
+    }
+
+    /// R117: the visitor agreed; from here on the page flows to `who`.
+    fn let_in(&mut self, cx: &mut Context<'_>, who: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(&who) else { return };
+        participant.consented = true;
+        let watches = participant.may_watch();
+        self.announce(who);
+        let stage = self.stage;
+        if stage == Stage::Waiting {
+            self.set_stage(cx, Stage::Active);
+        } else {
+            self.tell(who, &ToClient::SessionStage { stage });
+        }
+        if watches {
+            self.dom.join(cx.now, who);
+        }
+    }
+
+    /// An agent asks for the visitor's screen (R042, R044).
+    pub(super) fn invite_screen(&mut self, cx: &mut Context<'_>, asker: ParticipantId) -> Result<(), Refusal> {
+        let subject = self.participants.get(&asker).map(|p| p.subject.clone()).unwrap_or_default();
+        self.asks.may_ask(cx.now, &subject)?;
+        if self.asks.grants.values().any(|grant| grant.asker == asker) {
+            return Err(Refusal::new(Code::Busy, "R044").saying("You have already asked; wait for the answer."));
+        }
+        let grant = self.asks.next_number();
+        self.asks.grants.insert(grant, Grant { asker, until: cx.now + CONSENT_MAX, accepted: false });
+        self.put_screen_question(cx.now, grant);
+        Ok(())
+    }
+
+    /// The visitor clicked Accept or said no (R045).
+    pub(super) fn answer_screen(
+        &mut self,
+        cx: &mut Context<'_>,
+        number: u32,
+        accept: bool,
+        reason: &str,
+    ) -> Result<(), Refusal> {
+        let closed = || Refusal::new(Code::Grant, "R045");
+        let grant = self.asks.grants.get_mut(&number).ok_or_else(closed)?;
+        if accept && grant.accepted {
+            return Err(closed());
+        }
+        let asker = grant.asker;
+        if accept {
+            grant.accepted = true;
+            // The picker may stay open for a while; the grant's time begins anew.
+            grant.until = cx.now + CONSENT_MAX;
+        } else {
+            self.asks.grants.remove(&number);
+            if reason != "picker" {
+                self.remember_denial(cx.now, asker);
+            }
+        }
+        cx.reports.push_back(Report::Consent { session: self.id, participant: asker, kind: Ask::Screen, accepted: accept });
+        let reason: String = reason.chars().take(32).collect();
+        self.tell(asker, &ToClient::ShareAnswered { grant: number, accepted: accept, reason });
+        Ok(())
+    }
+
+    /// Uses up an accepted grant: the visitor's share begins (R045: single use).
+    pub(super) fn redeem_grant(&mut self, number: Option<u32>) -> Result<(), Refusal> {
+        let refusal = || Refusal::new(Code::Grant, "R045");
+        let number = number.ok_or_else(refusal)?;
+        match self.asks.grants.get(&number) {
+            Some(grant) if grant.accepted => {
+                self.asks.grants.remove(&number);
+                Ok(())
+            }
+            _ => Err(refusal()),
+        }
+    }
+
+    /// Withdraws every question that concerns a participant who left.
+    pub(super) fn withdraw_asks_about(&mut self, who: ParticipantId) {
+        let views = self.asks.views.iter().filter(|(_, question)| question.about == who).map(|(ask, _)| *ask);
+        let grants = self.asks.grants.iter().filter(|(_, grant)| grant.asker == who).map(|(grant, _)| *grant);
+        let asks: Vec<u32> = views.chain(grants).collect();
+        for ask in asks {
+            self.asks.views.remove(&ask);
+            self.asks.grants.remove(&ask);
+            self.tell_visitor(&ToClient::ConsentWithdrawn { ask });
+        }
+    }
+
+    /// Withdraws what the visitor has not answered in time.
+    pub(super) fn expire_asks(&mut self, cx: &mut Context<'_>) {
+        let late: Vec<(u32, ParticipantId)> = self
+            .asks
+            .views
+            .iter()
+            .filter(|(_, question)| question.until <= cx.now)
+            .map(|(ask, question)| (*ask, question.about))
+            .collect();
+        for (ask, about) in late {
+            self.asks.views.remove(&ask);
+            self.tell_visitor(&ToClient::ConsentWithdrawn { ask });
+            self.tell(about, &ToClient::ConsentResult { kind: Ask::View, accepted: false });
+            self.remove(cx, about, Code::Timeout);
+        }
+        let late: Vec<(u32, ParticipantId)> = self
+            .asks
+            .grants
+            .iter()
+            .filter(|(_, grant)| grant.until <= cx.now)
+            .map(|(number, grant)| (*number, grant.asker))
+            .collect();
+        for (grant, asker) in late {
+            self.asks.grants.remove(&grant);
+            self.tell_visitor(&ToClient::ConsentWithdrawn { ask: grant });
+            self.tell(asker, &ToClient::ShareAnswered { grant, accepted: false, reason: "timeout".to_owned() });
+        }
+        self.asks.denied.retain(|_, until| *until > cx.now);
+    }
+
+    fn remember_denial(&mut self, now: Instant, who: ParticipantId) {
+        if let Some(participant) = self.participants.get(&who) {
+            self.asks.denied.insert(participant.subject.clone(), now + DENIAL_REMEMBERED);
+        }
+    }
+
+    fn put_view_question(&mut self, now: Instant, ask: u32) {
+        let Some(Question { about, until }) = self.asks.views.get(&ask).copied() else { return };
+        let name = self.name_of(about);
+        let seconds = seconds_left(now, until);
+        self.tell_visitor(&ToClient::ConsentAsk { ask, kind: Ask::View, participant: about, name, seconds });
+    }
+
+    fn put_screen_question(&mut self, now: Instant, grant: u32) {
+        let Some(Grant { asker, until, .. }) = self.asks.grants.get(&grant).copied() else { return };
+        let name = self.name_of(asker);
+        let seconds = seconds_left(now, until);
+        self.tell_visitor(&ToClient::ShareInvited { grant, participant: asker, name, seconds });
+    }
+
+    fn name_of(&self, who: ParticipantId) -> String {
+        self.participants.get(&who).map(|participant| participant.name.clone()).unwrap_or_default()
+    }
+}
+
+fn seconds_left(now: Instant, until: Instant) -> u32 {
+    u32::try_from(until.saturating_duration_since(now).as_secs()).unwrap_or(u32::MAX)
+}

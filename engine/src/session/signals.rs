@@ -1,0 +1,107 @@
+//! What each signal of a client does, once the gate has let it through.
+
+use fanlight_wire::policy::{Mode, Role};
+use fanlight_wire::signal::{Stage, ToClient, ToRelay};
+use fanlight_wire::{Code, Frame, MaskEpoch, ParticipantId, Refusal};
+
+use super::shares::{Capture, watched_slot};
+use super::{Context, Session};
+use crate::floor::Event;
+use crate::permit::{self, Standing};
+
+impl Session {
+    /// A `Signal` frame. Its refusals name the signal's tag, not the frame's kind.
+    pub(super) fn handle_signal(
+        &mut self,
+        cx: &mut Context<'_>,
+        who: ParticipantId,
+        standing: Standing,
+        frame: &Frame,
+    ) -> Result<(), Refusal> {
+        let Ok(signal) = ToRelay::parse(frame.payload()) else {
+            return Err(Refusal::new(Code::BadSignal, "protocol §2"));
+        };
+        let tag = signal.tag();
+        let result =
+            permit::signal(standing, &self.policy, &signal).and_then(|()| self.act(cx, who, standing.role, signal));
+        if let Err(refusal) = result {
+            self.refuse(cx, who, tag, refusal);
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, cx: &mut Context<'_>, who: ParticipantId, role: Role, signal: ToRelay) -> Result<(), Refusal> {
+        match signal {
+            ToRelay::Consent { ask, accept } => self.answer_view(cx, ask, accept),
+            ToRelay::Mask { epoch } => self.raise_mask(epoch),
+            ToRelay::Pause { on } => self.pause(cx, on),
+            ToRelay::Resync => {
+                self.dom.resync(cx.now, who);
+                Ok(())
+            }
+            ToRelay::Offer { sdp } => self.offer(cx, who, role, &sdp),
+            ToRelay::ShareStart { mid, surface, audio_mid, grant } => {
+                self.start_share(cx, who, role, Capture { mid, audio_mid, surface, grant })
+            }
+            ToRelay::ShareStop => self.stop_share(cx, who, role),
+            ToRelay::ShareInvite => self.invite_screen(cx, who),
+            ToRelay::ShareAccept { grant } => self.answer_screen(cx, grant, true, ""),
+            ToRelay::ShareDecline { grant, reason } => self.answer_screen(cx, grant, false, &reason),
+            ToRelay::ModeSet { mode } => {
+                self.set_mode(who, mode);
+                Ok(())
+            }
+            ToRelay::Leave => {
+                self.remove(cx, who, Code::Left);
+                Ok(())
+            }
+            ToRelay::End => {
+                self.end(cx, Code::Ended, Some(who));
+                Ok(())
+            }
+            ToRelay::Ping { at } => {
+                self.tell(who, &ToClient::Pong { at });
+                Ok(())
+            }
+            // The gate refuses both before they come here.
+            ToRelay::Hello { .. } | ToRelay::ControlRequest => Err(Refusal::new(Code::State, "protocol §9")),
+        }
+    }
+
+    /// More is hidden from now on: what was recorded under the old rules is forgotten at once.
+    fn raise_mask(&mut self, epoch: MaskEpoch) -> Result<(), Refusal> {
+        if epoch <= self.dom.mask_epoch() {
+            return Err(Refusal::new(Code::StaleMask, "protocol §4"));
+        }
+        self.dom.purge(epoch);
+        Ok(())
+    }
+
+    fn pause(&mut self, cx: &mut Context<'_>, on: bool) -> Result<(), Refusal> {
+        match (self.stage, on) {
+            (Stage::Active, true) => self.set_stage(cx, Stage::Paused),
+            (Stage::Paused, false) => self.set_stage(cx, Stage::Active),
+            (Stage::Waiting, _) => return Err(Refusal::new(Code::State, "R009")),
+            (Stage::Active, false) | (Stage::Paused, true) => {}
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self, cx: &mut Context<'_>, who: ParticipantId, role: Role, sdp: &str) -> Result<(), Refusal> {
+        if self.fanout.is_fresh(who, sdp) {
+            // A page load took the old capture with it: its share ends before the new peer takes the place.
+            self.both_floors(cx, Event::Left(who));
+        }
+        let key = self.peer_key(who);
+        let answer =
+            self.fanout.offer(cx.now, who, watched_slot(role), sdp, cx.media, cx.entropy, cx.demux, key)?;
+        self.tell(who, &ToClient::Answer { sdp: answer });
+        Ok(())
+    }
+
+    fn set_mode(&mut self, by: ParticipantId, mode: Mode) {
+        self.mode = mode;
+        let told = ToClient::ModeChanged { mode, by };
+        self.each(|member| member.consented, |member| member.tell(&told));
+    }
+}
