@@ -1,0 +1,77 @@
+# Fanlight: the verbs. `make run` and `make test` are all a newcomer needs; both install and build what is missing.
+
+.PHONY: run test lint web unit browser e2e bench loadtest fuzz soak package clean help
+
+CARGO ?= cargo
+BIN := target/release/fanlight
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
+RUST_SOURCES := $(shell find wire engine control relay -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
+
+## run: start the relay with its demo on the embedded defaults and print the URLs
+run: $(BIN)
+	$(BIN) run
+
+## test: install what tests need and run every suite
+test: lint unit browser e2e
+	@echo "all suites passed"
+
+## lint: formatting, clippy, dependency policy of the house
+lint: web/dist/.built
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+
+## web: build the browser clients into web/dist
+web: web/dist/.built
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	scripts/need node npm
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+web/dist/.built: web/node_modules/.installed $(WEB_SOURCES)
+	cd web && npm run --silent build
+	@touch $@
+
+$(BIN): web/dist/.built $(RUST_SOURCES)
+	scripts/need cargo cc
+	$(CARGO) build --release -p fanlight
+	@touch $@
+
+## unit: unit, property, vector, simulation and tidy tests in Rust, protocol and scrubber tests in TypeScript
+unit: web/dist/.built
+	scripts/need nextest
+	$(CARGO) nextest run --workspace
+	cd web && npm run --silent check && npm test
+
+## browser: real Chromium against the release binary
+browser: $(BIN)
+	scripts/need chromium
+	node --test --test-concurrency=1 tests/browser/
+
+## e2e: the release binary over real sockets: both backends, both carriers, hostile input, foreign WebRTC stacks
+e2e: $(BIN)
+	scripts/need nextest
+	FANLIGHT_BIN=$(abspath $(BIN)) $(CARGO) nextest run --profile e2e -p fanlight-tests --features e2e
+
+## bench: micro benches
+bench:
+	$(CARGO) bench -p fanlight-bench
+
+## loadtest: one page to many agents against a relay that is running (`make run` in another terminal)
+loadtest:
+	$(CARGO) run --release -p fanlight-loadtest -- fanout --agents 100 --seconds 30
+
+## fuzz: mutate every decoder's corpus for SECONDS (default 60) each, with progress
+fuzz:
+	FUZZ_SECONDS=$(or $(SECONDS),60) $(CARGO) test --release -p fanlight-tests --test fuzz -- --nocapture
+
+## package: the container image (needs a container engine)
+package:
+	docker build -t fanlight:dev .
+
+clean:
+	$(CARGO) clean
+	rm -rf web/dist web/node_modules
+
+help:
+	@grep -E '^## ' Makefile | sed 's/^## //'
