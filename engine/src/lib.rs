@@ -7,10 +7,12 @@
 pub mod codec;
 pub mod datagram;
 pub mod deadline;
+pub mod demux;
 pub mod dom;
 pub mod entropy;
 pub mod floor;
 pub mod outbox;
+pub mod peer;
 pub mod permit;
 pub mod pipe;
 mod rate;
