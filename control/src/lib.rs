@@ -1,1 +1,39 @@
+//! The control plane's first cut: who may create, find, join and end a session, and what is kept about it.
+//!
+//! Owns the HTTP API, the directory of sessions, join keys and tickets, the store, audit lines and metrics. It is called
+//! from the relay's edge runtime and never from a shard: a shard gets [`fanlight_wire::command::Command`]s and gives
+//! [`fanlight_wire::report::Report`]s. If everything here stalls, running sessions go on with what they know.
+//!
+//! It leaves sockets, TLS, static files and body limits to the relay, and every decision inside a session to the engine.
 
+mod audit;
+mod bearers;
+mod budget;
+mod config;
+mod control;
+mod directory;
+mod http;
+mod keys;
+pub mod metrics;
+mod origins;
+mod placement;
+mod policies;
+mod presence;
+mod reports;
+mod routes;
+mod secrets;
+mod store;
+mod tokens;
+
+pub use config::{Clock, ConnectInfo, ControlConfig, Hooks, ShardLink, StartError, WebTransportInfo};
+pub use control::{Control, Mint};
+pub use http::{Door, serves};
+pub use metrics::Metrics;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The guard of a short critical section. A panic while it was held cannot leave these maps half-changed in a way that
+/// matters more than keeping the control plane up.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

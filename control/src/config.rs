@@ -1,0 +1,112 @@
+//! What control is given at its start: settings, time, a way to the shards, and how it refuses to start.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use fanlight_wire::command::Command;
+use fanlight_wire::{Refusal, ShardId};
+use serde::Serialize;
+
+/// Settings. Secrets are paths: a file that does not exist is made at the first start, readable by its owner alone.
+#[derive(Debug, Clone, Default)]
+pub struct ControlConfig {
+    /// The SQLite file; `None` keeps the store in memory (tests, trials).
+    pub store_path: Option<PathBuf>,
+    /// PKCS#8 of the Ed25519 key that signs join tickets; `None` makes one that dies with the process.
+    pub key_path: Option<PathBuf>,
+    /// The operator door's bearer token; `None` makes one that only [`crate::Control::operator_token`] knows.
+    pub operator_token_path: Option<PathBuf>,
+    /// Web origins whose pages may use this relay, for example `https://shop.example`. Compared exactly.
+    pub origins: Vec<String>,
+    /// The group `demo` with its two agents exists, `/demo/config.json` shows their secrets, and pages that this host
+    /// itself serves may use it. Never for a relay that strangers can reach.
+    pub demo: bool,
+}
+
+/// Where time comes from; the relay's one clock, or a test's.
+pub trait Clock: Send + Sync {
+    /// Seconds since 1970. May jump in either direction.
+    fn unix_seconds(&self) -> u64;
+    /// Never goes back.
+    fn now(&self) -> Instant;
+}
+
+/// The way to the shards.
+pub trait ShardLink: Send + Sync {
+    /// Hands a command to a shard without waiting.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the shard's queue is full or the shard is gone.
+    fn send(&self, shard: ShardId, command: Command) -> Result<(), Refusal>;
+
+    /// How many shards there are, 1 or more. Shards are numbered from 0.
+    fn shard_count(&self) -> u8;
+}
+
+/// What control borrows from its host.
+pub struct Hooks {
+    pub clock: Box<dyn Clock>,
+    pub shards: Box<dyn ShardLink>,
+    /// Where a client of this shard connects; asked anew each time because certificates change.
+    pub connect: Box<dyn Fn(ShardId) -> ConnectInfo + Send + Sync>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").field("shards", &self.shards.shard_count()).finish_non_exhaustive()
+    }
+}
+
+/// The `connect` object of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConnectInfo {
+    /// Path or URL of the WebSocket, for example `/v1/ws`.
+    pub websocket: String,
+    /// `null` where the shard has no WebTransport.
+    pub webtransport: Option<WebTransportInfo>,
+}
+
+/// Where and how to open a WebTransport session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WebTransportInfo {
+    pub url: String,
+    /// Base64 of the SHA-256 of each acceptable self-made certificate; empty behind a public one.
+    pub hashes: Vec<String>,
+}
+
+/// Control cannot start. Names the setting and the cure in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{setting}: cannot read or make {path}: {reason}. Check that its directory exists and is writable.")]
+    File { setting: &'static str, path: PathBuf, reason: std::io::Error },
+    #[error("{setting}: {path} is not {wanted}. Move it away to have a new one made.")]
+    Content { setting: &'static str, path: PathBuf, wanted: &'static str },
+    #[error("store: {path}: {reason}. Check the file and its directory, or set another path.")]
+    Store { path: PathBuf, reason: String },
+}
+
+/// The address a budget is kept for: an IPv6 host owns its whole /64, so that is one address here.
+pub(crate) fn budget_address(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(v6) => {
+            let network = u128::from(v6) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_host_has_one_budget() {
+        let budget = |text: &str| budget_address(text.parse().expect("an address"));
+        assert_eq!(budget("2001:db8::1"), budget("2001:db8::ffff:2"));
+        assert_ne!(budget("2001:db8::1"), budget("2001:db8:0:1::1"));
+        assert_eq!(budget("::ffff:192.0.2.1"), budget("192.0.2.1"));
+    }
+}

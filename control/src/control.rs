@@ -1,0 +1,317 @@
+//! The façade: what the relay holds and calls. Creating, finding, admitting to and ending sessions.
+//!
+//! Invariant: a session is created in one order (place taken, record written, shard told, directory entered) and a step
+//! that fails gives back what the ones before have taken.
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use fanlight_wire::command::{Admission, Command};
+use fanlight_wire::limits::{
+    ADDRESSES_REMEMBERED_MAX, LOGIN_TRIES_PER_ADDRESS, LOGIN_TRIES_PER_AGENT, LOGIN_TRY_WINDOW, SESSION_WINDOW,
+    SESSIONS_PER_ADDRESS, TICKET_LIFE,
+};
+use fanlight_wire::policy::{Capabilities, Policy, Role};
+use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
+use fanlight_wire::{Code, GroupId, Refusal, SessionId, ShardId};
+
+use crate::audit::{About, what};
+use crate::budget::{Rule, Windows};
+use crate::config::{Clock, ConnectInfo, ControlConfig, Hooks, StartError};
+use crate::directory::{Counts, Directory, Home};
+use crate::keys::Keys;
+use crate::locked;
+use crate::metrics::Metrics;
+use crate::origins::Origins;
+use crate::placement::Placement;
+use crate::policies::policy_of;
+use crate::presence::Presence;
+use crate::routes::demo::Demo;
+use crate::routes::login::Logins;
+use crate::secrets::{keep_or_make, opaque, random};
+use crate::store::{Store, close_left_open, insert_session};
+use crate::tokens::Tokens;
+
+/// The epoch of a session's rights at its creation.
+const FIRST_EPOCH: u32 = 1;
+
+/// The control plane of one node. Shared; every method may be called from any thread.
+pub struct Control {
+    hooks: Hooks,
+    origins: Origins,
+    operator_token: String,
+    draining: AtomicBool,
+    store: Store,
+    tokens: Tokens,
+    keys: Keys,
+    presence: Presence,
+    directory: Directory,
+    placement: Placement,
+    metrics: Metrics,
+    demo: Option<Demo>,
+    logins: Logins,
+    creations: Mutex<Windows<std::net::IpAddr>>,
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("hooks", &self.hooks).field("draining", &self.draining).finish_non_exhaustive()
+    }
+}
+
+/// What a new ticket shall say beyond the session's own facts.
+#[derive(Debug, Clone)]
+pub struct Mint {
+    pub role: Role,
+    /// Narrowed to the role's ceiling.
+    pub capabilities: Capabilities,
+    /// Who this is in the group's own terms.
+    pub subject: String,
+    /// Display name, 1–80 characters.
+    pub name: String,
+}
+
+impl Control {
+    /// Opens the store and the keys. With `demo` this hashes two secrets (about 0.1 s of a core).
+    ///
+    /// # Errors
+    /// [`StartError`] when a file cannot be read, made or understood.
+    pub fn open(config: &ControlConfig, hooks: Hooks) -> Result<Arc<Self>, StartError> {
+        let tokens = Tokens::open(config.key_path.as_deref())?;
+        let operator_token = operator_token(config)?;
+        let demo = config.demo.then(Demo::new);
+        let started = hooks.clock.unix_seconds();
+        let store = Store::open(config.store_path.as_deref(), |connection| {
+            close_left_open(connection, started)?;
+            Demo::seed(demo.as_ref(), connection)
+        })?;
+        let shards = hooks.shards.shard_count();
+        let creations = Rule { limit: SESSIONS_PER_ADDRESS, length: SESSION_WINDOW };
+        Ok(Arc::new(Self {
+            origins: Origins::new(&config.origins, config.demo),
+            draining: AtomicBool::new(false),
+            store,
+            tokens,
+            keys: Keys::new(),
+            presence: Presence::new(shards, &operator_token),
+            operator_token,
+            directory: Directory::default(),
+            placement: Placement::new(shards),
+            metrics: Metrics::new(),
+            demo,
+            logins: Logins::new(
+                Rule { limit: LOGIN_TRIES_PER_AGENT, length: LOGIN_TRY_WINDOW },
+                Rule { limit: LOGIN_TRIES_PER_ADDRESS, length: LOGIN_TRY_WINDOW },
+            ),
+            creations: Mutex::new(Windows::new(creations, ADDRESSES_REMEMBERED_MAX)),
+            hooks,
+        }))
+    }
+
+    /// Verifies a join ticket and uses it up.
+    ///
+    /// # Errors
+    /// `E_TICKET` for a ticket that is not ours, not in time, used before or revoked; `E_SESSION` when its session has
+    /// ended; `E_DRAIN` while draining.
+    pub fn admit(&self, ticket: &str) -> Result<Admission, Refusal> {
+        let admitted = self.admitted(ticket);
+        if let Err(refusal) = &admitted {
+            self.metrics.refusal(refusal.code);
+        }
+        admitted
+    }
+
+    fn admitted(&self, ticket: &str) -> Result<Admission, Refusal> {
+        let claims = self.tokens.verify(ticket, self.hooks.clock.unix_seconds())?;
+        self.refuse_while_draining()?;
+        let home = self.home_of(&claims.session)?;
+        if claims.epoch < home.epoch || claims.group != home.group {
+            return Err(Refusal::new(Code::Ticket, "G-54"));
+        }
+        self.tokens.spend(&claims.jti, self.hooks.clock.now())?;
+        let Claims { sub: subject, session, epoch, role, capabilities, name, .. } = claims;
+        Ok(Admission { session, role, capabilities, name, subject, epoch })
+    }
+
+    /// The home shard of a session, if the session exists. Also for resume tokens, which name their session.
+    pub fn home(&self, session: &SessionId) -> Option<ShardId> {
+        self.directory.home(session).map(|home| home.shard)
+    }
+
+    /// May a page of this origin use the relay? `host` is the request's `Host` or `:authority`; no origin is no browser.
+    pub fn origin_allowed(&self, origin: Option<&str>, host: &str) -> bool {
+        self.origins.allow(origin, host)
+    }
+
+    /// While draining, new sessions, keys and joins are refused with `E_DRAIN`; what runs goes on.
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The operator door's bearer.
+    pub fn operator_token(&self) -> &str {
+        &self.operator_token
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.directory.len()
+    }
+
+    /// Asks the home shard to end a session; the entry goes when the shard reports the end.
+    ///
+    /// # Errors
+    /// `E_SESSION` when there is no such session, or the shard's refusal.
+    pub fn end(&self, session: &SessionId, code: Code) -> Result<(), Refusal> {
+        let home = self.home_of(session)?;
+        self.hooks.shards.send(home.shard, Command::End { session: *session, code })
+    }
+
+    /// A ticket for a running session.
+    ///
+    /// # Errors
+    /// `E_SESSION` when there is no such session.
+    pub fn mint(&self, session: &SessionId, mint: Mint) -> Result<String, Refusal> {
+        let home = self.home_of(session)?;
+        let now = self.hooks.clock.unix_seconds();
+        Ok(self.tokens.mint(Claims {
+            iss: ISSUER.into(),
+            aud: AUDIENCE.into(),
+            exp: now.saturating_add(TICKET_LIFE.as_secs()),
+            iat: now,
+            jti: opaque(),
+            sub: mint.subject,
+            group: home.group,
+            session: *session,
+            epoch: home.epoch,
+            role: mint.role,
+            capabilities: mint.capabilities,
+            name: mint.name,
+        }))
+    }
+
+    /// A new session of this group; its id and its visitor's handle.
+    pub(crate) async fn create(&self, group: &GroupId, who: &'static str) -> Result<(SessionId, String), Refusal> {
+        self.refuse_while_draining()?;
+        let policy = policy_of(&self.store, group).await?;
+        let session = SessionId::from_bytes(random());
+        let created = self.hooks.clock.unix_seconds();
+        let shard = self.placement.place()?;
+        let record = (session, group.clone(), policy.version);
+        let kept =
+            self.store.ask(move |connection| insert_session(connection, &record.0, &record.1, record.2, created));
+        let opened = match kept.await {
+            Ok(()) => self.open_on(shard, session, group, policy, created),
+            Err(refusal) => Err(refusal),
+        };
+        if opened.is_err() {
+            self.placement.release(shard);
+        } else {
+            let about = About { group: Some(group.clone()), session: Some(session), who: Some(who.into()), code: None };
+            self.audit(what::SESSION_CREATED, about);
+        }
+        opened.map(|handle| (session, handle))
+    }
+
+    fn open_on(
+        &self,
+        shard: ShardId,
+        session: SessionId,
+        group: &GroupId,
+        policy: Policy,
+        created: u64,
+    ) -> Result<String, Refusal> {
+        let (handle, hash) = self.presence.handle(session, self.hooks.clock.now())?;
+        // Entered first: the shard may report about the session before its command has returned here.
+        let counts = Counts::default();
+        let home = Home { shard, group: group.clone(), created, epoch: FIRST_EPOCH, handle: hash, counts };
+        self.directory.insert(session, home);
+        let opened = self.hooks.shards.send(shard, Command::Open { session, group: group.clone(), policy });
+        if let Err(refusal) = opened {
+            self.directory.remove(&session);
+            self.presence.revoke_handle(&hash);
+            return Err(refusal);
+        }
+        Ok(handle)
+    }
+
+    /// May this address create another session now?
+    pub(crate) fn note_creation(&self, address: std::net::IpAddr) -> Result<(), crate::http::Denied> {
+        let now = self.hooks.clock.now();
+        let mut creations = locked(&self.creations);
+        if let Some(wait) = creations.wait(&address, now) {
+            return Err(crate::http::Denied::wait(Refusal::new(Code::Rate, "limits::SESSIONS_PER_ADDRESS"), wait));
+        }
+        creations.note(address, now);
+        Ok(())
+    }
+
+    pub(crate) fn home_of(&self, session: &SessionId) -> Result<Home, Refusal> {
+        self.directory.home(session).ok_or_else(|| Refusal::new(Code::Session, "G-52"))
+    }
+
+    pub(crate) fn connect(&self, shard: ShardId) -> ConnectInfo {
+        (self.hooks.connect)(shard)
+    }
+
+    pub(crate) fn refuse_while_draining(&self) -> Result<(), Refusal> {
+        if self.is_draining() { Err(Refusal::new(Code::Draining, "P3")) } else { Ok(()) }
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.hooks.clock
+    }
+
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(crate) const fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    pub(crate) const fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    pub(crate) const fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    pub(crate) const fn demo(&self) -> Option<&Demo> {
+        self.demo.as_ref()
+    }
+
+    pub(crate) const fn logins(&self) -> &Logins {
+        &self.logins
+    }
+}
+
+fn operator_token(config: &ControlConfig) -> Result<String, StartError> {
+    let Some(path) = &config.operator_token_path else { return Ok(opaque()) };
+    let kept = keep_or_make(path, || opaque().into_bytes());
+    let kept = kept.map_err(|reason| StartError::File { setting: "operator token", path: path.clone(), reason })?;
+    let text = String::from_utf8(kept).unwrap_or_default().trim().to_owned();
+    // Sixteen characters of base64url are 96 bits: less could be guessed over the network.
+    if text.len() < 16 {
+        let wanted = "one line of at least 16 characters";
+        return Err(StartError::Content { setting: "operator token", path: path.clone(), wanted });
+    }
+    Ok(text)
+}

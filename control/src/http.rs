@@ -1,0 +1,223 @@
+//! The HTTP API: routes, methods, origins, and how a refusal is answered. Bodies are JSON both ways; a refusal is
+//! `{"code","rule","sentence"}` with its code's status (`docs/api.md`).
+//!
+//! | door | method | path | who | what |
+//! |---|---|---|---|---|
+//! | public | POST | `/v1/keys` | a visitor's page, or its handle | a new session and its key, or a further key |
+//! | public | POST | `/v1/login` | anybody | an agent signs in |
+//! | public | POST | `/v1/join` | agent | a key becomes a join ticket |
+//! | public | GET | `/v1/connect/<session>` | anybody who knows the id | where to connect |
+//! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent of its group | ends it |
+//! | public | GET | `/demo/config.json` | anybody, demo only | the demo's agents |
+//! | operator | POST, GET | `/v1/sessions` | operator | create, list |
+//! | operator | DELETE | `/v1/sessions/<session>` | operator | ends it |
+//! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
+//!
+//! Leaves static files, body limits, time limits and the local door to the relay.
+
+mod answer;
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use fanlight_wire::{Code, Refusal};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+pub(crate) use answer::{Denied, empty, json};
+
+use crate::control::Control;
+use crate::presence::Caller;
+use crate::routes::{connect, demo, join, keys, login, sessions, tickets};
+
+/// Where a request came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Pages and agents.
+    Public,
+    /// The operator's own listener.
+    Operator,
+}
+
+/// Is this path answered by [`Control::handle`]? Everything else at the public door is a static file or a carrier.
+pub fn serves(door: Door, path: &str) -> bool {
+    Route::of(door, path).is_some() || (path.starts_with("/v1/") && path != "/v1/ws" && path != "/v1/wt")
+}
+
+/// One address of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route<'a> {
+    Keys,
+    Login,
+    Join,
+    Connect(&'a str),
+    End(&'a str),
+    DemoConfig,
+    Sessions,
+    Session(&'a str),
+    Tickets,
+}
+
+impl<'a> Route<'a> {
+    fn of(door: Door, path: &'a str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/')?.split('/');
+        let four = (segments.next()?, segments.next()?, segments.next(), segments.next());
+        if segments.next().is_some() {
+            return None;
+        }
+        Some(match (door, four) {
+            (Door::Public, ("v1", "keys", None, None)) => Self::Keys,
+            (Door::Public, ("v1", "login", None, None)) => Self::Login,
+            (Door::Public, ("v1", "join", None, None)) => Self::Join,
+            (Door::Public, ("v1", "connect", Some(session), None)) => Self::Connect(session),
+            (Door::Public, ("v1", "sessions", Some(session), Some("end"))) => Self::End(session),
+            (Door::Public, ("demo", "config.json", None, None)) => Self::DemoConfig,
+            (Door::Operator, ("v1", "sessions", None, None)) => Self::Sessions,
+            (Door::Operator, ("v1", "sessions", Some(session), None)) => Self::Session(session),
+            (Door::Operator, ("v1", "tickets", None, None)) => Self::Tickets,
+            _ => return None,
+        })
+    }
+
+    /// As the `Allow` header says it.
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Keys | Self::Login | Self::Join | Self::End(_) | Self::Tickets => "POST",
+            Self::Connect(_) | Self::DemoConfig => "GET",
+            Self::Sessions => "GET, POST",
+            Self::Session(_) => "DELETE",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|known| known == method.as_str())
+    }
+}
+
+/// A request, taken apart once.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) caller: Caller,
+    pub(crate) peer: IpAddr,
+    pub(crate) body: &'a Bytes,
+}
+
+impl Asked<'_> {
+    /// The JSON body. Unknown fields are ignored so that an older relay understands a newer client.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Refusal> {
+        serde_json::from_slice(self.body).map_err(|error| {
+            // The position only: the message of the parser may repeat a secret.
+            let place =
+                format!("The request's JSON is not as expected at line {}, column {}.", error.line(), error.column());
+            Refusal::new(Code::Input, "docs/api.md").saying(place)
+        })
+    }
+}
+
+impl Control {
+    /// Answers one request. The relay has collected and limited the body. Never waits longer than the store's deadline
+    /// and, at login, the check of a secret.
+    pub async fn handle(&self, door: Door, request: Request<Bytes>, peer: IpAddr) -> Response<Bytes> {
+        let headers = request.headers();
+        let origin = text_of(headers, &header::ORIGIN).map(str::to_owned);
+        let host = text_of(headers, &header::HOST).or_else(|| request.uri().host()).unwrap_or_default();
+        let mut response = if self.origin_allowed(origin.as_deref(), host) {
+            let answered = self.answer(door, &request, peer).await;
+            answered.unwrap_or_else(|denied| self.refused(&denied))
+        } else {
+            return self.refused(&Refusal::new(Code::Origin, "G-35").into());
+        };
+        if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(&origin).ok()) {
+            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        }
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
+        response
+    }
+
+    async fn answer(&self, door: Door, request: &Request<Bytes>, peer: IpAddr) -> Result<Response<Bytes>, Denied> {
+        let Some(route) = Route::of(door, request.uri().path()) else {
+            return Err(Refusal::new(Code::NotFound, "docs/api.md").into());
+        };
+        if request.method() == Method::OPTIONS {
+            return Ok(preflight(route));
+        }
+        if !route.takes(request.method()) {
+            let mut response = self.refused(&Refusal::new(Code::Method, "docs/api.md").into());
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.methods()));
+            return Ok(response);
+        }
+        let bearer = bearer_of(request.headers());
+        let caller = match door {
+            Door::Public => self.presence().public_caller(bearer, self.clock().now()),
+            Door::Operator => self.presence().operator_caller(bearer),
+        };
+        if door == Door::Operator && caller != Caller::Operator {
+            return Err(Refusal::new(Code::Login, "G-52").into());
+        }
+        let asked = Asked { method: request.method(), caller, peer, body: request.body() };
+        match route {
+            Route::Keys => keys::make(self, asked).await,
+            Route::Login => login::sign_in(self, asked).await,
+            Route::Join => join::exchange(self, &asked),
+            Route::Connect(session) => connect::show(self, session),
+            Route::End(session) => sessions::end(self, &asked, session),
+            Route::DemoConfig => demo::show(self),
+            Route::Sessions if asked.method == Method::GET => Ok(sessions::list(self)),
+            Route::Sessions => sessions::create(self, asked).await,
+            Route::Session(session) => sessions::remove(self, session),
+            Route::Tickets => tickets::mint(self, &asked),
+        }
+    }
+
+    fn refused(&self, denied: &Denied) -> Response<Bytes> {
+        self.metrics().refusal(denied.refusal.code);
+        denied.response()
+    }
+}
+
+/// The answer to a browser that asks before it sends `Authorization` or JSON from another origin.
+fn preflight(route: Route<'_>) -> Response<Bytes> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.methods()));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    // A header that is not text is treated as an origin, host or bearer that nobody has.
+    headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
+}
+
+/// RFC 6750 §2.1. Another scheme is shown as a bearer that nobody has.
+fn bearer_of(headers: &HeaderMap) -> Option<&str> {
+    let text = text_of(headers, &header::AUTHORIZATION)?;
+    let (scheme, bearer) = text.split_once(' ').unwrap_or((text, ""));
+    Some(if scheme.eq_ignore_ascii_case("bearer") { bearer.trim() } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carriers_and_files_are_not_the_apis() {
+        for path in ["/v1/keys", "/v1/connect/x", "/v1/nothing", "/demo/config.json", "/v1/sessions/x/end"] {
+            assert!(serves(Door::Public, path), "{path}");
+        }
+        for path in ["/", "/v1/ws", "/v1/wt", "/fanlight.js", "/demo/", "/demo/agent.html", "/v1", "v1/keys", ""] {
+            assert!(!serves(Door::Public, path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_door_has_only_its_own_routes() {
+        for path in ["/v1/sessions", "/v1/tickets", "/v1/sessions/x", "/v1/keys/", "/v1/keys/x/y/z"] {
+            assert_eq!(Route::of(Door::Public, path), None, "{path}");
+        }
+        for path in ["/v1/keys", "/v1/login", "/v1/join", "/v1/sessions/x/end", "/demo/config.json"] {
+            assert_eq!(Route::of(Door::Operator, path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Metrics of the node, in a registry of their own (Prometheus text format 0.0.4).
+//!
+//! Invariant: labels come from closed sets in `wire` or here, never from an id, a name or an address, so that the number
+//! of series is known beforehand (G-61). Shards give absolute totals; a counter here rises by what a total has risen.
+
+mod definitions;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use fanlight_wire::policy::Role;
+use fanlight_wire::report::{Drop, ShardTotals};
+use fanlight_wire::signal::Slot;
+use fanlight_wire::{Code, ShardId};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::locked;
+use definitions::{Definition, SHARE_GAP_BUCKETS};
+
+/// A way bytes travel, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    WebSocket,
+    WebTransport,
+    MediaUdp,
+    MediaTcp,
+    Http,
+}
+
+impl Lane {
+    pub const ALL: [Self; 5] = [Self::WebSocket, Self::WebTransport, Self::MediaUdp, Self::MediaTcp, Self::Http];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::WebTransport => "webtransport",
+            Self::MediaUdp => "media_udp",
+            Self::MediaTcp => "media_tcp",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// What a broken invariant has ended, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    Session,
+    Shard,
+    /// A task of the edge runtime: one connection or request.
+    Edge,
+}
+
+impl Owner {
+    pub const ALL: [Self; 3] = [Self::Session, Self::Shard, Self::Edge];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Shard => "shard",
+            Self::Edge => "edge",
+        }
+    }
+}
+
+/// How datagrams reach the kernel, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    IoUring,
+    Mmsg,
+}
+
+impl Backend {
+    pub const ALL: [Self; 2] = [Self::IoUring, Self::Mmsg];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Mmsg => "mmsg",
+        }
+    }
+}
+
+/// Every metric. Cheap to call; not meant for once per packet.
+pub struct Metrics {
+    registry: Registry,
+    sessions: IntGaugeVec,
+    participants: IntGaugeVec,
+    refusals: IntCounterVec,
+    faults: IntCounterVec,
+    packets: IntCounterVec,
+    bytes: IntCounterVec,
+    drops: IntCounterVec,
+    dom_frames: IntCounterVec,
+    dom_cache: IntGaugeVec,
+    resyncs: IntCounterVec,
+    snapshot_requests: IntCounterVec,
+    keyframe_requests: IntCounterVec,
+    share_gap: HistogramVec,
+    takeovers: IntCounterVec,
+    srtp: IntCounterVec,
+    panics: IntCounterVec,
+    io_backend: IntGaugeVec,
+    audit_lost: IntCounterVec,
+    shards: Mutex<BTreeMap<ShardId, ShardTotals>>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const STAGES: [&str; 3] = ["waiting", "active", "paused"];
+const DOM_KINDS: [&str; 3] = ["snapshot", "diff", "asset"];
+const NO_LABELS: [&str; 0] = [];
+
+impl Metrics {
+    /// All metrics at zero. Series of small label sets exist from the start, so that a rate of them is never "no data".
+    pub fn new() -> Self {
+        use definitions as d;
+        let registry = Registry::new();
+        let counters = |definition: &Definition| counters(&registry, definition);
+        let gauges = |definition: &Definition| gauges(&registry, definition);
+        let metrics = Self {
+            sessions: gauges(&d::SESSIONS),
+            participants: gauges(&d::PARTICIPANTS),
+            refusals: counters(&d::REFUSALS),
+            faults: counters(&d::FAULTS),
+            packets: counters(&d::FORWARDED_PACKETS),
+            bytes: counters(&d::FORWARDED_BYTES),
+            drops: counters(&d::DROPPED_PACKETS),
+            dom_frames: counters(&d::DOM_FRAMES),
+            dom_cache: gauges(&d::DOM_CACHE_BYTES),
+            resyncs: counters(&d::RESYNCS),
+            snapshot_requests: counters(&d::SNAPSHOT_REQUESTS),
+            keyframe_requests: counters(&d::KEYFRAME_REQUESTS),
+            share_gap: histogram(&registry, &d::SHARE_GAP),
+            takeovers: counters(&d::TAKEOVERS),
+            srtp: counters(&d::SRTP_HANDSHAKES),
+            panics: counters(&d::PANICS),
+            io_backend: gauges(&d::IO_BACKEND),
+            audit_lost: counters(&d::AUDIT_LINES_LOST),
+            shards: Mutex::default(),
+            registry,
+        };
+        metrics.touch_small_sets();
+        metrics
+    }
+
+    fn touch_small_sets(&self) {
+        for code in Code::ALL {
+            self.refusals.with_label_values(&[code.label()]);
+        }
+        for owner in Owner::ALL {
+            self.panics.with_label_values(&[owner.label()]);
+        }
+        for slot in Slot::ALL {
+            self.share_gap.with_label_values(&[slot.label()]);
+            self.takeovers.with_label_values(&[slot.label()]);
+        }
+        self.audit_lost.with_label_values(&NO_LABELS);
+        self.set_shard_totals(ShardId(0), ShardTotals::default());
+    }
+
+    /// Something was refused, at any door or in a session.
+    pub fn refusal(&self, code: Code) {
+        self.refusals.with_label_values(&[code.label()]).inc();
+    }
+
+    /// A lane could not go on.
+    pub fn fault(&self, lane: Lane, code: Code) {
+        self.faults.with_label_values(&[lane.label(), code.label()]).inc();
+    }
+
+    /// An invariant broke and its owner was ended.
+    pub fn panic(&self, owner: Owner) {
+        self.panics.with_label_values(&[owner.label()]).inc();
+    }
+
+    /// Which backend this node runs on.
+    pub fn io_backend(&self, used: Backend) {
+        for backend in Backend::ALL {
+            self.io_backend.with_label_values(&[backend.label()]).set(i64::from(backend == used));
+        }
+    }
+
+    pub(crate) fn share_gap(&self, slot: Slot, gap: Duration) {
+        self.share_gap.with_label_values(&[slot.label()]).observe(gap.as_secs_f64());
+    }
+
+    pub(crate) fn takeover(&self, slot: Slot) {
+        self.takeovers.with_label_values(&[slot.label()]).inc();
+    }
+
+    pub(crate) fn audit_line_lost(&self) {
+        self.audit_lost.with_label_values(&NO_LABELS).inc();
+    }
+
+    /// A shard's totals as they are now. Repeating them changes nothing.
+    pub fn set_shard_totals(&self, shard: ShardId, now: ShardTotals) {
+        let mut shards = locked(&self.shards);
+        let before = shards.get(&shard).cloned().unwrap_or_default();
+        self.raise_media(&before, &now);
+        self.raise_dom(&before, &now);
+        shards.insert(shard, now);
+        let sum = |of: &dyn Fn(&ShardTotals) -> u64| shards.values().map(of).fold(0, u64::saturating_add);
+        for (n, stage) in STAGES.iter().enumerate() {
+            set(&self.sessions, &[stage], sum(&|totals| totals.sessions.get(n).copied().unwrap_or(0)));
+        }
+        for (n, role) in Role::ALL.iter().enumerate() {
+            let count = sum(&|totals| totals.participants.get(n).copied().unwrap_or(0));
+            set(&self.participants, &[role.label()], count);
+        }
+        set(&self.dom_cache, &NO_LABELS, sum(&|totals| totals.dom_cache_bytes));
+    }
+
+    fn raise_media(&self, before: &ShardTotals, now: &ShardTotals) {
+        raise(&self.packets, &["in"], before.packets_in, now.packets_in);
+        raise(&self.packets, &["out"], before.packets_out, now.packets_out);
+        raise(&self.bytes, &["in"], before.bytes_in, now.bytes_in);
+        raise(&self.bytes, &["out"], before.bytes_out, now.bytes_out);
+        for ((reason, before), now) in Drop::ALL.iter().zip(before.drops).zip(now.drops) {
+            raise(&self.drops, &[reason.label()], before, now);
+        }
+        raise(&self.keyframe_requests, &["in"], before.keyframe_requests_in, now.keyframe_requests_in);
+        raise(&self.keyframe_requests, &["out"], before.keyframe_requests_out, now.keyframe_requests_out);
+        raise(&self.srtp, &["aes_gcm"], before.srtp_gcm, now.srtp_gcm);
+        raise(&self.srtp, &["other"], before.srtp_other, now.srtp_other);
+    }
+
+    fn raise_dom(&self, before: &ShardTotals, now: &ShardTotals) {
+        let directions =
+            [("in", before.dom_frames_in, now.dom_frames_in), ("out", before.dom_frames_out, now.dom_frames_out)];
+        for (direction, before, now) in directions {
+            for ((kind, before), now) in DOM_KINDS.iter().zip(before).zip(now) {
+                raise(&self.dom_frames, &[direction, kind], before, now);
+            }
+        }
+        raise(&self.resyncs, &NO_LABELS, before.resyncs, now.resyncs);
+        raise(&self.snapshot_requests, &NO_LABELS, before.snapshot_requests, now.snapshot_requests);
+    }
+
+    /// The text for a scraper (`text/plain; version=0.0.4`).
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
+            tracing::error!(%error, "metrics cannot be written");
+            String::new()
+        })
+    }
+}
+
+/// A total that has fallen belongs to a shard that began anew.
+fn raise(counters: &IntCounterVec, labels: &[&str], before: u64, now: u64) {
+    counters.with_label_values(labels).inc_by(now.checked_sub(before).unwrap_or(now));
+}
+
+fn set(gauges: &IntGaugeVec, labels: &[&str], value: u64) {
+    gauges.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+const VALID: &str = "a definition of ours is valid and its name is used once";
+
+fn counters(registry: &Registry, definition: &Definition) -> IntCounterVec {
+    let counters = IntCounterVec::new(opts(definition), definition.labels).expect(VALID);
+    registry.register(Box::new(counters.clone())).expect(VALID);
+    counters
+}
+
+fn gauges(registry: &Registry, definition: &Definition) -> IntGaugeVec {
+    let gauges = IntGaugeVec::new(opts(definition), definition.labels).expect(VALID);
+    registry.register(Box::new(gauges.clone())).expect(VALID);
+    gauges
+}
+
+fn histogram(registry: &Registry, definition: &Definition) -> HistogramVec {
+    let opts = HistogramOpts::from(opts(definition)).buckets(SHARE_GAP_BUCKETS.to_vec());
+    let histogram = HistogramVec::new(opts, definition.labels).expect(VALID);
+    registry.register(Box::new(histogram.clone())).expect(VALID);
+    histogram
+}
+
+fn opts(definition: &Definition) -> Opts {
+    Opts::new(definition.name, definition.help)
+}
+
+#[cfg(test)]
+mod tests;

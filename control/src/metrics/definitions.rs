@@ -1,0 +1,46 @@
+//! The list of metrics: name, kind, labels, help. `docs/metrics.md` has the same table, kept in step by a test.
+
+/// One metric.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) name: &'static str,
+    #[cfg(test)]
+    pub(crate) kind: &'static str,
+    pub(crate) labels: &'static [&'static str],
+    pub(crate) help: &'static str,
+}
+
+macro_rules! definitions {
+    ($($constant:ident = $name:literal, $kind:literal, [$($label:literal),*], $help:literal;)+) => {
+        $(pub(crate) const $constant: Definition =
+            Definition { name: $name, #[cfg(test)] kind: $kind, labels: &[$($label),*], help: $help };)+
+
+        /// Every metric, in the order of the table.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&Definition] = &[$(&$constant),+];
+    };
+}
+
+definitions! {
+    SESSIONS = "fanlight_sessions", "gauge", ["stage"], "Sessions on this node now.";
+    PARTICIPANTS = "fanlight_participants", "gauge", ["role"], "Participants that hold a place now.";
+    REFUSALS = "fanlight_refusals_total", "counter", ["code"], "Wishes refused, at a door or in a session.";
+    FAULTS = "fanlight_faults_total", "counter", ["lane", "code"], "Lanes that could not go on.";
+    FORWARDED_PACKETS = "fanlight_forwarded_packets_total", "counter", ["direction"], "Media packets received and sent.";
+    FORWARDED_BYTES = "fanlight_forwarded_bytes_total", "counter", ["direction"], "Bytes of media packets received and sent.";
+    DROPPED_PACKETS = "fanlight_dropped_packets_total", "counter", ["reason"], "Media packets not forwarded.";
+    DOM_FRAMES = "fanlight_dom_frames_total", "counter", ["direction", "kind"], "Frames of pages received from visitors and sent to agents.";
+    DOM_CACHE_BYTES = "fanlight_dom_cache_bytes", "gauge", [], "Bytes of page content held in memory for late agents.";
+    RESYNCS = "fanlight_resyncs_total", "counter", [], "Agents given a whole page again because they fell behind or asked.";
+    SNAPSHOT_REQUESTS = "fanlight_snapshot_requests_total", "counter", [], "Whole pages asked of visitors.";
+    KEYFRAME_REQUESTS = "fanlight_keyframe_requests_total", "counter", ["direction"], "Keyframes wished by subscribers and asked of publishers.";
+    SHARE_GAP = "fanlight_share_gap_seconds", "histogram", ["slot"], "Time from a share's request to its first keyframe.";
+    TAKEOVERS = "fanlight_takeovers_total", "counter", ["slot"], "Shares replaced by another participant's.";
+    SRTP_HANDSHAKES = "fanlight_srtp_handshakes_total", "counter", ["profile"], "DTLS handshakes by the SRTP profile they chose.";
+    PANICS = "fanlight_panics_total", "counter", ["owner"], "Broken invariants, by what they ended.";
+    IO_BACKEND = "fanlight_io_backend", "gauge", ["backend"], "1 for the way datagrams reach the kernel on this node.";
+    AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines and session records that could not even be queued.";
+}
+
+/// Seconds. The target for a takeover is 0.5 s at the 95th percentile; a share that shows nothing for 3 s ends.
+pub(crate) const SHARE_GAP_BUCKETS: [f64; 10] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 3.0];

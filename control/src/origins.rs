@@ -1,0 +1,91 @@
+//! Which web pages may use this relay. Checked for the API, WebSocket and WebTransport alike (G-35): a carrier is not
+//! protected by CORS, so the server has to look at `Origin` itself (RFC 6455 §10.2).
+
+/// The allow-list.
+#[derive(Debug, Clone)]
+pub(crate) struct Origins {
+    listed: Vec<String>,
+    /// Pages that this host serves itself (the demo).
+    own: bool,
+}
+
+impl Origins {
+    pub(crate) fn new(listed: &[String], own: bool) -> Self {
+        let listed = listed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
+        Self { listed, own }
+    }
+
+    /// `host` is the `Host` header or `:authority`. A client without `Origin` is no browser and is allowed: what
+    /// protects a session is the ticket, the origin only protects people from other pages in their browser.
+    pub(crate) fn allow(&self, origin: Option<&str>, host: &str) -> bool {
+        let Some(origin) = origin else { return true };
+        let origin = origin.to_ascii_lowercase();
+        self.listed.contains(&origin) || (self.own && is_own(&origin, host))
+    }
+}
+
+/// The page comes from the host it talks to. Ports are ignored because WebTransport has its own; the names of the
+/// loopback are one host, because a page opened as `localhost` is told to connect to `127.0.0.1`.
+fn is_own(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    if scheme != "http" && scheme != "https" {
+        return false;
+    }
+    let (page, host) = (name_of(authority), name_of(host));
+    match (page, host) {
+        (Some(page), Some(host)) => page.eq_ignore_ascii_case(host) || (is_loopback(page) && is_loopback(host)),
+        _ => false,
+    }
+}
+
+/// The host of `host[:port]`; `None` when it is anything else.
+fn name_of(authority: &str) -> Option<&str> {
+    let (name, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (name, port) = rest.split_once(']')?;
+            (name, port.strip_prefix(':').or(port.is_empty().then_some(""))?)
+        }
+        None => authority.split_once(':').unwrap_or((authority, "")),
+    };
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
+    (!name.is_empty() && name.bytes().all(legal) && port.bytes().all(|b| b.is_ascii_digit())).then_some(name)
+}
+
+fn is_loopback(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name == "::1" || name == "127.0.0.1"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_origins_and_the_own_host_of_a_demo() {
+        // G-35
+        let demo = Origins::new(&["https://shop.example/".into()], true);
+        let closed = Origins::new(&["https://shop.example".into()], false);
+        let cases = [
+            (None, "relay.example", true, true),
+            (Some("https://shop.example"), "relay.example", true, true),
+            (Some("HTTPS://SHOP.EXAMPLE"), "relay.example", true, true),
+            (Some("https://shop.example:8443"), "relay.example", false, false),
+            (Some("http://shop.example"), "relay.example", false, false),
+            (Some("https://shop.example.evil"), "relay.example", false, false),
+            (Some("http://127.0.0.1:7700"), "127.0.0.1:7710", true, false),
+            (Some("http://localhost:7700"), "127.0.0.1:7710", true, false),
+            (Some("http://[::1]:7700"), "[::1]:7700", true, false),
+            (Some("http://relay.example"), "relay.example:7700", true, false),
+            (Some("http://127.0.0.1.evil"), "127.0.0.1:7700", false, false),
+            (Some("http://127.0.0.1@evil"), "127.0.0.1:7700", false, false),
+            (Some("http://evil:x"), "evil:x", false, false),
+            (Some("null"), "null", false, false),
+            (Some(""), "", false, false),
+            (Some("http://"), "", false, false),
+            (Some("file://"), "127.0.0.1", false, false),
+        ];
+        for (origin, host, with_demo, without) in cases {
+            assert_eq!(demo.allow(origin, host), with_demo, "{origin:?} at {host} with demo");
+            assert_eq!(closed.allow(origin, host), without, "{origin:?} at {host}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Who is asking: agents that have signed in, visitors that hold their session's handle, the operator.
+
+use std::time::Instant;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use fanlight_wire::limits::LOGINS_MAX;
+use fanlight_wire::limits::{LOGIN_LIFE, SESSIONS_PER_SHARD_MAX};
+use fanlight_wire::{Code, GroupId, Refusal, SessionId};
+
+use crate::bearers::Bearers;
+use crate::secrets::{Hash, sha256};
+
+/// An agent that has signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) group: GroupId,
+    pub(crate) agent: String,
+    /// Display name.
+    pub(crate) name: String,
+}
+
+/// Whom a bearer stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// No bearer was shown.
+    Nobody,
+    /// The visitor of this session.
+    Visitor(SessionId),
+    Agent(Login),
+    Operator,
+    /// A bearer that is unknown, has expired or belongs to another door.
+    Stranger,
+}
+
+/// Everybody who holds a bearer.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    logins: Bearers<Login>,
+    handles: Bearers<SessionId>,
+    operator: Hash,
+}
+
+impl Presence {
+    pub(crate) fn new(shards: u8, operator_token: &str) -> Self {
+        Self {
+            logins: Bearers::new(LOGINS_MAX),
+            handles: Bearers::new(usize::from(shards.max(1)) * SESSIONS_PER_SHARD_MAX),
+            operator: sha256(operator_token.as_bytes()),
+        }
+    }
+
+    /// A bearer for an agent.
+    ///
+    /// # Errors
+    /// `E_OVERLOAD` when too many agents are signed in.
+    pub(crate) fn sign_in(&self, login: Login, now: Instant) -> Result<String, Refusal> {
+        let issued = self.logins.issue(login, Some(now + LOGIN_LIFE), now);
+        issued.map(|(text, _)| text).ok_or_else(|| Refusal::new(Code::Overload, "limits::LOGINS_MAX"))
+    }
+
+    /// A visitor's handle for its session, and what revokes it.
+    ///
+    /// # Errors
+    /// `E_OVERLOAD` when there are as many as there may be sessions.
+    pub(crate) fn handle(&self, session: SessionId, now: Instant) -> Result<(String, Hash), Refusal> {
+        let issued = self.handles.issue(session, None, now);
+        issued.ok_or_else(|| Refusal::new(Code::Overload, "limits::SESSIONS_PER_SHARD_MAX"))
+    }
+
+    pub(crate) fn revoke_handle(&self, handle: &Hash) {
+        self.handles.revoke(handle);
+    }
+
+    /// Whose bearer this is, at the public door.
+    pub(crate) fn public_caller(&self, bearer: Option<&str>, now: Instant) -> Caller {
+        let Some(bearer) = bearer else { return Caller::Nobody };
+        if let Some(login) = self.logins.find(bearer, now) {
+            return Caller::Agent(login);
+        }
+        self.handles.find(bearer, now).map_or(Caller::Stranger, Caller::Visitor)
+    }
+
+    /// Whose bearer this is, at the operator's door, where nobody else has any business.
+    pub(crate) fn operator_caller(&self, bearer: Option<&str>) -> Caller {
+        match bearer {
+            None => Caller::Nobody,
+            Some(bearer) => match verify_slices_are_equal(&sha256(bearer.as_bytes()), &self.operator) {
+                Ok(()) => Caller::Operator,
+                Err(_) => Caller::Stranger,
+            },
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What shards report becomes counts, audit lines, metrics, and the end of a session's entry.
+
+use fanlight_wire::report::Report;
+use fanlight_wire::signal::Slot;
+use fanlight_wire::{Code, ParticipantId, SessionId};
+use tokio::sync::mpsc::Receiver;
+
+use crate::audit::{About, what};
+use crate::control::Control;
+use crate::store::{SessionEnd, end_session};
+
+impl Control {
+    /// Takes in one report. Never waits; may be called from any thread but a shard's, because it takes locks.
+    pub fn report(&self, report: Report) {
+        match report {
+            Report::Joined { session, participant, role, resumed } => {
+                self.directory().count(&session, |counts| counts.joined(role, resumed));
+                self.note(what::JOINED, session, Some(participant), None);
+            }
+            Report::Left { session, participant, code, .. } => {
+                self.note(what::LEFT, session, Some(participant), Some(code));
+            }
+            Report::Consent { session, participant, accepted, .. } => {
+                let event = if accepted { what::CONSENT_GIVEN } else { what::CONSENT_DENIED };
+                self.note(event, session, Some(participant), None);
+            }
+            Report::ShareStarted { session, participant, .. } => {
+                self.directory().count(&session, |counts| counts.shares = counts.shares.saturating_add(1));
+                self.note(what::SHARE_STARTED, session, Some(participant), None);
+            }
+            Report::ShareLive { slot, after, .. } => self.metrics().share_gap(slot, after),
+            Report::ShareTakenOver { session, slot, to, .. } => self.taken_over(session, slot, to),
+            Report::ShareStopped { session, participant, .. } => {
+                self.note(what::SHARE_STOPPED, session, Some(participant), None);
+            }
+            Report::Refused { session, code, .. } => {
+                self.directory().count(&session, |counts| counts.refusals = counts.refusals.saturating_add(1));
+                self.metrics().refusal(code);
+            }
+            Report::Ended { session, code, by, .. } => self.ended(session, code, by),
+        }
+    }
+
+    /// Takes in reports until their senders are gone.
+    pub async fn follow(&self, mut reports: Receiver<Report>) {
+        while let Some(report) = reports.recv().await {
+            self.report(report);
+        }
+    }
+
+    fn taken_over(&self, session: SessionId, slot: Slot, to: ParticipantId) {
+        self.directory().count(&session, |counts| counts.takeovers = counts.takeovers.saturating_add(1));
+        self.metrics().takeover(slot);
+        self.note(what::SHARE_TAKEN_OVER, session, Some(to), None);
+    }
+
+    /// The one place where a session leaves the directory. A repeated report finds nothing.
+    fn ended(&self, session: SessionId, code: Code, by: Option<ParticipantId>) {
+        let Some(home) = self.directory().remove(&session) else { return };
+        let (group, who) = (Some(home.group.clone()), by.map(|participant| participant.to_string()));
+        self.audit(what::SESSION_ENDED, About { group, session: Some(session), who, code: Some(code) });
+        self.placement().release(home.shard);
+        self.presence().revoke_handle(&home.handle);
+        self.keys().forget(&session);
+        let end = SessionEnd { at: self.clock().unix_seconds(), code, counts: home.counts };
+        if !self.store().tell(move |connection| end_session(connection, &session, &end)) {
+            self.metrics().audit_line_lost();
+        }
+    }
+
+    fn note(&self, event: &'static str, session: SessionId, who: Option<ParticipantId>, code: Option<Code>) {
+        let group = self.directory().home(&session).map(|home| home.group);
+        let who = who.map(|participant| participant.to_string());
+        self.audit(event, About { group, session: Some(session), who, code });
+    }
+}

@@ -1,0 +1,58 @@
+//! `POST /v1/join`: an agent exchanges a key for a join ticket. The visitor is asked afterwards, with the agent's name.
+
+use bytes::Bytes;
+use fanlight_wire::policy::Role;
+use fanlight_wire::{Code, Refusal, SessionId};
+use hyper::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{About, what};
+use crate::config::ConnectInfo;
+use crate::control::{Control, Mint};
+use crate::http::{Asked, Denied, json};
+use crate::keys::Guesser;
+use crate::presence::{Caller, Login};
+
+#[derive(Deserialize)]
+struct Shown {
+    key: String,
+}
+
+#[derive(Serialize)]
+struct Joinable {
+    session: SessionId,
+    ticket: String,
+    connect: ConnectInfo,
+}
+
+pub(crate) fn exchange(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let login = match &asked.caller {
+        Caller::Agent(login) => login,
+        Caller::Visitor(_) | Caller::Operator => return Err(Refusal::new(Code::Role, "G-52").into()),
+        Caller::Nobody | Caller::Stranger => return Err(Refusal::new(Code::Login, "G-52").into()),
+    };
+    control.refuse_while_draining()?;
+    let Shown { key } = asked.json()?;
+    let session = spend(control, login, &key)?;
+    let agent = Mint {
+        role: Role::Agent,
+        capabilities: Role::Agent.ceiling(),
+        subject: login.agent.clone(),
+        name: login.name.clone(),
+    };
+    let home = control.home_of(&session)?;
+    let ticket = control.mint(&session, agent)?;
+    Ok(json(StatusCode::OK, &Joinable { session, ticket, connect: control.connect(home.shard) }))
+}
+
+fn spend(control: &Control, login: &Login, key: &str) -> Result<SessionId, Denied> {
+    let guesser = Guesser { group: login.group.clone(), agent: login.agent.clone() };
+    let result = control.keys().exchange(&guesser, key, control.clock().now());
+    let (event, session, code) = match &result {
+        Ok(session) => (what::KEY_USED, Some(*session), None),
+        Err(denied) => (what::KEY_REFUSED, None, Some(denied.refusal.code)),
+    };
+    let about = About { group: Some(login.group.clone()), session, who: Some(login.agent.clone()), code };
+    control.audit(event, about);
+    result
+}

@@ -1,0 +1,80 @@
+//! `POST /v1/keys`: a visitor's page gets a session and its key, or a further key for its running session.
+
+use bytes::Bytes;
+use fanlight_wire::limits::KEY_LIFE;
+use fanlight_wire::policy::Role;
+use fanlight_wire::{Code, GroupId, Refusal, SessionId};
+use hyper::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::{About, what};
+use crate::config::{ConnectInfo, budget_address};
+use crate::control::{Control, Mint};
+use crate::http::{Asked, Denied, json};
+use crate::presence::Caller;
+
+#[derive(Deserialize)]
+struct Wish {
+    group: GroupId,
+}
+
+#[derive(Serialize)]
+struct Key {
+    session: SessionId,
+    key: String,
+    expires_s: u64,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    visitor: Option<Visitor>,
+}
+
+/// What a visitor needs to join its new session.
+#[derive(Serialize)]
+struct Visitor {
+    ticket: String,
+    handle: String,
+    connect: ConnectInfo,
+}
+
+pub(crate) async fn make(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    control.refuse_while_draining()?;
+    match asked.caller {
+        Caller::Nobody => first(control, asked).await,
+        Caller::Visitor(session) => further(control, session),
+        Caller::Agent(_) | Caller::Operator => Err(Refusal::new(Code::Role, "G-52").into()),
+        Caller::Stranger => Err(Refusal::new(Code::Login, "G-52").into()),
+    }
+}
+
+async fn first(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let Wish { group } = asked.json()?;
+    control.note_creation(budget_address(asked.peer))?;
+    let (session, handle) = control.create(&group, "visitor").await?;
+    let key = open_key(control, session, &group)?;
+    let ticket = control.mint(&session, visitor())?;
+    let connect = control.connect(control.home_of(&session)?.shard);
+    let visitor = Some(Visitor { ticket, handle, connect });
+    Ok(json(StatusCode::CREATED, &Key { session, key, expires_s: KEY_LIFE.as_secs(), visitor }))
+}
+
+fn further(control: &Control, session: SessionId) -> Result<Response<Bytes>, Denied> {
+    let home = control.home_of(&session)?;
+    let key = open_key(control, session, &home.group)?;
+    Ok(json(StatusCode::CREATED, &Key { session, key, expires_s: KEY_LIFE.as_secs(), visitor: None }))
+}
+
+fn open_key(control: &Control, session: SessionId, group: &GroupId) -> Result<String, Refusal> {
+    let key = control.keys().make(session, group.clone(), control.clock().now())?;
+    let about = About { group: Some(group.clone()), session: Some(session), who: Some("visitor".into()), code: None };
+    control.audit(what::KEY_MADE, about);
+    Ok(key)
+}
+
+/// The ticket of a session's visitor, who has no name of its own.
+pub(crate) fn visitor() -> Mint {
+    Mint {
+        role: Role::Visitor,
+        capabilities: Role::Visitor.ceiling(),
+        subject: "visitor".into(),
+        name: "Visitor".into(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Sessions: ended by those inside, and created, listed and ended by the operator. A session of somebody else is answered
+//! like one that does not exist (G-52).
+
+use bytes::Bytes;
+use fanlight_wire::{Code, GroupId, Refusal, SessionId, ShardId};
+use hyper::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConnectInfo;
+use crate::control::Control;
+use crate::http::{Asked, Denied, empty, json};
+use crate::presence::Caller;
+use crate::routes::{keys, session_of};
+
+#[derive(Deserialize)]
+struct Wish {
+    group: GroupId,
+}
+
+#[derive(Serialize)]
+struct Created {
+    session: SessionId,
+    visitor_ticket: String,
+    handle: String,
+    connect: ConnectInfo,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    session: SessionId,
+    shard: ShardId,
+    created: u64,
+    agents_joined: u32,
+    shares: u32,
+    takeovers: u32,
+    refusals: u32,
+}
+
+#[derive(Serialize)]
+struct List {
+    count: usize,
+    sessions: Vec<Listed>,
+}
+
+/// `POST /v1/sessions/<session>/end`, public.
+pub(crate) fn end(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
+    let absent = || Refusal::new(Code::Session, "G-52");
+    let allowed = match &asked.caller {
+        Caller::Visitor(own) => session_of(session).is_ok_and(|session| session == *own),
+        Caller::Agent(login) => {
+            let home = session_of(session).and_then(|session| control.home_of(&session));
+            home.is_ok_and(|home| home.group == login.group)
+        }
+        Caller::Nobody | Caller::Stranger | Caller::Operator => {
+            return Err(Refusal::new(Code::Login, "G-52").into());
+        }
+    };
+    if !allowed {
+        return Err(absent().into());
+    }
+    control.end(&session_of(session)?, Code::Ended)?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// `POST /v1/sessions`, operator.
+pub(crate) async fn create(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let Wish { group } = asked.json()?;
+    let (session, handle) = control.create(&group, "operator").await?;
+    let visitor_ticket = control.mint(&session, keys::visitor())?;
+    let connect = control.connect(control.home_of(&session)?.shard);
+    Ok(json(StatusCode::CREATED, &Created { session, visitor_ticket, handle, connect }))
+}
+
+/// `GET /v1/sessions`, operator: ids and counts, nothing about people.
+pub(crate) fn list(control: &Control) -> Response<Bytes> {
+    let listed = |(session, home): (SessionId, crate::directory::Home)| Listed {
+        session,
+        shard: home.shard,
+        created: home.created,
+        agents_joined: home.counts.agents,
+        shares: home.counts.shares,
+        takeovers: home.counts.takeovers,
+        refusals: home.counts.refusals,
+    };
+    let sessions: Vec<_> = control.directory().all().into_iter().map(listed).collect();
+    json(StatusCode::OK, &List { count: sessions.len(), sessions })
+}
+
+/// `DELETE /v1/sessions/<session>`, operator.
+pub(crate) fn remove(control: &Control, session: &str) -> Result<Response<Bytes>, Denied> {
+    control.end(&session_of(session)?, Code::Ended)?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
