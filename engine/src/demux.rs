@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use fanlight_wire::limits::{ICE_CONSENT_MAX, VALIDATED_ADDRESSES_MAX};
+use fanlight_wire::report::{Drop, ShardTotals};
 
 use crate::datagram::{Datagram, Transport};
 use crate::peer::IceCredentials;
@@ -104,6 +105,18 @@ impl Demux {
             _ => {
                 self.drops.malformed += 1;
                 None
+            }
+        }
+    }
+
+    /// Adds what was dropped here to the shard's totals.
+    pub fn add_totals(&self, to: &mut ShardTotals) {
+        let DemuxDrops { malformed, unknown_name, bad_integrity, stray_answer, unproven } = self.drops;
+        let by_reason = [(Drop::Malformed, malformed), (Drop::Unvalidated, unknown_name + bad_integrity + stray_answer + unproven)];
+        for (reason, count) in by_reason {
+            let index = Drop::ALL.iter().position(|known| *known == reason);
+            if let Some(total) = index.and_then(|index| to.drops.get_mut(index)) {
+                *total += count;
             }
         }
     }

@@ -10,13 +10,17 @@ pub mod deadline;
 pub mod demux;
 pub mod dom;
 pub mod entropy;
+pub mod fanout;
 pub mod floor;
+mod keyframe;
 pub mod outbox;
 pub mod peer;
 pub mod permit;
 pub mod pipe;
 mod rate;
+mod subscribe;
 mod timers;
+mod track;
 
 pub use datagram::{Datagram, Transport};
 pub use deadline::{Deadline, Reason};

@@ -263,12 +263,12 @@ impl Peer {
         fingerprint_of(sdp).is_some_and(|fingerprint| fingerprint == self.fingerprint) && self.state != State::Closed
     }
 
-    /// Takes in one datagram that [`crate::demux`] found to be this peer's.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) {
+    /// Takes in one datagram that [`crate::demux`] found to be this peer's. False when a budget is used up.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> bool {
         self.tell(now);
         let payload: &[u8] = datagram.payload;
         if payload.len() > DATAGRAM_BYTES_MAX || !self.has_budget_for(payload) {
-            return;
+            return false;
         }
         self.note_stream(datagram);
         self.note_consent(datagram.source, payload);
@@ -276,14 +276,15 @@ impl Peer {
             Transport::Udp => Protocol::Udp,
             Transport::Tcp(_) => Protocol::Tcp,
         };
-        let Ok(receive) = Receive::new(protocol, datagram.source, datagram.destination, payload) else {
-            return;
-        };
-        if let Err(error) = self.rtc.handle_input(Input::Receive(now, receive)) {
+        let received = Receive::new(protocol, datagram.source, datagram.destination, payload);
+        if let Ok(receive) = received
+            && let Err(error) = self.rtc.handle_input(Input::Receive(self.now, receive))
+        {
             // A forged record must not end a call; str0m closes by itself when it cannot go on.
             tracing::debug!(%error, "a datagram was not understood");
         }
         self.drain();
+        true
     }
 
     /// Lets time pass; due at [`Self::deadline`].
@@ -308,12 +309,14 @@ impl Peer {
         self.events.pop_front()
     }
 
-    /// Sends what was written and appends all that has to leave, in one run of segments for one destination.
-    pub fn poll(&mut self, now: Instant, outbox: &mut Outbox) {
+    /// Sends what was written and appends all that has to leave, in one run of segments for one destination. Returns
+    /// how many datagrams and bytes.
+    pub fn poll(&mut self, now: Instant, outbox: &mut Outbox) -> (u64, u64) {
         self.tell(now);
         if self.written {
             self.flush();
         }
+        let (mut packets, mut bytes) = (0, 0);
         for transmit in std::mem::take(&mut self.outgoing) {
             let transport = match transmit.proto {
                 Protocol::Udp => Transport::Udp,
@@ -326,7 +329,10 @@ impl Peer {
                 }
             };
             outbox.push(transport, transmit.source, transmit.destination, &transmit.contents);
+            packets += 1;
+            bytes += transmit.contents.len() as u64;
         }
+        (packets, bytes)
     }
 
     pub fn sections(&self) -> &[Section] {
@@ -372,7 +378,8 @@ impl Peer {
     ///
     /// str0m drops scheduled repairs whose packet is no longer in its cache, and a new cache is empty; datagrams that
     /// are encrypted but not yet polled are struck here.
-    pub fn fence(&mut self, mid: Mid) {
+    pub fn fence(&mut self, now: Instant, mid: Mid) {
+        self.tell(now);
         self.flush();
         let mut direct = self.rtc.direct_api();
         if let Some(stream) = direct.stream_tx_by_mid(mid, None) {

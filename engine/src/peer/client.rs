@@ -1,0 +1,131 @@
+//! A WebRTC client for tests: str0m as a browser would use it, on virtual time.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+/// The packets a client hands to its tests.
+pub(crate) mod str0m_rtp {
+    pub(crate) use str0m::rtp::RtpPacket;
+}
+
+/// An offering client with one UDP address.
+pub(crate) struct Client {
+    pub(crate) rtc: Rtc,
+    pub(crate) address: SocketAddr,
+    pub(crate) timeout: Instant,
+    pub(crate) connected: bool,
+    pub(crate) received: Vec<RtpPacket>,
+    /// When somebody asked us for a keyframe.
+    pub(crate) keyframe_requests: Vec<Instant>,
+    pub(crate) watch: Option<Mid>,
+    pub(crate) share: Option<Mid>,
+    pending: Option<SdpPendingOffer>,
+    now: Instant,
+}
+
+/// Which codecs a client offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Everything,
+    Vp8Only,
+    H264Only,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr, now: Instant, speaks: Speaks) -> Self {
+        let config = Rtc::builder().set_rtp_mode(true);
+        let config = match speaks {
+            Speaks::Everything => config,
+            Speaks::Vp8Only => config.clear_codecs().enable_opus(true, false).enable_vp8(true),
+            Speaks::H264Only => config.clear_codecs().enable_opus(true, false).enable_h264(true),
+        };
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        Self {
+            rtc,
+            address,
+            timeout: now,
+            connected: false,
+            received: Vec::new(),
+            keyframe_requests: Vec::new(),
+            watch: None,
+            share: None,
+            pending: None,
+            now,
+        }
+    }
+
+    /// The four sections of the protocol: watch picture and sound, share picture and sound.
+    pub(crate) fn offer(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
+        self.watch = Some(api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
+        api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        self.share = Some(api.add_media(MediaKind::Video, Direction::SendOnly, None, None, None));
+        api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        let (offer, pending) = api.apply().expect("changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
+    pub(crate) fn answer(&mut self, sdp: &str) {
+        let answer = SdpAnswer::from_sdp_string(sdp).expect("an answer");
+        let pending = self.pending.take().expect("an offer");
+        self.rtc.sdp_api().accept_answer(pending, answer).expect("an acceptable answer");
+    }
+
+    /// A packet of VP8 (or what `codec` names) on the share section.
+    pub(crate) fn send(&mut self, sequence: u64, timestamp: u32, marker: bool, payload: &[u8]) {
+        let mid = self.share.expect("an offer");
+        let pt = *self.rtc.media(mid).expect("the section").remote_pts().first().expect("a codec");
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None).expect("a stream");
+        let write = RtpWrite::new(pt, sequence.into(), timestamp, self.now, payload).marker(marker).nackable(true);
+        stream.write_rtp(write);
+        self.rtc.handle_input(Input::Timeout(self.now)).expect("time");
+    }
+
+    /// Tells the relay that a picture was lost.
+    pub(crate) fn request_keyframe(&mut self) {
+        let mid = self.watch.expect("an offer");
+        let mut direct = self.rtc.direct_api();
+        if let Some(stream) = direct.stream_rx_by_mid(mid, None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+        self.rtc.handle_input(Input::Timeout(self.now)).expect("time");
+    }
+
+    pub(crate) fn receive(&mut self, now: Instant, source: SocketAddr, payload: &[u8]) {
+        self.now = now;
+        let receive = Receive::new(Protocol::Udp, source, self.address, payload).expect("a datagram");
+        self.rtc.handle_input(Input::Receive(now, receive)).expect("input");
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.rtc.handle_input(Input::Timeout(now)).expect("time");
+    }
+
+    /// Everything it wants to send, to where.
+    pub(crate) fn poll(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut out = Vec::new();
+        loop {
+            match self.rtc.poll_output().expect("output") {
+                Output::Timeout(at) => {
+                    self.timeout = at;
+                    return out;
+                }
+                Output::Transmit(transmit) => out.push((transmit.destination, transmit.contents.to_vec())),
+                Output::Event(Event::Connected) => self.connected = true,
+                Output::Event(Event::RtpPacket(packet)) => self.received.push(packet),
+                Output::Event(Event::KeyframeRequest(_)) => self.keyframe_requests.push(self.now),
+                Output::Event(_) => {}
+            }
+        }
+    }
+}

@@ -94,6 +94,11 @@ impl Format {
 }
 
 impl PayloadType {
+    #[cfg(test)]
+    pub(crate) const fn test(value: u8) -> Self {
+        Self(value)
+    }
+
     pub(super) fn to_str0m(self) -> Pt {
         self.0.into()
     }

@@ -1,0 +1,289 @@
+//! Whole media sessions in memory: str0m clients, this fan-out, virtual time, a wire that can lose and lie.
+
+mod world;
+
+use std::time::Duration;
+
+use fanlight_wire::limits::ICE_CONSENT_MAX;
+use fanlight_wire::signal::Slot;
+use fanlight_wire::{FloorEpoch, ParticipantId};
+
+use super::*;
+use crate::peer::client::Speaks;
+use world::{KEY, World};
+
+const VISITOR: usize = 0;
+const ANN: usize = 1;
+const BEN: usize = 2;
+
+fn tick(world: &mut World) {
+    world.run(Duration::from_millis(33));
+}
+
+/// Frames of `packets` packets each, a keyframe first; numbered from `sequence`.
+fn film(world: &mut World, who: usize, sequence: u64, frames: u64, packets: u64, mark: u8) {
+    for frame in 0..frames {
+        for part in 0..packets {
+            let first = part == 0;
+            let payload = [if first { 0x10 } else { 0 }, u8::from(!(first && frame == 0)), mark, frame as u8, part as u8];
+            let timestamp = 3_000 * (sequence + frame) as u32;
+            world.send(who, sequence + frame * packets + part, timestamp, part + 1 == packets, &payload);
+        }
+        tick(world);
+    }
+}
+
+fn numbers(world: &World, who: usize) -> Vec<u64> {
+    world.received(who).iter().map(|packet| *packet.seq_no).collect()
+}
+
+fn marks(world: &World, who: usize) -> Vec<u8> {
+    world.received(who).iter().map(|packet| packet.payload[2]).collect()
+}
+
+fn assert_continuous(numbers: &[u64]) {
+    assert!(!numbers.is_empty(), "nothing arrived");
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "not continuous: {numbers:?}");
+}
+
+#[test]
+fn one_publisher_reaches_two_subscribers_without_a_gap() {
+    let mut world = World::connected(1, &[Speaks::Everything; 3]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 100, 20, 7, 0xaa);
+    for agent in [ANN, BEN] {
+        assert_continuous(&numbers(&world, agent));
+        assert_eq!(world.received(agent).len(), 20 * 7);
+        assert!(world.received(agent)[0].payload.starts_with(&KEY));
+    }
+    assert!(world.received(VISITOR).is_empty(), "a publisher does not watch itself");
+    let live: Vec<_> = world.events.iter().filter(|e| matches!(e, MediaEvent::FirstKeyframe { .. })).collect();
+    assert_eq!(live, [&MediaEvent::FirstKeyframe { slot: Slot::Visitor, epoch: FloorEpoch::new(1) }]);
+}
+
+#[test]
+fn srtp_is_aes_gcm() {
+    let world = World::connected(2, &[Speaks::Everything; 2]);
+    let profiles: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            MediaEvent::Connected { srtp, .. } => Some(*srtp),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(profiles.len(), 2);
+    assert!(profiles.iter().all(|profile| profile.starts_with("AEAD_AES_")), "{profiles:?}");
+    assert_eq!(world.fanout.totals().srtp_gcm, 2);
+}
+
+#[test]
+fn a_burst_leaves_as_one_train_per_subscriber() {
+    let mut world = World::connected(3, &[Speaks::Everything; 3]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 1, 3, 1, 1);
+    world.longest_train.clear();
+    for part in 0..10 {
+        let head = if part == 0 { 0x10 } else { 0 };
+        world.queue(VISITOR, 4 + part, 90_000, part == 9, &[&[head, 0x01], [7; 1_000].as_slice()].concat());
+    }
+    tick(&mut world);
+    for agent in [ANN, BEN] {
+        assert_eq!(world.longest_train.get(&world.address(agent)), Some(&10));
+    }
+}
+
+// R015, P17
+#[test]
+fn a_takeover_fences_the_old_source_and_continues_the_line() {
+    let mut world = World::connected(4, &[Speaks::Everything; 3]);
+    world.share(ANN, Slot::Agent, 1);
+    film(&mut world, ANN, 50, 10, 4, 0xa1);
+    // Packets of the old source are inside the relay when the floor moves, and more are on their way.
+    world.inject(ANN, 90, 40_000, true, &[0x10, 0x01, 0xa1, 0, 0]);
+    let before = world.received(VISITOR).len();
+    world.share(BEN, Slot::Agent, 2);
+    world.send(ANN, 91, 43_000, true, &[0x10, 0x00, 0xa1, 0, 0]);
+    tick(&mut world);
+    assert_eq!(world.received(VISITOR).len(), before, "a packet of the old epoch left after the fence");
+
+    // What the new source sends before its keyframe is not forwarded either.
+    world.send(BEN, 6, 500, true, &[0x10, 0x01, 0xbe, 0, 0]);
+    film(&mut world, BEN, 7, 10, 4, 0xbe);
+    world.send(ANN, 92, 46_000, true, &[0x10, 0x00, 0xa1, 0, 0]);
+    tick(&mut world);
+    assert_continuous(&numbers(&world, VISITOR));
+    let marks = marks(&world, VISITOR);
+    assert_eq!((marks.len(), &marks[40..]), (80, [0xbe; 40].as_slice()));
+    let packets = world.received(VISITOR);
+    assert!(packets.iter().all(|packet| packet.header.ssrc == packets[0].header.ssrc), "same SSRC");
+    let steps: Vec<_> =
+        packets.windows(2).map(|p| p[1].header.timestamp.wrapping_sub(p[0].header.timestamp)).collect();
+    assert!(steps.iter().all(|step| *step < 90_000), "timestamps go on by the time that passed: {steps:?}");
+    assert!(steps[39] > 0, "two sources never share a timestamp");
+}
+
+// R015: a repair is a packet too.
+#[test]
+fn no_repair_of_the_old_source_leaves_after_the_fence() {
+    let mut world = World::connected(5, &[Speaks::Everything; 3]);
+    world.share(ANN, Slot::Agent, 1);
+    film(&mut world, ANN, 50, 5, 2, 0xa1);
+    let visitor = world.address(VISITOR);
+    world.lose_next_to(visitor, 2);
+    film(&mut world, ANN, 60, 1, 4, 0xa1);
+    assert!(!marks(&world, VISITOR).is_empty());
+    world.share(BEN, Slot::Agent, 2);
+    let fenced_at = world.received(VISITOR).len();
+    // The visitor keeps asking for the two lost packets of the old source.
+    world.run(Duration::from_secs(2));
+    film(&mut world, BEN, 7, 5, 2, 0xbe);
+    assert!(marks(&world, VISITOR)[fenced_at..].iter().all(|mark| *mark == 0xbe));
+    assert_eq!(marks(&world, VISITOR)[fenced_at..].len(), 10);
+}
+
+#[test]
+fn a_late_subscriber_starts_at_the_last_keyframe_without_asking_for_one() {
+    let mut world = World::connected(6, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 100, 10, 3, 0xaa);
+    let asked = world.clients[VISITOR].keyframe_requests.len();
+    world.add(Speaks::Everything);
+    world.connect(BEN);
+    assert_eq!(world.received(BEN).len(), 30, "served from the relay's ring");
+    film(&mut world, VISITOR, 130, 1, 3, 0xab);
+    assert_continuous(&numbers(&world, BEN));
+    assert!(world.received(BEN)[0].payload.starts_with(&KEY));
+    assert_eq!(world.clients[VISITOR].keyframe_requests.len(), asked, "it cost the publisher nothing");
+}
+
+#[test]
+fn a_late_subscriber_of_a_long_film_gets_a_fresh_keyframe() {
+    let mut world = World::connected(7, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 100, 30, 20, 0xaa);
+    let asked = world.clients[VISITOR].keyframe_requests.len();
+    world.add(Speaks::Everything);
+    world.connect(BEN);
+    assert!(world.received(BEN).is_empty());
+    film(&mut world, VISITOR, 700, 5, 20, 0xab);
+    assert_eq!(marks(&world, BEN), [0xab; 100]);
+    assert!(world.clients[VISITOR].keyframe_requests.len() > asked);
+}
+
+#[test]
+fn losses_on_either_side_are_repaired() {
+    let mut world = World::connected(8, &[Speaks::Everything; 3]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    world.loss_percent = 5;
+    film(&mut world, VISITOR, 100, 60, 6, 0xaa);
+    world.loss_percent = 0;
+    film(&mut world, VISITOR, 460, 3, 6, 0xab);
+    world.run(Duration::from_secs(1));
+    for agent in [ANN, BEN] {
+        let mut numbers = numbers(&world, agent);
+        numbers.sort_unstable();
+        assert_continuous(&numbers);
+        assert_eq!(numbers.len(), 63 * 6, "every packet arrived once");
+    }
+}
+
+// P20
+#[test]
+fn keyframe_wishes_of_many_become_at_most_two_requests_per_second() {
+    let mut world = World::connected(9, &[Speaks::Everything; 6]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 100, 5, 3, 0xaa);
+    world.run(Duration::from_secs(1));
+    world.clients[VISITOR].keyframe_requests.clear();
+    let wishes = world.fanout.totals().keyframe_requests_in;
+    for _ in 0..30 {
+        (ANN..=5).for_each(|agent| world.wish(agent));
+        world.run(Duration::from_millis(100));
+    }
+    let asked = &world.clients[VISITOR].keyframe_requests;
+    assert!(world.fanout.totals().keyframe_requests_in >= wishes + 100, "the wishes arrived");
+    assert!((5..=7).contains(&asked.len()), "{} requests in three seconds", asked.len());
+    let gaps: Vec<_> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| *gap >= Duration::from_millis(500)), "{gaps:?}");
+}
+
+#[test]
+fn a_subscriber_without_the_codec_is_told_once_and_the_others_watch() {
+    let mut world = World::connected(10, &[Speaks::Vp8Only, Speaks::H264Only, Speaks::Everything]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 100, 5, 3, 0xaa);
+    let told: Vec<_> = world.events.iter().filter(|e| matches!(e, MediaEvent::NoCodec { .. })).collect();
+    assert_eq!(told, [&MediaEvent::NoCodec { who: ParticipantId(ANN as u8 + 1), slot: Slot::Visitor }]);
+    assert_eq!((world.received(ANN).len(), world.received(BEN).len()), (0, 15));
+}
+
+// G-20
+#[test]
+fn an_attackers_client_hello_is_never_answered_and_the_call_succeeds() {
+    for seed in 0..10 {
+        let mut world = World::new(seed);
+        world.add(Speaks::Everything);
+        world.attack_with_hellos = true;
+        world.offer(VISITOR);
+        world.connect(VISITOR);
+        assert!(world.clients[VISITOR].connected, "the call failed");
+        assert_eq!(world.bytes_to_attacker, 0);
+        assert!(world.demux.drops().unproven > 10, "the attack took place");
+    }
+}
+
+// G-25
+#[test]
+fn media_from_another_address_is_not_forwarded_and_moves_nothing() {
+    let mut world = World::connected(11, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 100, 5, 3, 0xaa);
+    // The attacker has the visitor's own encrypted packets, unseen by the relay, and sends them from elsewhere.
+    world.divert_from = Some(VISITOR);
+    let before = world.received(ANN).len();
+    film(&mut world, VISITOR, 115, 5, 3, 0xee);
+    assert_eq!(world.received(ANN).len(), before);
+    assert!(world.demux.drops().unproven >= 15);
+    world.divert_from = None;
+    film(&mut world, VISITOR, 130, 5, 3, 0xab);
+    assert!(marks(&world, ANN).ends_with(&[0xab; 15]) && !marks(&world, ANN).contains(&0xee));
+    assert_eq!(world.bytes_to_attacker, 0, "the relay still sends to the visitor only");
+}
+
+// G-24
+#[test]
+fn media_stops_when_a_subscriber_no_longer_consents() {
+    let mut world = World::connected(12, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 1, 5, 2, 0xaa);
+    world.deaf = Some(ANN);
+    for second in 0..25 {
+        let silent = world.bytes_beyond_stun_to(ANN);
+        film(&mut world, VISITOR, 100 + second * 60, 30, 2, 0xab);
+        if second > ICE_CONSENT_MAX.as_secs() {
+            assert_eq!(world.bytes_beyond_stun_to(ANN), silent, "second {second}");
+        }
+    }
+    assert!(world.events.contains(&MediaEvent::Disconnected { who: ParticipantId(ANN as u8 + 1) }));
+    assert!(world.fanout.is_connected(ParticipantId(VISITOR as u8 + 1)), "nobody else is touched");
+}
+
+#[test]
+fn a_fresh_peer_connection_replaces_and_the_same_one_renegotiates() {
+    let mut world = World::connected(13, &[Speaks::Everything; 2]);
+    let who = ParticipantId(ANN as u8 + 1);
+    let again = world.clients[ANN].offer();
+    assert!(!world.fanout.is_fresh(who, &again));
+    world.give_offer(ANN, &again);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 1, 5, 2, 0xaa);
+    assert_eq!(world.received(ANN).len(), 10, "it goes on after renegotiation");
+
+    world.replace_client(ANN);
+    world.offer(ANN);
+    world.connect(ANN);
+    film(&mut world, VISITOR, 11, 5, 2, 0xab);
+    assert_eq!(marks(&world, ANN)[10..], [0xab; 10], "after the ring's ten, the new ones");
+    assert!(world.fanout.can_publish(who, &world.clients[ANN].share.expect("offered").to_string()));
+}
