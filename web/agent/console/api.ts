@@ -1,0 +1,104 @@
+/** The public door's HTTP calls an agent makes (`docs/api.md`). Every refusal becomes a {@link RefusedError}. */
+
+import type { Connect } from '../../protocol/connection.ts';
+
+/** The relay said no, in words for a person. */
+export class RefusedError extends Error {
+  constructor(
+    readonly code: string,
+    readonly rule: string,
+    readonly sentence: string,
+    /** Seconds to wait before another try, if the relay said so. */
+    readonly retryAfter: number | undefined,
+  ) {
+    super(sentence);
+  }
+}
+
+/** Who is signed in. The token is kept for this tab only. */
+export interface Login {
+  readonly group: string;
+  readonly agent: string;
+  readonly name: string;
+  readonly token: string;
+}
+
+/** An admission to one session. */
+export interface Joined {
+  readonly session: string;
+  readonly ticket: string;
+  readonly connect: Connect;
+}
+
+/** Accounts that a demo relay offers by themselves. */
+export interface DemoAgent {
+  readonly agent: string;
+  readonly name: string;
+  readonly secret: string;
+}
+
+export interface DemoConfig {
+  readonly group: string;
+  readonly agents: readonly DemoAgent[];
+}
+
+/** The demo accounts, or nothing where the relay is not a demo. */
+export async function demoConfig(): Promise<DemoConfig | undefined> {
+  try {
+    const answer = await fetch('/demo/config.json');
+    return answer.ok ? ((await answer.json()) as DemoConfig) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function login(group: string, agent: string, secret: string): Promise<Login> {
+  const answer = await post<{ token: string; name: string; agent: string }>('/v1/login', { group, agent, secret });
+  return { group, agent: answer.agent, name: answer.name, token: answer.token };
+}
+
+/** Exchanges a visitor's key for a ticket (R122). */
+export function join(login: Login, key: string): Promise<Joined> {
+  return post<Joined>('/v1/join', { key }, login.token);
+}
+
+/** The carriers of a running session again, for an agent who comes back. */
+export async function connectOf(session: string): Promise<Connect> {
+  return answerOf<Connect>(await reach(`/v1/connect/${session}`, {}));
+}
+
+/** Ends a session for everybody, when there is no carrier to say it on. */
+export async function endSession(login: Login, session: string): Promise<void> {
+  await post<unknown>(`/v1/sessions/${session}/end`, {}, login.token);
+}
+
+async function post<T>(path: string, body: unknown, token?: string): Promise<T> {
+  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  if (token !== undefined) {
+    headers['authorization'] = `Bearer ${token}`;
+  }
+  return answerOf<T>(await reach(path, { method: 'POST', headers, body: JSON.stringify(body) }));
+}
+
+async function reach(path: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(path, init);
+  } catch {
+    throw new RefusedError('E_NETWORK', 'network', 'The relay cannot be reached. Check your connection and try again.', undefined);
+  }
+}
+
+async function answerOf<T>(answer: Response): Promise<T> {
+  const body: unknown = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
+  if (answer.ok) {
+    return body as T;
+  }
+  const { code, rule, sentence } = body as { code?: string; rule?: string; sentence?: string };
+  const wait = Number(answer.headers.get('retry-after') ?? Number.NaN);
+  throw new RefusedError(
+    code ?? `HTTP_${answer.status}`,
+    rule ?? '',
+    sentence ?? 'The relay could not answer. Please try again.',
+    Number.isFinite(wait) ? wait : undefined,
+  );
+}

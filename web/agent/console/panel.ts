@@ -1,0 +1,100 @@
+/** Beside the picture: who is here, how the connection is, and what the clients are (R169). */
+
+import type { ClientInfo } from '../../protocol/signal.ts';
+import { h, say } from './dom.ts';
+import { displayName, MODE_NAMES, type SessionState } from './state.ts';
+
+/** What the console measures itself. */
+export interface Quality {
+  readonly connection: 'connecting' | 'connected' | 'reconnecting' | 'closed';
+  readonly carrier: string;
+  /** Milliseconds to the relay and back; nothing before the first answer. */
+  readonly rtt: number | undefined;
+  readonly media: RTCPeerConnectionState | 'none';
+}
+
+const PRESENCE = { here: 'here', waiting: 'waiting for consent', away: 'away' } as const;
+const ROLES = { visitor: 'Visitor', agent: 'Agent', guest: 'Guest (watching)', upstream: 'Service' } as const;
+
+export class Panel {
+  readonly element: HTMLElement;
+  private readonly members = h('ul', { class: 'members' });
+  private readonly facts = h('dl', { class: 'facts' });
+
+  constructor(private readonly client: ClientInfo) {
+    this.element = h('aside', { class: 'panel', 'aria-label': 'People and details' },
+      h('h2', {}, 'People'), this.members, h('h2', {}, 'Connection'), this.facts);
+  }
+
+  render(state: SessionState, quality: Quality): void {
+    this.members.replaceChildren(
+      ...state.members.map((member) => {
+        const name = member.id === state.you ? `${displayName(member)} (you)` : displayName(member);
+        const holds = Object.values(state.shares).some((share) => share.holder === member.id && share.phase !== 'empty');
+        const detail = [ROLES[member.role], PRESENCE[member.presence], ...(holds ? ['sharing a screen'] : [])].join(' · ');
+        return h('li', { class: 'member', 'data-presence': member.presence, 'data-role': member.role },
+          h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(displayName(member))),
+          h('span', { class: 'member-text' }, h('span', { class: 'member-name' }, name), h('span', { class: 'member-detail' }, detail)));
+      }),
+    );
+    this.renderFacts([
+      ['Mode', MODE_NAMES[state.mode]],
+      ['Carrier', quality.carrier === '' ? '–' : quality.carrier],
+      ['Round trip', quality.rtt === undefined ? '–' : `${Math.max(1, Math.round(quality.rtt))} ms`],
+      ['Media', quality.media === 'none' ? 'not in use' : quality.media],
+      ['Operating system', this.client.os],
+      ['Browser', this.client.browser],
+      ['Client version', this.client.client],
+      ['Session', state.session.slice(0, 8)],
+    ]);
+  }
+
+  private renderFacts(facts: readonly (readonly [string, string])[]): void {
+    if (this.facts.childElementCount !== facts.length * 2) {
+      this.facts.replaceChildren(...facts.flatMap(([name]) => [h('dt', {}, name), h('dd', {})]));
+    }
+    facts.forEach(([, value], index) => {
+      const cell = this.facts.children[index * 2 + 1];
+      if (cell !== undefined) {
+        say(cell as HTMLElement, value);
+      }
+    });
+  }
+}
+
+/** The badge in the header: a word, a colour and a number. */
+export class QualityBadge {
+  readonly element = h('span', { class: 'badge', role: 'status' });
+
+  render(state: SessionState, quality: Quality): void {
+    const [level, text] = badgeOf(state, quality);
+    this.element.dataset['level'] = level;
+    say(this.element, text);
+  }
+}
+
+function badgeOf(state: SessionState, quality: Quality): readonly ['good' | 'fair' | 'poor', string] {
+  if (quality.connection !== 'connected') {
+    return ['poor', quality.connection === 'closed' ? 'Disconnected' : quality.connection === 'connecting' ? 'Connecting…' : 'Reconnecting…'];
+  }
+  if (state.lag.state === 'lagging') {
+    return ['fair', `Catching up · ${lagText(state.lag.ms)} behind`];
+  }
+  if (state.lag.state !== 'live') {
+    return ['poor', state.lag.state === 'degraded' ? 'Slow connection · pictures only' : 'Catching up…'];
+  }
+  const { rtt } = quality;
+  if (rtt === undefined) {
+    return ['good', 'Connected'];
+  }
+  const number = `${Math.max(1, Math.round(rtt))} ms`;
+  return rtt < 150 ? ['good', `Good · ${number}`] : rtt < 400 ? ['fair', `Fair · ${number}`] : ['poor', `Slow · ${number}`];
+}
+
+function lagText(ms: number): string {
+  return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+function initials(name: string): string {
+  return name.split(/\s+/u).map((word) => word.charAt(0)).slice(0, 2).join('').toUpperCase();
+}

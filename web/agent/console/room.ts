@@ -1,0 +1,151 @@
+/** The session screen: puts toolbar, banner, stage and panel together and draws them from the session's state. */
+
+import { clientInfo, type CarrierChoice, type Closed } from '../../protocol/connection.ts';
+import { TAKEN_OVER } from '../../protocol/signal.ts';
+import { Banner } from './banner.ts';
+import { dialog, macHowTo } from './dialogs.ts';
+import { h } from './dom.ts';
+import { Panel, QualityBadge } from './panel.ts';
+import { Session, type Entry } from './session.ts';
+import { Stage } from './stage.ts';
+import { SURFACE_NAMES, type ShareRefusal } from './state.ts';
+import { savePlace } from './storage.ts';
+import { Toasts } from './toasts.ts';
+import { Toolbar } from './toolbar.ts';
+
+export class Room {
+  readonly session: Session;
+  readonly stage: Stage;
+  /** For the header: how the connection is. */
+  readonly badge = new QualityBadge();
+  private readonly toolbar: Toolbar;
+  private readonly banner: Banner;
+  private readonly panel = new Panel(clientInfo());
+  private readonly toasts: Toasts;
+  private drawn = false;
+
+  constructor(
+    root: HTMLElement,
+    entry: Entry,
+    options: { readonly carrier: CarrierChoice; readonly toasts: Toasts },
+    private readonly over: (closed: Closed) => void,
+  ) {
+    this.toasts = options.toasts;
+    this.stage = new Stage(
+      { resync: () => this.session.wantResync(), pointed: (position) => this.session.point(position) },
+      () => this.draw(),
+      () => this.session.leave(),
+    );
+    this.toolbar = this.makeToolbar();
+    this.banner = new Banner(() => this.session.share.stop());
+    root.replaceChildren(
+      h('div', { class: 'room' }, this.toolbar.element, this.banner.element,
+        h('main', { class: 'room-body' }, this.stage.element, this.panel.element)),
+    );
+    this.session = new Session(entry, options.carrier, {
+      changed: () => this.draw(),
+      notice: (notice) => this.toasts.show(notice),
+      takenOver: (text) => this.takenOver(text),
+      refused: (refusal) => this.refused(refusal),
+      notCaptured: (error) => this.notCaptured(error),
+      stream: (stream) => this.stage.attach(stream),
+      resume: (resume) => savePlace({ session: entry.session, resume }),
+      forget: () => this.stage.clear(),
+      over: (closed) => this.finish(closed),
+    });
+    this.session.viewer = this.stage.viewer;
+    this.draw();
+  }
+
+  private makeToolbar(): Toolbar {
+    return new Toolbar({
+      setMode: (mode) => this.session.setMode(mode),
+      shareMine: () => void this.session.share.start(),
+      askVisitor: () => this.session.inviteVisitor(),
+      stopSharing: () => this.session.share.stop(),
+      showPicture: (picture) => this.stage.choose(picture),
+      zoom: (zoom) => this.stage.viewer.setZoom(zoom),
+      trueView: (on) => this.trueView(on),
+      leave: () => this.session.leave(),
+      end: () => this.confirmEnd(),
+      togglePanel: (open) => this.panel.element.classList.toggle('panel--open', open),
+    });
+  }
+
+  /** Draws once per turn, however many signals came in it. */
+  private draw(): void {
+    if (!this.drawn) {
+      this.drawn = true;
+      queueMicrotask(() => {
+        this.drawn = false;
+        this.render();
+      });
+    }
+  }
+
+  private render(): void {
+    const { state, quality, shareStep } = this.session;
+    this.toolbar.render(state, shareStep, this.stage.picture);
+    this.banner.render(state, shareStep);
+    this.stage.render(state, quality.connection);
+    this.panel.render(state, quality);
+    this.badge.render(state, quality);
+  }
+
+  /** R172: local only; the visitor is not told. */
+  private trueView(on: boolean): void {
+    this.stage.viewer.setTrueView(on);
+    if (!on) {
+      this.stage.viewer.clearPointers();
+      this.toasts.show({ kind: 'info', text: 'The page now fills your window. Pointing works again when True View is on.' });
+    }
+  }
+
+  private takenOver(text: string): void {
+    dialog('Your screen share has ended', [text === '' ? TAKEN_OVER : text], [{ label: 'OK' }]);
+  }
+
+  /** R050, R051: what was refused, what is allowed, and another try. */
+  private refused(refusal: ShareRefusal): void {
+    const allowed = refusal.allowed.map((surface) => SURFACE_NAMES[surface]).join(' or ');
+    if (refusal.code === 'E_SURFACE') {
+      const cure = allowed === '' ? refusal.sentence : `Your group allows sharing ${allowed}. Press Retry and choose that.`;
+      const [only] = refusal.allowed.length === 1 ? refusal.allowed : [];
+      dialog('That kind of screen may not be shared', ['Nothing was shown to the visitor.', cure], [
+        { label: 'Retry', act: () => void this.session.share.start(only) },
+        { label: 'Cancel' },
+      ]);
+    } else {
+      dialog('Sharing did not start', [refusal.sentence], [{ label: 'OK' }]);
+    }
+  }
+
+  /** R008, R011: the picker gave nothing. */
+  private notCaptured(error: unknown): void {
+    const name = error instanceof DOMException ? error.name : '';
+    const mac = /Mac OS X/u.test(navigator.userAgent);
+    if (name === 'NotAllowedError' && mac) {
+      dialog('Nothing was shared', [macHowTo()], [
+        { label: 'Retry', act: () => void this.session.share.start() },
+        { label: 'Close' },
+      ]);
+    } else if (name === 'NotAllowedError' || name === 'AbortError') {
+      this.toasts.show({ kind: 'info', text: 'Nothing was shared.' });
+    } else {
+      dialog('Your screen cannot be captured', ['This browser cannot share a screen here. Use a current desktop browser.'], [{ label: 'OK' }]);
+    }
+  }
+
+  private confirmEnd(): void {
+    dialog('End the session for everyone?', ['The visitor and all agents are told and disconnected.'], [
+      { label: 'End session', act: () => this.session.end() },
+      { label: 'Cancel' },
+    ]);
+  }
+
+  private finish(closed: Closed): void {
+    savePlace(undefined);
+    this.stage.clear();
+    this.over(closed);
+  }
+}

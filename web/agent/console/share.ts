@@ -1,0 +1,163 @@
+/**
+ * The agent's own share, from the click to the end. One machine: idle → picking → asking → sharing.
+ *
+ * The picker comes first and the wish second, so a cancelled picker costs nobody anything (R011). Whatever ends a share (the
+ * agent, the browser's own bar, a refusal, another agent) stops the tracks at once.
+ */
+
+import type { ShareState, Surface, ToClient, ToRelay } from '../../protocol/signal.ts';
+import type { Media } from './media.ts';
+import type { ShareRefusal } from './state.ts';
+
+export type ShareStep = 'idle' | 'picking' | 'asking' | 'sharing';
+
+export interface ShareEvents {
+  readonly send: (signal: ToRelay) => void;
+  readonly step: (step: ShareStep) => void;
+  /** R050: the relay refused the share; the capture is over already. */
+  readonly refused: (refusal: ShareRefusal) => void;
+  /** R014: word for word what the relay says. */
+  readonly takenOver: (text: string) => void;
+  /** The picker gave nothing: cancelled, or not allowed by the system (R008). */
+  readonly notCaptured: (error: unknown) => void;
+}
+
+export class Share {
+  private current: ShareStep = 'idle';
+  private captured: MediaStream | undefined;
+  /** What the browser says is captured; kept for announcing the share again. */
+  private surface: Surface | undefined;
+  private withAudio = false;
+
+  constructor(
+    private readonly media: Media,
+    private readonly you: () => number,
+    private readonly on: ShareEvents,
+  ) {}
+
+  get step(): ShareStep {
+    return this.current;
+  }
+
+  /** Opens the browser's picker, then asks for the slot. Must be called from a click. */
+  async start(prefer?: Surface): Promise<void> {
+    if (this.current === 'picking') {
+      return;
+    }
+    const before = this.current;
+    this.move('picking');
+    let capture: MediaStream;
+    try {
+      capture = await navigator.mediaDevices.getDisplayMedia(captureOptions(prefer));
+    } catch (error) {
+      this.move(before);
+      this.on.notCaptured(error);
+      return;
+    }
+    await this.ask(capture);
+  }
+
+  /** R040: ends the share; the session goes on. */
+  stop(): void {
+    const announced = this.current === 'asking' || this.current === 'sharing';
+    this.end();
+    if (announced) {
+      this.on.send({ t: 'share.stop' });
+    }
+  }
+
+  /** The connection under a running share was replaced. */
+  announceAgain(): void {
+    if (this.current === 'asking' || this.current === 'sharing') {
+      this.announce();
+    }
+  }
+
+  /** Follows what the relay says about our share. */
+  take(signal: ToClient): void {
+    if (signal.t === 'share.taken_over') {
+      this.end();
+      this.on.takenOver(signal.text);
+    } else if (signal.t === 'denied' && signal.re === 'share.start') {
+      this.end();
+      this.on.refused({ code: signal.code, sentence: signal.sentence, allowed: signal.allowed ?? [] });
+    } else if (signal.t === 'share.state' && signal.slot === 'agent') {
+      this.follow(signal);
+    }
+  }
+
+  /** Stops the tracks and says nothing: the session is over or the relay knows. */
+  end(): void {
+    this.media.drop();
+    this.move('idle');
+  }
+
+  private follow(share: ShareState): void {
+    if (share.holder === this.you() && share.phase !== 'empty' && this.current === 'asking') {
+      this.move('sharing');
+    } else if (share.holder !== this.you() && this.current === 'sharing') {
+      // The slot is empty or somebody else's: no keyframe came in time, or the relay ended it.
+      this.end();
+    }
+  }
+
+  private async ask(capture: MediaStream): Promise<void> {
+    this.media.drop();
+    const [video] = capture.getVideoTracks();
+    video?.addEventListener('ended', () => {
+      // The browser's own bar. Stopping tracks ourselves does not fire this.
+      if (this.captured === capture) {
+        this.stop();
+      }
+    });
+    this.captured = capture;
+    this.surface = surfaceOf(video);
+    this.withAudio = capture.getAudioTracks().length > 0;
+    this.move('asking');
+    if ((await this.media.carry(capture)) === undefined) {
+      this.end();
+      return;
+    }
+    this.announce();
+  }
+
+  private announce(): void {
+    const sections = this.media.sections(this.withAudio);
+    if (sections === undefined) {
+      return;
+    }
+    this.on.send({
+      t: 'share.start',
+      mid: sections.mid,
+      ...(this.surface !== undefined && { surface: this.surface }),
+      ...(sections.audioMid !== undefined && { audio_mid: sections.audioMid }),
+    });
+  }
+
+  private move(step: ShareStep): void {
+    if (step === 'idle') {
+      this.captured = undefined;
+    }
+    if (this.current !== step) {
+      this.current = step;
+      this.on.step(step);
+    }
+  }
+}
+
+/** What the browser says about a captured track; nothing where it does not say (R047: the relay then assumes a monitor). */
+function surfaceOf(track: MediaStreamTrack | undefined): Surface | undefined {
+  const said = track?.getSettings().displaySurface;
+  return said === 'browser' || said === 'window' || said === 'monitor' ? said : undefined;
+}
+
+/** Hints for the picker (R010); the agent still chooses, and the choice is read back afterwards. */
+function captureOptions(prefer: Surface | undefined): DisplayMediaStreamOptions {
+  const options: DisplayMediaStreamOptions & Record<string, unknown> = {
+    video: { frameRate: { ideal: 30, max: 30 }, ...(prefer !== undefined && { displaySurface: prefer }) },
+    audio: true,
+    selfBrowserSurface: 'exclude',
+    surfaceSwitching: 'include',
+  };
+  return options;
+}

@@ -1,0 +1,246 @@
+/**
+ * What the agent knows of the session, computed from the relay's signals alone: no effects, so every line of the interface
+ * can be derived from one value and tested without a browser.
+ */
+
+import type { Member, Mode, ShareState, Slot, Stage, Surface, ToClient } from '../../protocol/signal.ts';
+
+/** Where the visitor's answer to an invitation to share stands (R044–R048). */
+export type Invite =
+  | { readonly at: 'none' }
+  | { readonly at: 'pending' }
+  | { readonly at: 'accepted' }
+  | { readonly at: 'declined'; readonly reason: string };
+
+/** Something to tell the agent once. */
+export interface Notice {
+  readonly kind: 'info' | 'warning';
+  readonly text: string;
+}
+
+/** A share of ours that was refused (R050), kept until the agent has read it. */
+export interface ShareRefusal {
+  readonly code: string;
+  readonly sentence: string;
+  readonly allowed: readonly Surface[];
+}
+
+export interface SessionState {
+  readonly you: number;
+  readonly name: string;
+  readonly session: string;
+  readonly stage: Stage;
+  readonly capabilities: number;
+  readonly mode: Mode;
+  readonly modes: readonly Mode[];
+  readonly members: readonly Member[];
+  readonly shares: Readonly<Partial<Record<Slot, ShareState>>>;
+  readonly pageEpoch: number;
+  readonly maskEpoch: number;
+  readonly invite: Invite;
+  readonly lag: { readonly state: string; readonly bytes: number; readonly ms: number };
+  /** The visitor said no to being seen. */
+  readonly declined: boolean;
+  readonly ended: { readonly code: string; readonly sentence: string; readonly by: number | undefined } | undefined;
+}
+
+export const INITIAL: SessionState = {
+  you: 0,
+  name: '',
+  session: '',
+  stage: 'waiting',
+  capabilities: 0,
+  mode: 'view_only',
+  modes: [],
+  members: [],
+  shares: {},
+  pageEpoch: 0,
+  maskEpoch: 0,
+  invite: { at: 'none' },
+  lag: { state: 'live', bytes: 0, ms: 0 },
+  declined: false,
+  ended: undefined,
+};
+
+/** The state after a signal. Signals that change nothing here give the same value. */
+export function next(state: SessionState, signal: ToClient): SessionState {
+  switch (signal.t) {
+    case 'welcome':
+      return welcomed(state, signal);
+    case 'session.stage':
+      return { ...state, stage: signal.stage };
+    case 'session.ended':
+      return { ...state, ended: { code: signal.code, sentence: signal.sentence, by: signal.by } };
+    case 'consent.result':
+      return signal.kind === 'view' ? { ...state, declined: !signal.accepted } : state;
+    case 'member':
+      return { ...state, members: withMember(state.members, signal) };
+    case 'member.left':
+      return { ...state, members: state.members.filter((member) => member.id !== signal.id) };
+    case 'lag':
+      return { ...state, lag: { state: signal.state, bytes: signal.bytes, ms: signal.ms } };
+    case 'mode.changed':
+      return { ...state, mode: signal.mode };
+    case 'share.state':
+      return withShare(state, signal);
+    case 'share.answered':
+      return { ...state, invite: signal.accepted ? { at: 'accepted' } : { at: 'declined', reason: signal.reason } };
+    case 'denied':
+      return signal.re === 'share.invite' ? { ...state, invite: { at: 'declined', reason: signal.sentence } } : state;
+    default:
+      return state;
+  }
+}
+
+/** The agent asked the visitor for a screen. */
+export function invited(state: SessionState): SessionState {
+  return { ...state, invite: { at: 'pending' } };
+}
+
+/** The agent has read the answer to an invitation. */
+export function inviteRead(state: SessionState): SessionState {
+  return { ...state, invite: { at: 'none' } };
+}
+
+/** What the agent is told about a signal, beyond what the screen shows all the time. */
+export function noticeOf(before: SessionState, signal: ToClient): Notice | undefined {
+  switch (signal.t) {
+    case 'member': {
+      const known = before.members.find((member) => member.id === signal.id);
+      return signal.id === before.you ? undefined : memberNotice(known, signal);
+    }
+    case 'member.left': {
+      const gone = before.members.find((member) => member.id === signal.id);
+      return gone === undefined ? undefined : { kind: 'info', text: `${displayName(gone)} has left the session.` };
+    }
+    case 'mode.changed':
+      return signal.by === before.you ? undefined : { kind: 'info', text: `The mode is now ${MODE_NAMES[signal.mode]}.` };
+    case 'share.answered':
+      return signal.accepted
+        ? { kind: 'info', text: 'The visitor has agreed and is choosing what to share.' }
+        : { kind: 'warning', text: declineText(signal.reason) };
+    case 'denied':
+      return signal.re === 'share.start' ? undefined : { kind: 'warning', text: signal.sentence };
+    default:
+      return undefined;
+  }
+}
+
+export const MODE_NAMES: Readonly<Record<Mode, string>> = {
+  view_only: 'View Only',
+  view_pointer: 'View + Pointer',
+  true_pointer: 'View + True Pointer',
+  full_control: 'Full Control',
+};
+
+export const SURFACE_NAMES: Readonly<Record<Surface, string>> = {
+  browser: 'a browser tab',
+  window: 'a window',
+  monitor: 'the entire screen',
+};
+
+/** Your own entry, if the relay has told it. */
+export function self(state: SessionState): Member | undefined {
+  return state.members.find((member) => member.id === state.you);
+}
+
+export function visitor(state: SessionState): Member | undefined {
+  return state.members.find((member) => member.role === 'visitor');
+}
+
+/** Does this agent see the page: admitted by the visitor, and the session is on? */
+export function admitted(state: SessionState): boolean {
+  return self(state)?.presence === 'here' && state.stage !== 'waiting';
+}
+
+/** A member's name as others see it. */
+export function displayName(member: Member): string {
+  if (member.name !== '') {
+    return member.name;
+  }
+  return member.role === 'visitor' ? 'Visitor' : `Agent ${member.id}`;
+}
+
+/** May the agent share a screen or ask for one right now (R009)? The reason when not. */
+export function shareBlocked(state: SessionState, capability: number): string | undefined {
+  if (!admitted(state)) {
+    return 'Available as soon as the visitor has agreed to the session.';
+  }
+  if ((state.capabilities & capability) === 0) {
+    return 'Your account is not allowed to do that. Ask your administrator.';
+  }
+  return undefined;
+}
+
+function welcomed(state: SessionState, signal: Extract<ToClient, { t: 'welcome' }>): SessionState {
+  const shares: Partial<Record<Slot, ShareState>> = {};
+  for (const share of signal.shares) {
+    shares[share.slot] = share;
+  }
+  return {
+    ...INITIAL,
+    you: signal.you,
+    name: signal.name,
+    session: signal.session,
+    stage: signal.stage,
+    capabilities: signal.capabilities,
+    mode: signal.mode,
+    modes: signal.modes,
+    members: signal.members,
+    shares,
+    pageEpoch: signal.page_epoch,
+    maskEpoch: signal.mask_epoch,
+    invite: signal.resumed ? state.invite : INITIAL.invite,
+  };
+}
+
+function withMember(members: readonly Member[], changed: Member): Member[] {
+  const { id, role, name, presence } = changed;
+  const member: Member = { id, role, name, presence };
+  return members.some((old) => old.id === id)
+    ? members.map((old) => (old.id === id ? member : old))
+    : [...members, member];
+}
+
+function withShare(state: SessionState, signal: Extract<ToClient, { t: 'share.state' }>): SessionState {
+  const known = state.shares[signal.slot];
+  if (known !== undefined && signal.epoch < known.epoch) {
+    return state;
+  }
+  const { slot, epoch, phase, holder, surface, audio } = signal;
+  const share = { slot, epoch, phase, audio, ...(holder !== undefined && { holder }), ...(surface !== undefined && { surface }) };
+  const shares = { ...state.shares, [signal.slot]: share as ShareState };
+  const answered = signal.slot === 'visitor' && signal.phase !== 'empty';
+  return { ...state, shares, invite: answered ? { at: 'none' } : state.invite };
+}
+
+function memberNotice(known: Member | undefined, now: Member): Notice | undefined {
+  const name = displayName(now);
+  if (now.presence === 'away' && known?.presence !== 'away') {
+    const text =
+      now.role === 'visitor'
+        ? 'The visitor is changing page or has lost the connection. The last picture stays.'
+        : `${name} has lost the connection.`;
+    return { kind: 'warning', text };
+  }
+  if (known === undefined) {
+    return { kind: 'info', text: now.presence === 'waiting' ? `${name} is waiting for the visitor's consent.` : `${name} has joined.` };
+  }
+  if (known.presence !== now.presence && now.presence === 'here') {
+    return { kind: 'info', text: known.presence === 'away' ? `${name} is back.` : `${name} has joined.` };
+  }
+  return undefined;
+}
+
+function declineText(reason: string): string {
+  switch (reason) {
+    case 'picker':
+      return 'The visitor agreed, then closed the window that chooses a screen. Nothing was shared.';
+    case 'timeout':
+      return 'The visitor did not answer. You can ask again.';
+    case 'unsupported':
+      return "The visitor's browser cannot share a screen.";
+    default:
+      return 'The visitor declined to share a screen.';
+  }
+}
