@@ -42,6 +42,8 @@ pub(crate) struct Keys {
 #[derive(Debug)]
 struct State {
     open: HashMap<Hash, Open>,
+    /// Open keys of each session that has any.
+    per_session: HashMap<SessionId, usize>,
     /// Every key ever made that has not yet expired, oldest first; some are used already.
     order: VecDeque<(Instant, Hash)>,
     agents: Windows<Guesser>,
@@ -61,6 +63,7 @@ impl Keys {
     pub(crate) fn new() -> Self {
         let state = State {
             open: HashMap::new(),
+            per_session: HashMap::new(),
             order: VecDeque::new(),
             agents: Windows::new(PER_AGENT, ADDRESSES_REMEMBERED_MAX),
             groups: Windows::new(PER_GROUP, ADDRESSES_REMEMBERED_MAX),
@@ -76,7 +79,7 @@ impl Keys {
     pub(crate) fn make(&self, session: SessionId, group: GroupId, now: Instant) -> Result<String, Refusal> {
         let mut state = locked(&self.state);
         state.forget_expired(now);
-        if state.open.values().filter(|open| open.session == session).count() >= KEYS_PER_SESSION_MAX {
+        if state.per_session.get(&session).copied().unwrap_or(0) >= KEYS_PER_SESSION_MAX {
             let refusal = Refusal::new(Code::Rate, "limits::KEYS_PER_SESSION_MAX");
             return Err(refusal.saying("This session has several open keys already. Use one of them."));
         }
@@ -91,6 +94,7 @@ impl Keys {
             }
             let until = now + KEY_LIFE;
             state.open.insert(hash, Open { session, group, until });
+            *state.per_session.entry(session).or_insert(0) += 1;
             state.order.push_back((until, hash));
             return Ok(digits);
         }
@@ -110,7 +114,7 @@ impl Keys {
         let session = hit.map(|open| open.session);
         match session {
             Some(session) => {
-                state.open.remove(&hash);
+                state.close(&hash);
                 state.rows.remove(who);
                 Ok(session)
             }
@@ -123,7 +127,10 @@ impl Keys {
 
     /// Voids the keys of a session that has ended.
     pub(crate) fn forget(&self, session: &SessionId) {
-        locked(&self.state).open.retain(|_, open| open.session != *session);
+        let mut state = locked(&self.state);
+        if state.per_session.remove(session).is_some() {
+            state.open.retain(|_, open| open.session != *session);
+        }
     }
 
     fn hash(&self, digits: &str) -> Hash {
@@ -136,7 +143,17 @@ impl State {
         while let Some((until, hash)) = self.order.front().copied().filter(|(until, _)| *until <= now) {
             self.order.pop_front();
             if self.open.get(&hash).is_some_and(|open| open.until == until) {
-                self.open.remove(&hash);
+                self.close(&hash);
+            }
+        }
+    }
+
+    fn close(&mut self, hash: &Hash) {
+        let Some(Open { session, .. }) = self.open.remove(hash) else { return };
+        if let Some(count) = self.per_session.get_mut(&session) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_session.remove(&session);
             }
         }
     }

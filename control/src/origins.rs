@@ -43,7 +43,7 @@ fn name_of(authority: &str) -> Option<&str> {
     let (name, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (name, port) = rest.split_once(']')?;
-            (name, port.strip_prefix(':').or(port.is_empty().then_some(""))?)
+            (name, port.strip_prefix(':').or_else(|| port.is_empty().then_some(""))?)
         }
         None => authority.split_once(':').unwrap_or((authority, "")),
     };

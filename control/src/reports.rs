@@ -1,12 +1,13 @@
 //! What shards report becomes counts, audit lines, metrics, and the end of a session's entry.
 
-use fanlight_wire::report::Report;
+use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::signal::Slot;
-use fanlight_wire::{Code, ParticipantId, SessionId};
+use fanlight_wire::{Code, ParticipantId, SessionId, ShardId};
 use tokio::sync::mpsc::Receiver;
 
 use crate::audit::{About, what};
 use crate::control::Control;
+use crate::metrics::Owner;
 use crate::store::{SessionEnd, end_session};
 
 impl Control {
@@ -46,6 +47,16 @@ impl Control {
         while let Some(report) = reports.recv().await {
             self.report(report);
         }
+    }
+
+    /// A shard is gone with everything it held: its sessions end here without it (P1). The next one of that number begins
+    /// empty.
+    pub fn shard_lost(&self, shard: ShardId) {
+        for (session, _) in self.directory().all().into_iter().filter(|(_, home)| home.shard == shard) {
+            self.ended(session, Code::Bug, None);
+        }
+        self.metrics().panic(Owner::Shard);
+        self.metrics().set_shard_totals(shard, ShardTotals::default());
     }
 
     fn taken_over(&self, session: SessionId, slot: Slot, to: ParticipantId) {

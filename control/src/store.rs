@@ -41,7 +41,7 @@ impl Store {
         path: Option<&Path>,
         prepare: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, StartError> {
-        let shown = path.unwrap_or(Path::new("(memory)"));
+        let shown = path.unwrap_or_else(|| Path::new("(memory)"));
         let error = |reason: String| StartError::Store { path: shown.into(), reason };
         if let Some(parent) = path.and_then(Path::parent) {
             std::fs::create_dir_all(parent).map_err(|reason| error(reason.to_string()))?;

@@ -132,7 +132,8 @@ async fn check(control: &Control, group: &str, agent: String, secret: String) ->
         }
         None => None,
     };
-    let (salt, hash) = row.as_ref().map_or((vec![0; 16], vec![0; 32]), |row| (row.salt.clone(), row.hash.clone()));
+    let (salt, hash) =
+        row.as_ref().map_or_else(|| (vec![0; 16], vec![0; 32]), |row| (row.salt.clone(), row.hash.clone()));
     let checked = tokio::task::spawn_blocking(move || stretched_matches(&salt, &secret, &hash)).await;
     let right = checked.map_err(|_| Refusal::new(Code::Bug, "control::login"))?;
     let (Some(group), Some(row), true) = (group, row, right) else { return Ok(None) };

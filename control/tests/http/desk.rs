@@ -1,0 +1,169 @@
+//! A control plane on a desk: time that stands still unless told to go on, shards that note their commands.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fanlight_control::{Clock, ConnectInfo, Control, ControlConfig, Door, Hooks, ShardLink, WebTransportInfo};
+use fanlight_wire::command::Command;
+use fanlight_wire::{Code, Refusal, ShardId};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+pub(crate) const HOST: &str = "127.0.0.1:7700";
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// One node's control plane with two shards.
+pub(crate) struct Desk {
+    pub(crate) control: Arc<Control>,
+    pub(crate) shards: Shards,
+    pub(crate) time: Time,
+    runtime: Runtime,
+}
+
+/// Shared with the control plane under test.
+#[derive(Clone, Default)]
+pub(crate) struct Shards(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    commands: Vec<(ShardId, Command)>,
+    refuse: bool,
+}
+
+impl Shards {
+    pub(crate) fn commands(&self) -> Vec<(ShardId, Command)> {
+        self.0.lock().unwrap().commands.clone()
+    }
+
+    /// From now on every queue is full.
+    pub(crate) fn refuse(&self) {
+        self.0.lock().unwrap().refuse = true;
+    }
+}
+
+impl ShardLink for Shards {
+    fn send(&self, shard: ShardId, command: Command) -> Result<(), Refusal> {
+        let mut noted = self.0.lock().unwrap();
+        if noted.refuse {
+            return Err(Refusal::new(Code::Overload, "a full queue"));
+        }
+        noted.commands.push((shard, command));
+        Ok(())
+    }
+
+    fn shard_count(&self) -> u8 {
+        2
+    }
+}
+
+/// A clock in the test's hand.
+#[derive(Clone)]
+pub(crate) struct Time(Arc<Mutex<(u64, Instant)>>);
+
+impl Time {
+    #[expect(clippy::disallowed_methods, reason = "an `Instant` can be had in no other way; its value does not matter")]
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new((1_800_000_000, Instant::now()))))
+    }
+
+    pub(crate) fn pass(&self, by: Duration) {
+        let mut time = self.0.lock().unwrap();
+        time.0 += by.as_secs();
+        time.1 += by;
+    }
+}
+
+impl Clock for Time {
+    fn unix_seconds(&self) -> u64 {
+        self.0.lock().unwrap().0
+    }
+
+    fn now(&self) -> Instant {
+        self.0.lock().unwrap().1
+    }
+}
+
+/// An answer, read.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: hyper::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// A text field of the body.
+    pub(crate) fn text(&self, field: &str) -> String {
+        self.body[field].as_str().unwrap_or_else(|| panic!("no text {field:?} in {}", self.body)).to_owned()
+    }
+
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.body["code"].as_str()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(demo: bool) -> Self {
+        let (shards, time) = (Shards::default(), Time::new());
+        let connect = |shard: ShardId| ConnectInfo {
+            websocket: "/v1/ws".into(),
+            webtransport: Some(WebTransportInfo {
+                url: format!("https://127.0.0.1:{}/v1/wt", 7710 + u16::from(shard.0)),
+                hashes: vec!["aGFzaA==".into()],
+            }),
+        };
+        let hooks =
+            Hooks { clock: Box::new(time.clone()), shards: Box::new(shards.clone()), connect: Box::new(connect) };
+        let config = ControlConfig { demo, origins: vec!["https://shop.example".into()], ..ControlConfig::default() };
+        let control = Control::open(&config, hooks).expect("all in memory");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+        Self { control, shards, time, runtime }
+    }
+
+    pub(crate) fn send(&self, door: Door, request: Request<Bytes>) -> Answer {
+        let response: Response<Bytes> = self.runtime.block_on(self.control.handle(door, request, PEER));
+        let (parts, body) = response.into_parts();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON or nothing") };
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) fn ask(&self, door: Door, method: Method, path: &str, bearer: Option<&str>, body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", HOST);
+        if let Some(bearer) = bearer {
+            request = request.header("authorization", format!("Bearer {bearer}"));
+        }
+        self.send(door, request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap())
+    }
+
+    pub(crate) fn post(&self, path: &str, bearer: Option<&str>, body: &str) -> Answer {
+        self.ask(Door::Public, Method::POST, path, bearer, body)
+    }
+
+    pub(crate) fn operate(&self, method: Method, path: &str, body: &str) -> Answer {
+        self.ask(Door::Operator, method, path, Some(self.control.operator_token()), body)
+    }
+
+    /// A visitor's page asks for a key.
+    pub(crate) fn visit(&self) -> Answer {
+        let answer = self.post("/v1/keys", None, r#"{"group":"demo"}"#);
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+        answer
+    }
+
+    /// Signs a demo agent in, by its place in the demo's list; its token.
+    pub(crate) fn sign_in(&self, n: usize) -> String {
+        let config = self.ask(Door::Public, Method::GET, "/demo/config.json", None, "").body;
+        let agent = &config["agents"][n];
+        let body = serde_json::json!({"group": config["group"], "agent": agent["agent"], "secret": agent["secret"]});
+        let answer = self.post("/v1/login", None, &body.to_string());
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.text("token")
+    }
+}
