@@ -143,6 +143,14 @@ pub const TRAIN_BYTES_MAX: usize = 65_000;
 pub const TURN_DATAGRAMS_MAX: usize = 256;
 /// Commands taken in one turn.
 pub const TURN_COMMANDS_MAX: usize = 64;
+/// Pipe inputs taken in one turn.
+pub const TURN_PIPE_INPUTS_MAX: usize = 256;
+/// Pipe inputs that wait for a shard. A carrier waits for a place, so its client is slowed and nothing is lost.
+pub const SHARD_PIPE_QUEUE: usize = 1_024;
+/// Commands and questions that wait for a shard; beyond, control is refused.
+pub const SHARD_COMMAND_QUEUE: usize = 1_024;
+/// How often a shard publishes its totals while something happens.
+pub const TOTALS_INTERVAL: Duration = Duration::from_millis(250);
 /// Bytes of socket buffer asked for; a clamped value is a warning at start.
 pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
@@ -197,6 +205,9 @@ pub const WEBSOCKET_WRITE_BUFFER_BYTES_MAX: usize = 512 * 1024;
 pub const TCP_MEDIA_BACKLOG_BYTES_MAX: usize = 256 * 1024;
 /// TCP media streams per source address that have not yet proven themselves by a valid check.
 pub const TCP_MEDIA_UNPROVEN_MAX: usize = 16;
+
+/// A TCP media stream whose peer says nothing for this long is closed (connectivity checks come every few seconds).
+pub const TCP_MEDIA_IDLE_MAX: Duration = Duration::from_secs(30);
 
 // ---- keys, tokens -------------------------------------------------------------------------------------------------
 
