@@ -1,0 +1,198 @@
+//! The verbs of `fanlight`: what they read, print and exit with.
+//!
+//! `status`, `drain` and `token` talk to the running node through its own doors ([`client`]), so they need nothing but
+//! the configuration that the node was started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::config::{Config, Listen, StartError};
+use crate::host::Host;
+
+pub mod client;
+
+use client::Answer;
+
+/// An edge relay for cobrowsing and screen sharing.
+#[derive(Debug, Parser)]
+#[command(name = "fanlight", disable_version_flag = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Configuration file (TOML); without one: loopback, self-made certificate, demo on
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// What to do; `run` when nothing is said.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Run the relay (default)
+    Run,
+    /// Print the effective configuration and what this host will run
+    Check,
+    /// Ask the running relay how it is
+    Status,
+    /// Ask the running relay to take no new sessions and to end when the last one has
+    Drain,
+    /// Mint a join ticket for a running session
+    Token(Token),
+    /// Print the version
+    Version,
+}
+
+/// Whom a ticket admits.
+#[derive(Debug, Clone, Args)]
+pub struct Token {
+    /// Session id, 32 hex digits
+    #[arg(long)]
+    session: String,
+    /// visitor, agent, guest or upstream
+    #[arg(long)]
+    role: String,
+    /// Capabilities, separated by commas; all that the role may have when left out
+    #[arg(long, value_delimiter = ',')]
+    can: Option<Vec<String>>,
+    /// Display name
+    #[arg(long, default_value = "Test")]
+    name: String,
+    /// Who this is in the group's own terms
+    #[arg(long, default_value = "test")]
+    subject: String,
+}
+
+impl Cli {
+    /// Reads the command line; prints help and exits by itself when asked to or when it cannot be read (exit code 64).
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let code = if error.use_stderr() { 64 } else { 0 };
+            // A closed terminal cannot be told.
+            drop(error.print());
+            std::process::exit(code)
+        })
+    }
+
+    pub fn verb(&self) -> Verb {
+        self.verb.clone().unwrap_or(Verb::Run)
+    }
+
+    /// # Errors
+    /// [`StartError::Config`].
+    pub fn config(&self) -> Result<Config, StartError> {
+        Config::load(self.config.as_deref())
+    }
+}
+
+/// `fanlight version`.
+pub fn version() -> String {
+    format!("fanlight {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// `fanlight check`: the effective file as TOML, what the host can do as comments, so that the output is a file again.
+pub fn check(config: &Config, host: &Host) -> String {
+    let mut text = config.to_toml();
+    text.push_str("\n# This host:\n");
+    for line in host.to_string().lines() {
+        text.push_str(&format!("#   {line}\n"));
+    }
+    text.trim_end().to_string()
+}
+
+/// `fanlight status`.
+///
+/// # Errors
+/// [`StartError`] when there is no local door or nobody answers there.
+pub fn status(config: &Config) -> Result<String, StartError> {
+    let answer = client::ask(local_door(config)?, "GET", "/status", None, None)?;
+    succeeded(&answer)?;
+    let status: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let fields = status.as_object().into_iter().flatten();
+    let lines = fields.map(|(name, value)| match value.as_str() {
+        Some(text) => format!("{name:<9}{text}"),
+        None => format!("{name:<9}{value}"),
+    });
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// `fanlight drain`.
+///
+/// # Errors
+/// [`StartError`] when there is no local door or nobody answers there.
+pub fn drain(config: &Config) -> Result<String, StartError> {
+    let answer = client::ask(local_door(config)?, "POST", "/drain", None, None)?;
+    succeeded(&answer)?;
+    Ok(answer.body.trim().to_string())
+}
+
+/// `fanlight token`: the ticket, ready to be sent in a `hello`.
+///
+/// # Errors
+/// [`StartError`] when there is no operator door, its token cannot be read, or the node refuses.
+pub fn token(config: &Config, wish: &Token) -> Result<String, StartError> {
+    let door = door(config.operator.listen, "operator.listen")?;
+    let path = &config.operator.token_file;
+    let secret = std::fs::read_to_string(path)
+        .map_err(|e| StartError::config("operator.token_file", format!("{} cannot be read ({e})", path.display())))?;
+    let mut body = json!({
+        "session": wish.session, "role": wish.role, "name": wish.name, "subject": wish.subject,
+    });
+    if let Some(can) = &wish.can {
+        body["capabilities"] = json!(can);
+    }
+    let answer = client::ask(door, "POST", "/v1/tickets", Some(secret.trim()), Some(&body.to_string()))?;
+    succeeded(&answer)?;
+    let minted: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let ticket = minted.get("ticket").and_then(|t| t.as_str());
+    ticket.map(Into::into).ok_or_else(|| StartError::host("operator door", "the answer holds no ticket"))
+}
+
+fn local_door(config: &Config) -> Result<SocketAddr, StartError> {
+    door(config.local.listen, "local.listen")
+}
+
+fn door(listen: Listen, key: &str) -> Result<SocketAddr, StartError> {
+    listen.0.ok_or_else(|| StartError::config(key, "this door is off in the configuration; set an address"))
+}
+
+fn succeeded(answer: &Answer) -> Result<(), StartError> {
+    if (200..300).contains(&answer.status) {
+        return Ok(());
+    }
+    let refusal: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let sentence = refusal.get("sentence").and_then(|s| s.as_str()).unwrap_or("no reason was given");
+    Err(StartError::host(format!("the relay refused ({})", answer.status), sentence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_is_the_default_and_every_verb_is_known() {
+        let verb = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.verb());
+        assert!(matches!(verb("fanlight"), Ok(Verb::Run)));
+        assert!(matches!(verb("fanlight check --config x.toml"), Ok(Verb::Check)));
+        assert!(matches!(verb("fanlight --config x.toml drain"), Ok(Verb::Drain)));
+        let Ok(Verb::Token(token)) = verb("fanlight token --session 00 --role agent --can sub.dom,end") else {
+            panic!("not a token")
+        };
+        assert_eq!(token.can, Some(vec!["sub.dom".into(), "end".into()]));
+        assert!(verb("fanlight fly").is_err());
+    }
+
+    #[test]
+    fn what_check_prints_is_a_configuration_again() {
+        let config = Config::default();
+        let printed = check(&config, &Host::probe());
+        assert_eq!(Config::parse(&printed), Ok(config));
+    }
+
+    #[test]
+    fn a_door_that_is_off_is_named() {
+        let config = Config::parse("[local]\nlisten = \"off\"\n").expect("good");
+        assert!(status(&config).expect_err("no door").to_string().starts_with("local.listen"));
+    }
+}
