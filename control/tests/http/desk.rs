@@ -35,18 +35,18 @@ struct Noted {
 
 impl Shards {
     pub(crate) fn commands(&self) -> Vec<(ShardId, Command)> {
-        self.0.lock().unwrap().commands.clone()
+        self.0.lock().expect("no test panics while it holds this").commands.clone()
     }
 
     /// From now on every queue is full.
     pub(crate) fn refuse(&self) {
-        self.0.lock().unwrap().refuse = true;
+        self.0.lock().expect("no test panics while it holds this").refuse = true;
     }
 }
 
 impl ShardLink for Shards {
     fn send(&self, shard: ShardId, command: Command) -> Result<(), Refusal> {
-        let mut noted = self.0.lock().unwrap();
+        let mut noted = self.0.lock().expect("no test panics while it holds this");
         if noted.refuse {
             return Err(Refusal::new(Code::Overload, "a full queue"));
         }
@@ -70,7 +70,7 @@ impl Time {
     }
 
     pub(crate) fn pass(&self, by: Duration) {
-        let mut time = self.0.lock().unwrap();
+        let mut time = self.0.lock().expect("no test panics while it holds this");
         time.0 += by.as_secs();
         time.1 += by;
     }
@@ -78,11 +78,11 @@ impl Time {
 
 impl Clock for Time {
     fn unix_seconds(&self) -> u64 {
-        self.0.lock().unwrap().0
+        self.0.lock().expect("no test panics while it holds this").0
     }
 
     fn now(&self) -> Instant {
-        self.0.lock().unwrap().1
+        self.0.lock().expect("no test panics while it holds this").1
     }
 }
 
@@ -105,7 +105,7 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
+        self.headers.get(name).map(|value| value.to_str().expect("text"))
     }
 }
 
@@ -123,7 +123,8 @@ impl Desk {
             Hooks { clock: Box::new(time.clone()), shards: Box::new(shards.clone()), connect: Box::new(connect) };
         let config = ControlConfig { demo, origins: vec!["https://shop.example".into()], ..ControlConfig::default() };
         let control = Control::open(&config, hooks).expect("all in memory");
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime");
         Self { control, shards, time, runtime }
     }
 
@@ -139,7 +140,7 @@ impl Desk {
         if let Some(bearer) = bearer {
             request = request.header("authorization", format!("Bearer {bearer}"));
         }
-        self.send(door, request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap())
+        self.send(door, request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a request"))
     }
 
     pub(crate) fn post(&self, path: &str, bearer: Option<&str>, body: &str) -> Answer {
