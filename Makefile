@@ -51,7 +51,7 @@ browser: $(BIN)
 ## e2e: the release binary over real sockets: both backends, both carriers, hostile input, foreign WebRTC stacks
 e2e: $(BIN)
 	scripts/need nextest
-	FANLIGHT_BIN=$(abspath $(BIN)) $(CARGO) nextest run --profile e2e -p fanlight-tests --features e2e
+	FANLIGHT_BIN=$(abspath $(BIN)) $(CARGO) nextest run --profile e2e -p fanlight-tests --features e2e --test e2e
 
 ## bench: micro benches
 bench:
