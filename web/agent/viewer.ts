@@ -17,6 +17,8 @@ export interface ViewerEvents {
   readonly resync: (reason: string) => void;
   /** The first picture, or a picture of another size, is on screen. */
   readonly shown: (viewport: Viewport) => void;
+  /** The page is shown at this scale; 1 is life size. */
+  readonly scaled: (scale: number) => void;
   /** The visitor's page cannot be shown in spite of repeated attempts. */
   readonly unreadable: () => void;
   /** The agent's pointer moved over the page (only while the page is shown at the visitor's size). */
@@ -222,6 +224,7 @@ export class Viewer {
     this.sizer.style.width = `${size.width * scale}px`;
     this.sizer.style.height = `${size.height * scale}px`;
     this.overlay.element.style.setProperty('--unscale', String(1 / scale));
+    this.on.scaled(scale);
   }
 
   private scaleFor(size: Viewport, room: Viewport): number {

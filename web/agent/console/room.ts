@@ -32,7 +32,11 @@ export class Room {
   ) {
     this.toasts = options.toasts;
     this.stage = new Stage(
-      { resync: () => this.session.wantResync(), pointed: (position) => this.session.point(position) },
+      {
+        resync: () => this.session.wantResync(),
+        pointed: (position) => this.session.point(position),
+        scaled: (scale) => this.toolbar.showScale(scale),
+      },
       () => this.draw(),
       () => this.session.leave(),
     );

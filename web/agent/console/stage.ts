@@ -28,7 +28,7 @@ export class Stage {
 
   constructor(
     events: Omit<ViewerEvents, 'shown' | 'unreadable'>,
-    private readonly onPicture: (picture: Picture) => void,
+    private readonly redraw: () => void,
     leave: () => void,
   ) {
     this.unmute = button('Turn on sound', { class: 'button unmute', hidden: true }, () => this.turnOnSound());
@@ -43,9 +43,11 @@ export class Stage {
       shown: () => {
         this.hasPage = true;
         this.unreadable = false;
+        this.redraw();
       },
       unreadable: () => {
         this.unreadable = true;
+        this.redraw();
       },
     });
   }
@@ -60,7 +62,7 @@ export class Stage {
       this.shown = picture;
       show(this.pageRoom, picture === 'page');
       show(this.screenRoom, picture === 'screen');
-      this.onPicture(picture);
+      this.redraw();
     }
   }
 

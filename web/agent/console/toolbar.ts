@@ -35,9 +35,9 @@ export class Toolbar {
   private readonly stop: HTMLButtonElement;
   private readonly pictures: Record<Picture, HTMLButtonElement>;
   private readonly pictureGroup: HTMLElement;
-  private readonly zoomLabel = h('span', { class: 'zoom-label', 'aria-live': 'off' }, 'Fit');
+  private readonly zoomLabel = h('span', { class: 'zoom-label', 'aria-live': 'off' }, '100 %');
   private readonly zoomGroup: HTMLElement;
-  private zoom: Zoom = 'fit';
+  private scale = 1;
   private state: SessionState | undefined;
   private step: ShareStep = 'idle';
 
@@ -134,15 +134,19 @@ export class Toolbar {
   }
 
   private stepZoom(direction: 1 | -1): void {
-    const now = this.zoom === 'fit' ? 1 : this.zoom;
+    const now = this.scale;
     const steps = direction === 1 ? ZOOM_STEPS : ZOOM_STEPS.toReversed();
-    this.setZoom(steps.find((candidate) => (candidate - now) * direction > 0) ?? now);
+    this.setZoom(steps.find((candidate) => (candidate - now) * direction > 0.001) ?? now);
   }
 
   private setZoom(zoom: Zoom): void {
-    this.zoom = zoom;
-    say(this.zoomLabel, zoom === 'fit' ? 'Fit' : `${Math.round(zoom * 100)} %`);
     this.act.zoom(zoom);
+  }
+
+  /** The scale in effect, also when the page is fitted. */
+  showScale(scale: number): void {
+    this.scale = scale;
+    say(this.zoomLabel, `${Math.round(scale * 100)} %`);
   }
 
   private panelToggle(): HTMLElement {
