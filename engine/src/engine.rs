@@ -8,9 +8,8 @@ use std::time::Instant;
 
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::limits::SESSIONS_PER_SHARD_MAX;
-use fanlight_wire::policy::Role;
 use fanlight_wire::report::{Report, ShardTotals};
-use fanlight_wire::signal::{ClientInfo, Stage};
+use fanlight_wire::signal::ClientInfo;
 use fanlight_wire::{Code, ParticipantId, PipeId, Refusal, SessionId, ShardId};
 
 use crate::datagram::Datagram;
@@ -29,7 +28,6 @@ type Index = u32;
 /// One shard's decisions.
 #[derive(Debug)]
 pub struct Engine {
-    shard: ShardId,
     media: PeerConfig,
     entropy: Entropy,
     now: Instant,
@@ -51,9 +49,8 @@ pub struct Engine {
 
 impl Engine {
     /// An engine without sessions. `entropy` is seeded in simulations and secure everywhere else.
-    pub fn new(media: PeerConfig, shard: ShardId, entropy: Entropy, now: Instant) -> Self {
+    pub fn new(media: PeerConfig, entropy: Entropy, now: Instant) -> Self {
         Self {
-            shard,
             media,
             entropy,
             now,
@@ -73,7 +70,7 @@ impl Engine {
     }
 
     pub const fn shard(&self) -> ShardId {
-        self.shard
+        self.media.shard
     }
 
     /// A datagram that arrived at `now` on one of this shard's media sockets or TCP streams.
@@ -191,17 +188,6 @@ impl Engine {
         let mut totals = self.past.clone();
         for session in self.sessions.values() {
             session.add_totals(&mut totals);
-            let stage = match session.stage() {
-                Stage::Waiting => &mut totals.sessions[0],
-                Stage::Active => &mut totals.sessions[1],
-                Stage::Paused => &mut totals.sessions[2],
-            };
-            *stage += 1;
-            for role in session.roles() {
-                if let Some(count) = Role::ALL.iter().position(|r| *r == role).and_then(|at| totals.participants.get_mut(at)) {
-                    *count += 1;
-                }
-            }
         }
         self.demux.add_totals(&mut totals);
         self.totals = totals;
@@ -270,7 +256,6 @@ impl Engine {
         session.drain(self.now, &mut self.outputs);
         if session.has_ended() {
             session.add_totals(&mut self.past);
-            self.past.dom_cache_bytes = 0;
             self.by_id.remove(&session.id);
             self.sessions.remove(&index);
             self.timers.remove(index);
@@ -293,3 +278,6 @@ impl Engine {
 const fn owner(key: PeerKey) -> (Index, ParticipantId) {
     ((key.0 >> 8) as Index, ParticipantId((key.0 & 0xff) as u8))
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,9 +143,8 @@ impl Participant {
 
     /// Refusals of a flood are told once a second, counted always.
     pub(crate) fn may_be_told(&mut self, now: Instant, code: Code) -> bool {
-        let repeated = self
-            .told
-            .is_some_and(|(last, at)| last == code && now.saturating_duration_since(at).as_millis() < 1_000);
+        let repeated =
+            self.told.is_some_and(|(last, at)| last == code && now.saturating_duration_since(at).as_millis() < 1_000);
         if !repeated {
             self.told = Some((code, now));
         }
@@ -230,7 +229,8 @@ mod tests {
     #[test]
     fn a_token_of_another_session_or_shape_is_none() {
         let session = SessionId::from_bytes([1; 16]);
-        for bad in ["", "..", "x.1.00", &format!("{session}.999.00"), &format!("{session}.1.zz"), &format!("{session}.1.00.1")]
+        for bad in
+            ["", "..", "x.1.00", &format!("{session}.999.00"), &format!("{session}.1.zz"), &format!("{session}.1.00.1")]
         {
             assert_eq!(read_token(session, bad), None, "{bad}");
         }

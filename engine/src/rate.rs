@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// Tokens of one sender and one class.
 #[derive(Debug, Clone)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     per_second: u32,
     burst: u32,
     /// Thousandths of a token, so that slow rates refill exactly.
@@ -14,12 +14,12 @@ pub struct Bucket {
 
 impl Bucket {
     /// Begins full.
-    pub const fn new(per_second: u32, burst: u32) -> Self {
+    pub(crate) const fn new(per_second: u32, burst: u32) -> Self {
         Self { per_second, burst, milli: burst as u64 * 1_000, filled: None }
     }
 
     /// Takes `count` tokens if they are there.
-    pub fn take(&mut self, now: Instant, count: u32) -> bool {
+    pub(crate) fn take(&mut self, now: Instant, count: u32) -> bool {
         self.refill(now);
         let cost = u64::from(count) * 1_000;
         if self.milli < cost {

@@ -12,9 +12,10 @@ mod signals;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use fanlight_wire::frame::Kind;
 use fanlight_wire::limits::{NEVER_JOINED_MAX, PARTICIPANTS_LIFETIME_MAX};
 use fanlight_wire::policy::{Mode, Policy, Role};
-use fanlight_wire::report::Report;
+use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::signal::{LagState, SnapshotReason, Stage, ToClient};
 use fanlight_wire::{Code, Frame, GroupId, ParticipantId, PipeId, Refusal, SessionId};
 
@@ -56,6 +57,9 @@ pub(crate) struct Session {
     asks: Asks,
     shares: Shares,
     dom: Dom,
+    /// DOM frames accepted and handed out: snapshots, diffs, assets.
+    dom_frames_in: [u64; 3],
+    dom_frames_out: [u64; 3],
     pub(crate) fanout: Fanout,
     ended: Option<Code>,
 }
@@ -74,14 +78,12 @@ impl Session {
             asks: Asks::default(),
             shares: Shares::default(),
             dom: Dom::new(policy.dom_cache),
+            dom_frames_in: [0; 3],
+            dom_frames_out: [0; 3],
             fanout: Fanout::default(),
             policy,
             ended: None,
         }
-    }
-
-    pub(crate) const fn stage(&self) -> Stage {
-        self.stage
     }
 
     /// The session is over; its shard may forget it once its pipes are drained.
@@ -93,12 +95,24 @@ impl Session {
         self.participants.is_empty()
     }
 
-    pub(crate) const fn dom(&self) -> &Dom {
-        &self.dom
-    }
-
-    pub(crate) fn roles(&self) -> impl Iterator<Item = Role> {
-        self.participants.values().map(|participant| participant.role)
+    /// Adds what this session has counted and holds.
+    pub(crate) fn add_totals(&self, to: &mut ShardTotals) {
+        let counters = self.dom.counters();
+        to.resyncs += counters.resyncs;
+        to.snapshot_requests += counters.requests;
+        for at in 0..3 {
+            to.dom_frames_in[at] += self.dom_frames_in[at];
+            to.dom_frames_out[at] += self.dom_frames_out[at];
+        }
+        self.fanout.add_totals(to);
+        if self.has_ended() {
+            return;
+        }
+        to.dom_cache_bytes += self.dom.cached_bytes();
+        to.sessions[self.stage as usize] += 1;
+        for participant in self.participants.values() {
+            to.participants[participant.role as usize] += 1;
+        }
     }
 
     /// The key under which a participant's media is known to the demultiplexer.
@@ -132,7 +146,12 @@ impl Session {
     ) -> Result<(), Refusal> {
         match route {
             Route::Signal => self.handle_signal(cx, who, standing, &frame),
-            Route::Dom => self.dom.handle_frame(cx.now, frame.stamped(who)),
+            Route::Dom => {
+                let kind = frame.header().kind;
+                self.dom.handle_frame(cx.now, frame.stamped(who))?;
+                count_dom(&mut self.dom_frames_in, kind);
+                Ok(())
+            }
             Route::Visitor => {
                 let frame = frame.stamped(who);
                 self.each(|member| member.role == Role::Visitor, |member| member.forward(frame.clone()));
@@ -240,9 +259,11 @@ impl Session {
         for participant in self.participants.values_mut() {
             let watches = participant.may_watch();
             let Some((id, pipe)) = &mut participant.carrier else { continue };
-            while let Some(output) =
-                pipe.next(|| if watches { self.dom.next_frame(now, participant.id) } else { None })
+            while let Some(output) = pipe.next(|| if watches { self.dom.next_frame(now, participant.id) } else { None })
             {
+                if let PipeOutput::Frame(frame) = &output {
+                    count_dom(&mut self.dom_frames_out, frame.header().kind);
+                }
                 out.push_back((*id, output));
             }
         }
@@ -304,5 +325,22 @@ impl Session {
         }
         self.born += 1;
         Ok(ParticipantId(self.born))
+    }
+}
+
+/// Counts a DOM frame in the order snapshot, diff, asset; other kinds are not DOM.
+const fn count_dom(counters: &mut [u64; 3], kind: Kind) {
+    let [snapshots, diffs, assets] = counters;
+    match kind {
+        Kind::Snapshot => *snapshots += 1,
+        Kind::Diff => *diffs += 1,
+        Kind::Asset => *assets += 1,
+        Kind::Signal
+        | Kind::Input
+        | Kind::Navigate
+        | Kind::Annotate
+        | Kind::PointerMove
+        | Kind::PointerTrue
+        | Kind::Document => {}
     }
 }

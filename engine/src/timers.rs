@@ -7,14 +7,14 @@ use crate::deadline::Deadline;
 
 /// Deadlines of all sessions of a shard, soonest first.
 #[derive(Debug, Default)]
-pub struct Timers<K> {
+pub(crate) struct Timers<K> {
     queue: BTreeSet<(Instant, K)>,
     due: BTreeMap<K, Deadline>,
 }
 
 impl<K: Copy + Ord> Timers<K> {
     /// Sets, moves or removes the deadline of `key`.
-    pub fn set(&mut self, key: K, deadline: Deadline) {
+    pub(crate) fn set(&mut self, key: K, deadline: Deadline) {
         self.remove(key);
         if let Some(at) = deadline.at {
             self.queue.insert((at, key));
@@ -22,14 +22,14 @@ impl<K: Copy + Ord> Timers<K> {
         }
     }
 
-    pub fn remove(&mut self, key: K) {
+    pub(crate) fn remove(&mut self, key: K) {
         if let Some(Deadline { at: Some(at), .. }) = self.due.remove(&key) {
             self.queue.remove(&(at, key));
         }
     }
 
     /// Takes one key that is due at `now`.
-    pub fn pop_due(&mut self, now: Instant) -> Option<K> {
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
         let (at, key) = *self.queue.first()?;
         if at > now {
             return None;
@@ -39,7 +39,7 @@ impl<K: Copy + Ord> Timers<K> {
     }
 
     /// The soonest deadline.
-    pub fn next(&self) -> Deadline {
+    pub(crate) fn next(&self) -> Deadline {
         self.queue.first().and_then(|(_, key)| self.due.get(key)).copied().unwrap_or(Deadline::IDLE)
     }
 }

@@ -90,7 +90,12 @@ impl Session {
         if until <= cx.now {
             return Err(Refusal::new(Code::Timeout, "R116"));
         }
-        cx.reports.push_back(Report::Consent { session: self.id, participant: about, kind: Ask::View, accepted: accept });
+        cx.reports.push_back(Report::Consent {
+            session: self.id,
+            participant: about,
+            kind: Ask::View,
+            accepted: accept,
+        });
         self.tell(about, &ToClient::ConsentResult { kind: Ask::View, accepted: accept });
         if accept {
             self.let_in(cx, about);
@@ -155,7 +160,12 @@ impl Session {
                 self.remember_denial(cx.now, asker);
             }
         }
-        cx.reports.push_back(Report::Consent { session: self.id, participant: asker, kind: Ask::Screen, accepted: accept });
+        cx.reports.push_back(Report::Consent {
+            session: self.id,
+            participant: asker,
+            kind: Ask::Screen,
+            accepted: accept,
+        });
         let reason: String = reason.chars().take(32).collect();
         self.tell(asker, &ToClient::ShareAnswered { grant: number, accepted: accept, reason });
         Ok(())

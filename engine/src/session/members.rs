@@ -158,7 +158,11 @@ impl Session {
     }
 
     pub(super) fn grace_deadline(&self) -> Deadline {
-        self.participants.values().filter_map(grace_end).min().map_or(Deadline::IDLE, |end| Deadline::new(end, Reason::Grace))
+        self.participants
+            .values()
+            .filter_map(grace_end)
+            .min()
+            .map_or(Deadline::IDLE, |end| Deadline::new(end, Reason::Grace))
     }
 
     /// Everybody's view of one member.
@@ -173,7 +177,8 @@ impl Session {
     }
 
     fn may_join(&self, now: Instant, admission: &Admission) -> Result<(), Refusal> {
-        let others = || self.participants.values().filter(|p| p.subject != admission.subject || p.role != admission.role);
+        let others =
+            || self.participants.values().filter(|p| p.subject != admission.subject || p.role != admission.role);
         match admission.role {
             Role::Visitor if self.participants.values().any(|p| p.role == Role::Visitor) => {
                 Err(Refusal::new(Code::Busy, "protocol §8").saying("The visitor of this session is already here."))

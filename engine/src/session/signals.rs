@@ -88,13 +88,13 @@ impl Session {
     }
 
     fn offer(&mut self, cx: &mut Context<'_>, who: ParticipantId, role: Role, sdp: &str) -> Result<(), Refusal> {
-        if self.fanout.is_fresh(who, sdp) {
-            // A page load took the old capture with it: its share ends before the new peer takes the place.
+        let fresh = self.fanout.is_fresh(who, sdp);
+        let key = self.peer_key(who);
+        let answer = self.fanout.offer(cx.now, who, watched_slot(role), sdp, cx.media, cx.entropy, cx.demux, key)?;
+        if fresh {
+            // A page load took the old capture with it.
             self.both_floors(cx, Event::Left(who));
         }
-        let key = self.peer_key(who);
-        let answer =
-            self.fanout.offer(cx.now, who, watched_slot(role), sdp, cx.media, cx.entropy, cx.demux, key)?;
         self.tell(who, &ToClient::Answer { sdp: answer });
         Ok(())
     }
