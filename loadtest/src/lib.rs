@@ -1,1 +1,15 @@
+//! Real clients of a relay, for load and for tests.
+//!
+//! Without I/O, usable on virtual time: [`page`] (a visitor's synthetic page), [`mirror`] (an agent's copy, the oracle),
+//! [`media`] (a WebRTC peer), [`seat`] (what one participant knows). Over real sockets: [`http`] (the public door),
+//! [`carrier`] (WebSocket, WebTransport), [`sockets`] (media over UDP and TCP), [`client`] (all of it together).
 
+pub mod carrier;
+pub mod client;
+pub mod clock;
+pub mod http;
+pub mod media;
+pub mod mirror;
+pub mod page;
+pub mod seat;
+pub mod sockets;

@@ -1,0 +1,246 @@
+//! What one participant knows: fed with the frames it receives, it keeps the state that a client would show.
+//!
+//! Invariant: [`Seat::handle_frame`] refuses what no correct relay sends, so that every test is also a test of that.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use fanlight_wire::frame::Class;
+use fanlight_wire::policy::{Capabilities, Mode, Role};
+use fanlight_wire::signal::{LagState, Member, ShareState, Slot, Stage, ToClient};
+use fanlight_wire::{Code, Frame, Kind, MaskEpoch, PageEpoch, ParticipantId, SessionId};
+
+use crate::mirror::{Applied, Broken, Mirror};
+
+/// What `welcome` said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub session: SessionId,
+    pub you: ParticipantId,
+    pub role: Role,
+    pub capabilities: Capabilities,
+    pub resumed: bool,
+    pub page_epoch: PageEpoch,
+    pub mask_epoch: MaskEpoch,
+}
+
+/// A correct relay does not send this.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    #[error("before the welcome came {0}")]
+    Early(&'static str),
+    #[error("before consent came {0}")]
+    Consent(&'static str),
+    #[error("an unreadable signal")]
+    Signal,
+    #[error("floor epoch {found} after {have}")]
+    Floor { have: u32, found: u32 },
+    #[error(transparent)]
+    Page(#[from] Broken),
+    #[error("rights grew from {have:#x} to {found:#x}")]
+    Rights { have: u32, found: u32 },
+    #[error("the identity changed")]
+    Identity,
+}
+
+/// What a frame was.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Received {
+    Signal(ToClient),
+    Page(Applied),
+    /// A pointer, an input, a document.
+    Other(Frame),
+}
+
+/// What one participant knows.
+#[derive(Debug, Default)]
+pub struct Seat {
+    place: Option<Place>,
+    resume: String,
+    stage: Option<Stage>,
+    mode: Option<Mode>,
+    members: BTreeMap<ParticipantId, Member>,
+    shares: BTreeMap<Slot, ShareState>,
+    mirror: Mirror,
+    lag: Option<LagState>,
+    /// Snapshots that the relay asked for and that were not taken yet.
+    pub snapshots_wanted: u32,
+    /// Questions about agents, oldest first.
+    pub asks: VecDeque<u32>,
+    /// Invitations to share, oldest first.
+    pub grants: VecDeque<u32>,
+    pub denials: Vec<(String, Code)>,
+    pub taken_over: Vec<String>,
+    pub answers: VecDeque<String>,
+    pub ended: Option<Code>,
+    resyncs: u32,
+}
+
+impl Seat {
+    /// Judges and remembers one frame.
+    ///
+    /// # Errors
+    /// [`Wrong`] for what a correct relay does not send.
+    pub fn handle_frame(&mut self, frame: &Frame) -> Result<Received, Wrong> {
+        if frame.header().kind == Kind::Signal {
+            let signal = ToClient::parse(frame.payload()).map_err(|_| Wrong::Signal)?;
+            self.note(&signal)?;
+            return Ok(Received::Signal(signal));
+        }
+        let label = frame.header().kind.label();
+        let place = self.place.as_ref().ok_or(Wrong::Early(label))?;
+        // R116: nothing of the page before the visitor has agreed.
+        if place.role != Role::Visitor && self.stage.is_none_or(|stage| stage == Stage::Waiting) {
+            return Err(Wrong::Consent(label));
+        }
+        if frame.header().kind.class() == Class::Dom {
+            return Ok(Received::Page(self.mirror.handle_frame(frame)?));
+        }
+        Ok(Received::Other(frame.clone()))
+    }
+
+    /// The carrier is gone: the copy of the page goes with it, identity and rights stay.
+    pub fn lost_carrier(&mut self) {
+        self.mirror.forget();
+        self.answers.clear();
+    }
+
+    pub const fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    pub fn id(&self) -> ParticipantId {
+        self.place.as_ref().map_or(ParticipantId::RELAY, |place| place.you)
+    }
+
+    /// The newest resume token.
+    pub fn resume(&self) -> &str {
+        &self.resume
+    }
+
+    pub const fn stage(&self) -> Option<Stage> {
+        self.stage
+    }
+
+    pub const fn mode(&self) -> Option<Mode> {
+        self.mode
+    }
+
+    pub const fn members(&self) -> &BTreeMap<ParticipantId, Member> {
+        &self.members
+    }
+
+    pub fn share(&self, slot: Slot) -> Option<&ShareState> {
+        self.shares.get(&slot)
+    }
+
+    pub const fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    pub const fn lag(&self) -> Option<LagState> {
+        self.lag
+    }
+
+    pub const fn resyncs(&self) -> u32 {
+        self.resyncs
+    }
+
+    fn note(&mut self, signal: &ToClient) -> Result<(), Wrong> {
+        if self.place.is_none() && !matches!(signal, ToClient::Welcome { .. } | ToClient::Denied { .. }) {
+            return Err(Wrong::Early("a signal"));
+        }
+        match signal {
+            ToClient::Welcome { .. } => self.note_welcome(signal)?,
+            ToClient::ResumeToken { resume } => self.resume.clone_from(resume),
+            ToClient::ConsentAsk { ask, .. } => {
+                if !self.asks.contains(ask) {
+                    self.asks.push_back(*ask);
+                }
+            }
+            ToClient::ConsentWithdrawn { ask } => {
+                self.asks.retain(|open| open != ask);
+                self.grants.retain(|open| open != ask);
+            }
+            ToClient::ShareInvited { grant, .. } => {
+                if !self.grants.contains(grant) {
+                    self.grants.push_back(*grant);
+                }
+            }
+            ToClient::SessionStage { stage } => self.stage = Some(*stage),
+            ToClient::SessionEnded { code, .. } => self.ended = Some(*code),
+            ToClient::Member(member) => {
+                self.members.insert(member.id, member.clone());
+            }
+            ToClient::MemberLeft { id } => {
+                self.members.remove(id);
+            }
+            ToClient::SnapshotWanted { .. } => self.snapshots_wanted += 1,
+            ToClient::Resync { .. } => {
+                self.resyncs += 1;
+                self.mirror.forget();
+            }
+            ToClient::Lag { state, .. } => self.lag = Some(*state),
+            ToClient::Answer { sdp } => self.answers.push_back(sdp.clone()),
+            ToClient::Share(share) => self.note_share(share)?,
+            ToClient::ShareTakenOver { text, .. } => self.taken_over.push(text.clone()),
+            ToClient::ModeChanged { mode, .. } => self.mode = Some(*mode),
+            ToClient::Denied { re, refusal, .. } => self.denials.push((re.clone(), refusal.code)),
+            ToClient::ConsentResult { .. } | ToClient::ShareAnswered { .. } | ToClient::Pong { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn note_welcome(&mut self, signal: &ToClient) -> Result<(), Wrong> {
+        let ToClient::Welcome {
+            session,
+            you,
+            role,
+            capabilities,
+            resume,
+            resumed,
+            stage,
+            mode,
+            members,
+            shares,
+            page_epoch,
+            mask_epoch,
+            ..
+        } = signal
+        else {
+            return Ok(());
+        };
+        if let Some(before) = self.place.as_ref().filter(|_| *resumed) {
+            // Rules, decision 12: a resume finds the same identity with the same or narrower rights.
+            if !before.capabilities.contains(*capabilities) {
+                return Err(Wrong::Rights { have: before.capabilities.bits(), found: capabilities.bits() });
+            }
+            if (before.session, before.you, before.role) != (*session, *you, *role) {
+                return Err(Wrong::Identity);
+            }
+        }
+        self.place = Some(Place {
+            session: *session,
+            you: *you,
+            role: *role,
+            capabilities: *capabilities,
+            resumed: *resumed,
+            page_epoch: *page_epoch,
+            mask_epoch: *mask_epoch,
+        });
+        self.resume.clone_from(resume);
+        (self.stage, self.mode) = (Some(*stage), Some(*mode));
+        self.members = members.iter().map(|member| (member.id, member.clone())).collect();
+        shares.iter().try_for_each(|share| self.note_share(share))
+    }
+
+    /// Epochs of a floor grow; within one, a share goes from waiting to live and no further.
+    fn note_share(&mut self, share: &ShareState) -> Result<(), Wrong> {
+        let have = self.shares.get(&share.slot).map_or(0, |before| before.epoch.value());
+        let found = share.epoch.value();
+        if found < have {
+            return Err(Wrong::Floor { have, found });
+        }
+        self.shares.insert(share.slot, share.clone());
+        Ok(())
+    }
+}
