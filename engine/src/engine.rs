@@ -136,7 +136,7 @@ impl Engine {
             due.push(index);
         }
         for index in due {
-            self.with_session(index, |session, cx| session.handle_timeout(cx));
+            self.with_session(index, Session::handle_timeout);
         }
     }
 

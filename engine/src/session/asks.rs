@@ -63,14 +63,14 @@ impl Asks {
 
 impl Session {
     /// Asks the visitor whether `who` may see the page.
-    pub(super) fn ask_to_view(&mut self, cx: &mut Context<'_>, who: ParticipantId) {
+    pub(super) fn ask_to_view(&mut self, cx: &Context<'_>, who: ParticipantId) {
         let ask = self.asks.next_number();
         self.asks.views.insert(ask, Question { about: who, until: cx.now + CONSENT_MAX });
         self.put_view_question(cx.now, ask);
     }
 
     /// The visitor is (back) on a carrier: everything that is still open is asked (again).
-    pub(super) fn visitor_arrived(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn visitor_arrived(&mut self, cx: &Context<'_>) {
         let views: Vec<u32> = self.asks.views.keys().copied().collect();
         for ask in views {
             self.put_view_question(cx.now, ask);
@@ -124,7 +124,7 @@ impl Session {
     }
 
     /// An agent asks for the visitor's screen (R042, R044).
-    pub(super) fn invite_screen(&mut self, cx: &mut Context<'_>, asker: ParticipantId) -> Result<(), Refusal> {
+    pub(super) fn invite_screen(&mut self, cx: &Context<'_>, asker: ParticipantId) -> Result<(), Refusal> {
         let subject = self.participants.get(&asker).map(|p| p.subject.clone()).unwrap_or_default();
         self.asks.may_ask(cx.now, &subject)?;
         if self.asks.grants.values().any(|grant| grant.asker == asker) {
