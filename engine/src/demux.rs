@@ -6,7 +6,7 @@
 //! counted, so a stranger neither gets an answer nor learns which names exist. It leaves to [`crate::peer`] where to
 //! send: only there a check of ours that was answered makes an address a destination.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -49,8 +49,7 @@ pub struct Demux {
 struct Entry {
     /// More than one after an ICE restart: the old ones stay good until the peer leaves.
     credentials: Vec<IceCredentials>,
-    /// Oldest first.
-    tuples: VecDeque<Tuple>,
+    tuples: Vec<Tuple>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +69,7 @@ impl Demux {
     /// Lets checks with these credentials in, for this peer. Called again for the same peer after an ICE restart.
     pub fn insert(&mut self, key: PeerKey, credentials: &IceCredentials) {
         self.names.insert(credentials.ufrag.clone(), key);
-        let entry = self.peers.entry(key).or_insert_with(|| Entry { credentials: Vec::new(), tuples: VecDeque::new() });
+        let entry = self.peers.entry(key).or_insert_with(|| Entry { credentials: Vec::new(), tuples: Vec::new() });
         entry.credentials.push(credentials.clone());
     }
 
@@ -89,11 +88,7 @@ impl Demux {
 
     /// Names the peer that may read this datagram, or drops it.
     pub fn route(&mut self, now: Instant, datagram: &Datagram<'_>) -> Option<PeerKey> {
-        let tuple = Tuple {
-            transport: datagram.transport,
-            source: datagram.source,
-            destination: datagram.destination,
-        };
+        let tuple = Tuple { transport: datagram.transport, source: datagram.source, destination: datagram.destination };
         // RFC 7983 §7: the first byte tells STUN (0–3) from DTLS (20–63) and RTP/RTCP (128–191).
         match datagram.payload.first() {
             Some(0..=3) => self.route_stun(now, tuple, datagram.payload),
@@ -112,7 +107,8 @@ impl Demux {
     /// Adds what was dropped here to the shard's totals.
     pub fn add_totals(&self, to: &mut ShardTotals) {
         let DemuxDrops { malformed, unknown_name, bad_integrity, stray_answer, unproven } = self.drops;
-        let by_reason = [(Drop::Malformed, malformed), (Drop::Unvalidated, unknown_name + bad_integrity + stray_answer + unproven)];
+        let by_reason =
+            [(Drop::Malformed, malformed), (Drop::Unvalidated, unknown_name + bad_integrity + stray_answer + unproven)];
         for (reason, count) in by_reason {
             let index = Drop::ALL.iter().position(|known| *known == reason);
             if let Some(total) = index.and_then(|index| to.drops.get_mut(index)) {
@@ -186,11 +182,15 @@ impl Demux {
         let Some(entry) = self.peers.get_mut(&key) else {
             return;
         };
-        entry.tuples.push_back(tuple);
-        if entry.tuples.len() > VALIDATED_ADDRESSES_MAX
-            && let Some(oldest) = entry.tuples.pop_front()
-        {
-            self.disown(oldest, key);
+        entry.tuples.push(tuple);
+        if entry.tuples.len() <= VALIDATED_ADDRESSES_MAX {
+            return;
+        }
+        // The one that has been silent for longest; the address in use proves itself every few seconds.
+        let proven = |tuple: &&Tuple| self.tuples.get(tuple).map(|owner| owner.proven);
+        if let Some(stalest) = entry.tuples.iter().min_by_key(proven).copied() {
+            entry.tuples.retain(|tuple| *tuple != stalest);
+            self.disown(stalest, key);
         }
     }
 

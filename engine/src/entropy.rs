@@ -92,6 +92,9 @@ mod tests {
     #[test]
     fn text_has_its_length_and_only_ice_characters() {
         let text = Entropy::seeded(1).text(24);
-        assert!(text.len() == 24 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/'), "{text}");
+        assert!(
+            text.len() == 24 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/'),
+            "{text}"
+        );
     }
 }

@@ -11,12 +11,12 @@
 //! RFCs: 8445 (ICE), 8829 (offer/answer), 5764 (DTLS-SRTP), 7714 (AES-GCM), 4588 (RTX).
 
 mod candidates;
+#[cfg(test)]
+pub(crate) mod client;
 mod formats;
 mod sdp;
 mod srtp;
 pub(crate) mod stun;
-#[cfg(test)]
-pub(crate) mod client;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -115,7 +115,9 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub enum PeerEvent {
     /// ICE and DTLS are complete (again); with the SRTP profile's name.
-    Connected { srtp: &'static str },
+    Connected {
+        srtp: &'static str,
+    },
     /// Consent has run out, the handshake took too long, or the client closed.
     Disconnected,
     /// The client wishes for a keyframe on what we send there.
@@ -233,12 +235,7 @@ impl Peer {
     ///
     /// # Errors
     /// `E_SDP` with the reason; the peer goes on as before, or has become [`PeerEvent::Disconnected`].
-    pub fn renegotiate(
-        &mut self,
-        now: Instant,
-        sdp: &str,
-        fresh: &IceCredentials,
-    ) -> Result<(String, bool), Refusal> {
+    pub fn renegotiate(&mut self, now: Instant, sdp: &str, fresh: &IceCredentials) -> Result<(String, bool), Refusal> {
         let offer = sdp::Offer::read(sdp)?;
         if offer.fingerprint != self.fingerprint {
             return Err(sdp::refuse("The offer comes from another PeerConnection."));

@@ -25,7 +25,8 @@ fn film(world: &mut World, who: usize, sequence: u64, frames: u64, packets: u64,
     for frame in 0..frames {
         for part in 0..packets {
             let first = part == 0;
-            let payload = [if first { 0x10 } else { 0 }, u8::from(!(first && frame == 0)), mark, frame as u8, part as u8];
+            let payload =
+                [if first { 0x10 } else { 0 }, u8::from(!(first && frame == 0)), mark, frame as u8, part as u8];
             let timestamp = 3_000 * (sequence + frame) as u32;
             world.send(who, sequence + frame * packets + part, timestamp, part + 1 == packets, &payload);
         }
@@ -117,8 +118,7 @@ fn a_takeover_fences_the_old_source_and_continues_the_line() {
     assert_eq!((marks.len(), &marks[40..]), (80, [0xbe; 40].as_slice()));
     let packets = world.received(VISITOR);
     assert!(packets.iter().all(|packet| packet.header.ssrc == packets[0].header.ssrc), "same SSRC");
-    let steps: Vec<_> =
-        packets.windows(2).map(|p| p[1].header.timestamp.wrapping_sub(p[0].header.timestamp)).collect();
+    let steps: Vec<_> = packets.windows(2).map(|p| p[1].header.timestamp.wrapping_sub(p[0].header.timestamp)).collect();
     assert!(steps.iter().all(|step| *step < 90_000), "timestamps go on by the time that passed: {steps:?}");
     assert!(steps[39] > 0, "two sources never share a timestamp");
 }
@@ -221,7 +221,7 @@ fn a_subscriber_without_the_codec_is_told_once_and_the_others_watch() {
 // G-20
 #[test]
 fn an_attackers_client_hello_is_never_answered_and_the_call_succeeds() {
-    for seed in 0..10 {
+    for seed in 0..30 {
         let mut world = World::new(seed);
         world.add(Speaks::Everything);
         world.attack_with_hellos = true;
@@ -229,7 +229,7 @@ fn an_attackers_client_hello_is_never_answered_and_the_call_succeeds() {
         world.connect(VISITOR);
         assert!(world.clients[VISITOR].connected, "the call failed");
         assert_eq!(world.bytes_to_attacker, 0);
-        assert!(world.demux.drops().unproven > 10, "the attack took place");
+        assert!(world.demux.drops().unproven >= 300, "the attack took place");
     }
 }
 
@@ -247,7 +247,8 @@ fn media_from_another_address_is_not_forwarded_and_moves_nothing() {
     assert!(world.demux.drops().unproven >= 15);
     world.divert_from = None;
     film(&mut world, VISITOR, 130, 5, 3, 0xab);
-    assert!(marks(&world, ANN).ends_with(&[0xab; 15]) && !marks(&world, ANN).contains(&0xee));
+    // What the relay then misses it asks of the visitor itself, who repairs it from the right address.
+    assert_eq!(marks(&world, ANN)[before..].iter().filter(|mark| **mark == 0xab).count(), 15);
     assert_eq!(world.bytes_to_attacker, 0, "the relay still sends to the visitor only");
 }
 
@@ -273,7 +274,7 @@ fn media_stops_when_a_subscriber_no_longer_consents() {
 fn a_fresh_peer_connection_replaces_and_the_same_one_renegotiates() {
     let mut world = World::connected(13, &[Speaks::Everything; 2]);
     let who = ParticipantId(ANN as u8 + 1);
-    let again = world.clients[ANN].offer();
+    let again = world.clients[ANN].offer_again();
     assert!(!world.fanout.is_fresh(who, &again));
     world.give_offer(ANN, &again);
     world.share(VISITOR, Slot::Visitor, 1);
@@ -284,6 +285,6 @@ fn a_fresh_peer_connection_replaces_and_the_same_one_renegotiates() {
     world.offer(ANN);
     world.connect(ANN);
     film(&mut world, VISITOR, 11, 5, 2, 0xab);
-    assert_eq!(marks(&world, ANN)[10..], [0xab; 10], "after the ring's ten, the new ones");
+    assert_eq!(marks(&world, ANN)[20..], [0xab; 10], "after the first ten and the ring's ten, the new ones");
     assert!(world.fanout.can_publish(who, &world.clients[ANN].share.expect("offered").to_string()));
 }

@@ -8,9 +8,7 @@ use super::PeerConfig;
 /// UDP first, then TCP: the lower the preference, the later a client tries it.
 pub(super) fn locals(config: &PeerConfig) -> Vec<Candidate> {
     let udp = config.udp.iter().map(|address| Candidate::builder().udp().host(*address).build());
-    let tcp = config
-        .tcp
-        .iter()
-        .map(|address| Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build());
+    let tcp =
+        config.tcp.iter().map(|address| Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build());
     udp.chain(tcp).filter_map(Result::ok).collect()
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::ice::{StunMessage, TransId};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite};
@@ -12,6 +13,24 @@ use str0m::{Candidate, Event, Input, Output, Rtc};
 /// The packets a client hands to its tests.
 pub(crate) mod str0m_rtp {
     pub(crate) use str0m::rtp::RtpPacket;
+}
+
+/// A connectivity check as any client can make one that knows (or guesses) the name and the password.
+pub(crate) fn check(name: &str, password: &str) -> Vec<u8> {
+    let message = StunMessage::binding_request(name, TransId::new(), true, 1, 1, false);
+    let mut bytes = vec![0; 500];
+    let length = message.to_bytes(Some(password.as_bytes()), &mut bytes, super::stun::hmac_sha1).expect("room");
+    bytes.truncate(length);
+    bytes
+}
+
+/// An answer to a check, as an address that was never asked may forge it.
+pub(crate) fn answer(password: &str, to: SocketAddr) -> Vec<u8> {
+    let message = StunMessage::binding_reply(TransId::new(), to);
+    let mut bytes = vec![0; 500];
+    let length = message.to_bytes(Some(password.as_bytes()), &mut bytes, super::stun::hmac_sha1).expect("room");
+    bytes.truncate(length);
+    bytes
 }
 
 /// An offering client with one UDP address.
@@ -67,6 +86,15 @@ impl Client {
         self.watch = Some(api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
         api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         self.share = Some(api.add_media(MediaKind::Video, Direction::SendOnly, None, None, None));
+        api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        let (offer, pending) = api.apply().expect("changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
+    /// A further offer of the same PeerConnection, with one section more.
+    pub(crate) fn offer_again(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
         api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
         let (offer, pending) = api.apply().expect("changes");
         self.pending = Some(pending);

@@ -33,8 +33,7 @@ impl Offer {
             return Err(refuse("Every media section of the offer needs an a=mid line."));
         }
         Ok(Self {
-            fingerprint: fingerprint_of(sdp)
-                .ok_or_else(|| refuse("The media offer has no SHA-256 fingerprint."))?,
+            fingerprint: fingerprint_of(sdp).ok_or_else(|| refuse("The media offer has no SHA-256 fingerprint."))?,
             ufrag: credential(sdp, "a=ice-ufrag:", 4)?,
             password: credential(sdp, "a=ice-pwd:", 22)?,
             mids,

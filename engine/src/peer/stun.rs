@@ -38,20 +38,21 @@ impl<'a> Stun<'a> {
 
     /// Is MESSAGE-INTEGRITY present and made with this password? Compared in constant time.
     pub(crate) fn is_from_knower_of(&self, password: &str) -> bool {
-        self.0.verify(password.as_bytes(), |key, parts| {
-            let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key));
-            for part in parts {
-                context.update(part);
-            }
-            let mut tag = [0; 20];
-            tag.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
-            tag
-        })
+        self.0.verify(password.as_bytes(), hmac_sha1)
     }
 
     pub(crate) fn is_success(&self) -> bool {
         self.0.is_successful_binding_response()
     }
+}
+
+/// HMAC-SHA1, which RFC 8489 §14.5 prescribes for MESSAGE-INTEGRITY.
+pub(super) fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key));
+    parts.iter().for_each(|part| context.update(part));
+    let mut tag = [0; 20];
+    tag.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
+    tag
 }
 
 /// The transaction of a binding request in raw bytes.

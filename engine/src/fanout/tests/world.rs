@@ -222,12 +222,14 @@ impl World {
                 };
                 if self.deaf != Some(index) {
                     self.clients[index].receive(self.now, from, &payload);
+                    self.collect(index);
                 }
                 continue;
             }
             if self.attack_with_hellos {
-                let mut hello = client_hello();
-                self.to_relay(address(ATTACKER, 5_000), &mut hello);
+                for port in 0..100 {
+                    self.to_relay(address(ATTACKER, 5_000 + port), &mut client_hello());
+                }
             }
             self.to_relay(from, &mut payload);
         }
@@ -279,7 +281,8 @@ fn address(index: usize, port: u16) -> SocketAddr {
 
 /// The first bytes of a DTLS 1.2 ClientHello record, long enough to be read as one.
 fn client_hello() -> Vec<u8> {
-    let mut hello = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 54, 1, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0, 42, 0xfe, 0xfd];
+    let mut hello =
+        vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 54, 1, 0, 0, 42, 0, 0, 0, 0, 0, 0, 0, 42, 0xfe, 0xfd];
     hello.extend([7; 40]);
     hello
 }
