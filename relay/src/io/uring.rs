@@ -152,12 +152,11 @@ impl Receiver {
             turn.counters.exhausted += 1;
         }
         let Some(id) = cqueue::buffer_select(completion.flags()) else { return };
-        let buffer = self.buffers.slice_mut(id);
-        match (sockets.get(index), read(buffer)) {
+        let mut held = Held { buffers: &mut self.buffers, id };
+        match (sockets.get(index), read(held.bytes())) {
             (Some(socket), Some(arrival)) if completion.result() > 0 => turn.deliver(socket, arrival),
             _ => turn.counters.malformed += 1,
         }
-        self.buffers.lend(id);
     }
 
     /// Puts an entry for each socket whose request has ended; says whether there was one.
@@ -303,6 +302,24 @@ impl Drop for Buffers {
         unsafe { dealloc(self.entries.as_ptr().cast(), Self::entries_layout()) };
         // SAFETY: as above.
         unsafe { dealloc(self.bytes.as_ptr(), Self::bytes_layout()) };
+    }
+}
+
+/// A buffer that is ours for now. It goes back even when whoever reads it panics.
+struct Held<'a> {
+    buffers: &'a mut Buffers,
+    id: u16,
+}
+
+impl Held<'_> {
+    fn bytes(&mut self) -> &mut [u8] {
+        self.buffers.slice_mut(self.id)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.buffers.lend(self.id);
     }
 }
 

@@ -1,0 +1,265 @@
+//! One turn of a shard, and what happens when a turn panics.
+//!
+//! Owns the engine and the tables that turn its outputs into sends. Everything in a turn is synchronous; waiting is
+//! the loop's business.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use fanlight_engine::{Datagram, Outbox, PipeInput, PipeOutput, Transport};
+use fanlight_wire::command::Command;
+use fanlight_wire::limits::{TOTALS_INTERVAL, TURN_DATAGRAMS_MAX};
+use fanlight_wire::report::Report;
+use fanlight_wire::{Code, PipeId, SessionId, ShardId, StreamId};
+use tokio::sync::mpsc;
+
+use super::{Bear, Birth, Board, Decide, Status};
+use crate::carrier::tcp::TcpSink;
+use crate::io::{Counters, MediaSockets};
+use crate::queue::{Inputs, PipeSink, ShardInput};
+
+/// What the loop does after a turn.
+pub(super) enum Next {
+    /// Wait for input, or until then.
+    SleepUntil(Option<Instant>),
+    Stop,
+}
+
+/// A shard without its waiting.
+pub(super) struct Core<D> {
+    bear: Bear<D>,
+    sockets: MediaSockets,
+    tcp: Vec<SocketAddr>,
+    inputs: Inputs,
+    engine: D,
+    ties: Ties,
+    outbox: Outbox,
+    board: Arc<Board>,
+    published: Instant,
+    /// Something happened since the last publication.
+    stale: bool,
+}
+
+/// Who is tied to the engine from outside.
+struct Ties {
+    pipes: HashMap<PipeId, PipeSink>,
+    streams: HashMap<StreamId, Stream>,
+    /// Open sessions and when they were opened, so that a panic can tell control which ones ended.
+    sessions: BTreeMap<SessionId, Instant>,
+    reports: mpsc::Sender<Report>,
+    status: Status,
+    stop: bool,
+}
+
+struct Stream {
+    peer: SocketAddr,
+    local: SocketAddr,
+    output: TcpSink,
+}
+
+impl<D: Decide> Core<D> {
+    pub(super) fn new(
+        shard: ShardId,
+        mut bear: Bear<D>,
+        sockets: MediaSockets,
+        tcp: Vec<SocketAddr>,
+        inputs: Inputs,
+        reports: mpsc::Sender<Report>,
+        board: Arc<Board>,
+    ) -> Self {
+        let now = crate::clock::now();
+        let engine = bear(Birth { shard, now, udp: sockets.advertised(), tcp: tcp.clone() });
+        let ties = Ties {
+            pipes: HashMap::new(),
+            streams: HashMap::new(),
+            sessions: BTreeMap::new(),
+            reports,
+            status: Status::new(shard, sockets.backend()),
+            stop: false,
+        };
+        let outbox = Outbox::default();
+        Self { bear, sockets, tcp, inputs, engine, ties, outbox, board, published: now, stale: true }
+    }
+
+    /// What the loop waits for.
+    pub(super) const fn sources(&mut self) -> (&MediaSockets, &mut Inputs) {
+        (&self.sockets, &mut self.inputs)
+    }
+
+    pub(super) fn nudge(&mut self) -> bool {
+        self.sockets.nudge()
+    }
+
+    /// Takes what is there, lets the engine decide, sends.
+    pub(super) fn turn(&mut self, now: Instant) -> Next {
+        // What a panic leaves half-done is thrown away by `restart`: the engine, the ties and the outbox.
+        if catch_unwind(AssertUnwindSafe(|| self.work(now))).is_err() {
+            self.restart(now);
+        }
+        if self.ties.stop {
+            self.publish(now);
+            return Next::Stop;
+        }
+        let publication = self.published + TOTALS_INTERVAL;
+        if self.stale && publication <= now {
+            self.publish(now);
+        }
+        let publication = self.stale.then_some(publication);
+        Next::SleepUntil([self.engine.deadline().at, publication].into_iter().flatten().min())
+    }
+
+    fn work(&mut self, now: Instant) {
+        let Self { sockets, inputs, engine, ties, .. } = self;
+        let mut happened = sockets.receive(TURN_DATAGRAMS_MAX, &mut |received| {
+            let (source, destination, payload) = (received.source, received.destination, received.payload);
+            engine.handle_datagram(now, Datagram { transport: Transport::Udp, source, destination, payload });
+        });
+        let counters = sockets.counters();
+        happened += inputs.take(&mut |input| ties.take(now, engine, counters, input));
+        if self.engine.deadline().is_due(now) {
+            happened += 1;
+            self.engine.handle_timeout(now);
+        }
+        if happened == 0 {
+            return;
+        }
+        self.stale = true;
+        self.drain();
+    }
+
+    /// Turns the engine's outputs into sends, with one submission.
+    fn drain(&mut self) {
+        let Self { sockets, engine, ties, outbox, .. } = self;
+        engine.poll_datagrams(outbox);
+        while let Some((pipe, output)) = engine.poll_pipe() {
+            ties.pass_on(pipe, output);
+        }
+        while let Some(report) = engine.poll_report() {
+            ties.report(report);
+        }
+        if !outbox.is_empty() {
+            sockets.send(outbox);
+            ties.send_streams(outbox);
+            outbox.clear();
+        }
+    }
+
+    /// A bug ended this shard: everything it held is gone, a fresh engine takes over its sockets.
+    fn restart(&mut self, now: Instant) {
+        let shard = self.ties.status.shard;
+        self.ties.status.panics += 1;
+        tracing::error!(shard = shard.0, panics = self.ties.status.panics, "a shard panicked and begins anew");
+        self.outbox.clear();
+        self.ties.forget(now);
+        let birth = Birth { shard, now, udp: self.sockets.advertised(), tcp: self.tcp.clone() };
+        let old = std::mem::replace(&mut self.engine, (self.bear)(birth));
+        if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+            tracing::error!(shard = shard.0, "a broken engine could not be taken down in order");
+        }
+        self.stale = true;
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.published = now;
+        self.stale = false;
+        let status = self.ties.status(&mut self.engine, self.sockets.counters());
+        self.board.publish(status);
+    }
+}
+
+impl Ties {
+    /// Hands one input to the engine.
+    fn take<D: Decide>(&mut self, now: Instant, engine: &mut D, counters: Counters, input: ShardInput) {
+        match input {
+            ShardInput::Open { pipe, output, input } => {
+                self.pipes.insert(pipe, output);
+                engine.handle_pipe(now, pipe, input);
+            }
+            ShardInput::Pipe(pipe, input) => {
+                if matches!(input, PipeInput::Closed) {
+                    self.pipes.remove(&pipe);
+                }
+                engine.handle_pipe(now, pipe, input);
+            }
+            ShardInput::TcpOpened { stream, peer, local, output } => {
+                self.streams.insert(stream, Stream { peer, local, output });
+            }
+            ShardInput::Tcp { stream, mut bytes } => {
+                let Some(Stream { peer, local, .. }) = self.streams.get(&stream) else { return };
+                let transport = Transport::Tcp(stream);
+                let datagram =
+                    Datagram { transport, source: *peer, destination: *local, payload: bytes.as_mut_slice() };
+                engine.handle_datagram(now, datagram);
+            }
+            ShardInput::TcpClosed(stream) => {
+                self.streams.remove(&stream);
+            }
+            ShardInput::Command(command) => {
+                self.note(now, &command);
+                engine.handle_command(now, command);
+            }
+            ShardInput::Query(answer) => {
+                if answer.send(self.status(engine, counters)).is_err() {
+                    tracing::debug!("nobody waits for a status any more");
+                }
+            }
+            ShardInput::Stop => self.stop = true,
+        }
+    }
+
+    fn note(&mut self, now: Instant, command: &Command) {
+        match command {
+            Command::Open { session, .. } => {
+                self.sessions.entry(*session).or_insert(now);
+            }
+            Command::End { session, .. } => {
+                self.sessions.remove(session);
+            }
+            Command::Drain { .. } => {}
+        }
+    }
+
+    fn pass_on(&mut self, pipe: PipeId, output: PipeOutput) {
+        let last = matches!(output, PipeOutput::Close(_));
+        let gone = self.pipes.get(&pipe).is_some_and(|sink| !sink.send(output));
+        if last || gone {
+            self.pipes.remove(&pipe);
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        if let Report::Ended { session, .. } = &report {
+            self.sessions.remove(session);
+        }
+        if self.reports.try_send(report).is_err() {
+            self.status.reports_lost += 1;
+        }
+    }
+
+    fn send_streams(&mut self, outbox: &Outbox) {
+        for train in outbox.trains() {
+            let Transport::Tcp(stream) = train.transport else { continue };
+            let sink = self.streams.get(&stream).map(|stream| &stream.output);
+            let dropped = outbox.segments(train).filter(|packet| !sink.is_some_and(|sink| sink.send(packet)));
+            self.status.stream_drops += dropped.count() as u64;
+        }
+    }
+
+    /// Everybody outside learns that the engine is gone: carriers by the end of their sink, control by reports.
+    fn forget(&mut self, now: Instant) {
+        self.pipes.clear();
+        self.streams.clear();
+        for (session, opened) in std::mem::take(&mut self.sessions) {
+            let lasted = now.saturating_duration_since(opened);
+            self.report(Report::Ended { session, code: Code::Bug, by: None, lasted });
+        }
+    }
+
+    fn status<D: Decide>(&self, engine: &mut D, sockets: Counters) -> Status {
+        let (pipes, streams) = (self.pipes.len(), self.streams.len());
+        Status { totals: engine.totals(), sockets, pipes, streams, ..self.status.clone() }
+    }
+}
