@@ -150,15 +150,11 @@ impl Dom {
         self.release();
     }
 
-    /// More is hidden from now on: forgets all content at once and asks for one snapshot. An epoch that is not newer
-    /// changes nothing.
+    /// More is hidden from now on: forgets all content at once and wishes for one snapshot; [`Self::deadline`] says
+    /// when the visitor is asked. An epoch that is not newer changes nothing.
     pub fn purge(&mut self, mask: MaskEpoch) {
-        if mask <= self.mask {
-            return;
-        }
-        self.forget_all(mask);
-        if let Some(now) = self.seen {
-            self.ask(now);
+        if mask > self.mask {
+            self.forget_all(mask);
         }
     }
 
@@ -210,7 +206,7 @@ impl Dom {
     pub fn deadline(&self) -> Deadline {
         let waiting = if self.audience.events.is_empty() { None } else { self.seen };
         // While a snapshot comes in nobody is asked for another.
-        let request = if self.assembly.is_open() { None } else { self.requests.due() };
+        let request = if self.assembly.is_open() { None } else { self.requests.due(self.seen) };
         let partial = self.partial.map(|partial| partial.until);
         [waiting, request, partial, self.assembly.until(), self.incoming.until(), self.audience.deadline()]
             .into_iter()

@@ -70,6 +70,7 @@ impl Audience {
     pub(super) fn offer(&mut self, now: Instant) {
         for viewer in self.viewers.values_mut() {
             viewer.offer(now);
+            self.watch_at = earliest(self.watch_at, viewer.next_attention());
         }
     }
 

@@ -183,9 +183,9 @@ impl Dom {
             }
             self.requests.wish(SnapshotReason::Compact);
         }
-        self.release();
         let stock = Stock { snapshot: self.snapshot.as_ref(), ring: &self.ring, shelf: &self.shelf };
         self.audience.pushed(now, stock);
+        self.release();
     }
 
     fn is_log_full(&self) -> bool {

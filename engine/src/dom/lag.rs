@@ -122,9 +122,8 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the origin of a test's virtual time")]
     fn the_third_loss_in_a_minute_degrades() {
-        let start = Instant::now();
+        let start = crate::dom::tests::origin();
         let mut losses = Losses::default();
         let mut note = |seconds| losses.note(start + Duration::from_secs(seconds));
         assert_eq!([note(0), note(30)], [Event::Lost, Event::Lost]);

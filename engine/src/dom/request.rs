@@ -45,7 +45,7 @@ impl Requests {
     /// The reason to ask now, if it is time to.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<SnapshotReason> {
         let reason = self.wish?;
-        if self.due().is_some_and(|at| now < at) {
+        if self.due(Some(now)).is_some_and(|at| now < at) {
             return None;
         }
         self.told = true;
@@ -53,10 +53,10 @@ impl Requests {
         Some(reason)
     }
 
-    /// When the visitor is to be asked; `None` for at once or never. An unanswered request is repeated.
-    pub(super) fn due(&self) -> Option<Instant> {
+    /// When the visitor is to be asked: `now` if it never was. An unanswered request is repeated.
+    pub(super) fn due(&self, now: Option<Instant>) -> Option<Instant> {
         self.wish?;
         let wait = if self.told { MESSAGE_ASSEMBLY_MAX } else { SNAPSHOT_REQUEST_INTERVAL };
-        Some(self.last? + wait)
+        self.last.map(|last| last + wait).or(now)
     }
 }

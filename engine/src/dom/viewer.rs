@@ -52,8 +52,14 @@ struct Degraded {
     since: Instant,
     /// When the next snapshot may begin.
     due: Instant,
-    /// When it last took a frame, or something to take came up.
-    active: Instant,
+    /// Since when something waits that it does not take.
+    waiting: Option<Instant>,
+}
+
+impl Degraded {
+    fn is_starved(self, now: Instant) -> bool {
+        self.waiting.is_some_and(|at| now >= at + DEGRADED_PATIENCE)
+    }
 }
 
 impl Viewer {
@@ -93,7 +99,7 @@ impl Viewer {
         self.seen = None;
         self.state = lag::next(self.state, event);
         if self.state == LagState::Degraded && self.degraded.is_none() {
-            self.degraded = Some(Degraded { since: now, due: now, active: now });
+            self.degraded = Some(Degraded { since: now, due: now, waiting: Some(now) });
         }
         self.tell(distance, events);
         self.forget("lag", events);
@@ -121,10 +127,10 @@ impl Viewer {
     }
 
     /// It has taken a frame.
-    pub(super) const fn took(&mut self, now: Instant) {
+    pub(super) fn took(&mut self, now: Instant) {
         self.dirty = true;
         if let Some(degraded) = &mut self.degraded {
-            degraded.active = now;
+            degraded.waiting = (self.place != Place::Resting).then_some(now);
         }
     }
 
@@ -154,23 +160,24 @@ impl Viewer {
 
     /// Looks after a degraded agent: its next snapshot, its recovery, its end.
     pub(super) fn attend(&mut self, now: Instant, stock: Stock<'_>, events: &mut VecDeque<DomEvent>) {
+        let behind = self.is_behind(stock);
         let Some(degraded) = &mut self.degraded else { return };
         match self.place {
-            Place::Resting if now >= degraded.since + DEGRADE_WINDOW => {
+            Place::Resting | Place::Outside if degraded.waiting.is_none() && now >= degraded.since + DEGRADE_WINDOW => {
                 self.degraded = None;
                 self.state = lag::next(self.state, Event::Recovered);
-                self.begin_again("recovered", events);
                 self.tell(Distance::default(), events);
+                self.begin_again("recovered", events);
             }
             Place::Resting if now >= degraded.due => {
                 degraded.due = now + DEGRADED_SNAPSHOT_INTERVAL;
-                degraded.active = now;
-                if self.is_behind(stock) {
+                if behind {
+                    degraded.waiting.get_or_insert(now);
                     self.begin_again("degraded", events);
                 }
             }
-            Place::Outside if stock.snapshot.is_none() => degraded.active = now,
-            Place::Outside | Place::Snapshot(_) if now >= degraded.active + DEGRADED_PATIENCE => {
+            Place::Outside if stock.snapshot.is_none() => degraded.waiting = None,
+            Place::Outside | Place::Snapshot(_) if degraded.is_starved(now) => {
                 self.degraded = None;
                 self.place = Place::Resting;
                 self.state = lag::next(self.state, Event::Starved);
@@ -182,18 +189,23 @@ impl Viewer {
     }
 
     /// A snapshot has come up; from now on its patience counts.
-    pub(super) const fn offer(&mut self, now: Instant) {
-        if let Some(degraded) = &mut self.degraded {
-            degraded.active = now;
+    pub(super) fn offer(&mut self, now: Instant) {
+        if let Some(degraded) = &mut self.degraded
+            && self.place == Place::Outside
+        {
+            degraded.waiting.get_or_insert(now);
         }
     }
 
     /// When it is to be attended to next, if it is degraded.
     pub(super) fn next_attention(&self) -> Option<Instant> {
-        let degraded = self.degraded?;
-        Some(match self.place {
-            Place::Resting => degraded.due.min(degraded.since + DEGRADE_WINDOW),
-            Place::Outside | Place::Snapshot(_) | Place::Ring(_) => degraded.active + DEGRADED_PATIENCE,
+        let Degraded { since, due, waiting } = self.degraded?;
+        let end = since + DEGRADE_WINDOW;
+        Some(match (self.place, waiting) {
+            (Place::Resting, None) => due.min(end),
+            (Place::Resting, Some(_)) => due,
+            (Place::Outside | Place::Snapshot(_) | Place::Ring(_), None) => end,
+            (Place::Outside | Place::Snapshot(_) | Place::Ring(_), Some(at)) => at + DEGRADED_PATIENCE,
         })
     }
 
@@ -235,8 +247,8 @@ impl Viewer {
     }
 
     fn begin_again(&mut self, reason: &'static str, events: &mut VecDeque<DomEvent>) {
+        self.asking |= self.place == Place::Resting;
         self.place = Place::Outside;
-        self.asking = true;
         self.forget(reason, events);
     }
 
