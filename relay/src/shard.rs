@@ -33,9 +33,11 @@ use crate::io::{BackendChoice, BackendKind, MediaBind, MediaSockets, SocketRepor
 use crate::queue::{Handle, queues};
 
 mod board;
+mod engine;
 mod turn;
 
 pub use board::{Board, Status};
+pub use engine::bear_engine;
 use turn::{Core, Next};
 
 /// Turns without a pause after which a `tokio_uring` runtime is given one to hand its own requests to the kernel.
