@@ -62,6 +62,8 @@ const BACKOFF_FIRST_MS = 200;
 const BACKOFF_MAX_MS = 5_000;
 /** The longest place the relay keeps is an agent's, 180 s; beyond, coming back is pointless. */
 const GIVE_UP_MS = 185_000;
+/** An ordinary close: the relay keeps the place until its grace time is over. */
+const GOING_AWAY = 1_000;
 const REMEMBERED = 'fanlight.carrier';
 
 export class Connection {
@@ -156,7 +158,7 @@ export class Connection {
     try {
       const carrier = await this.#openCarrier(attempt);
       if (attempt !== this.#attempt || this.#state === 'closed') {
-        carrier.close(4032, 'E_LEFT');
+        carrier.close(GOING_AWAY, '');
         return;
       }
       this.#carrier = carrier;
@@ -332,7 +334,7 @@ export class Connection {
     clearTimeout(this.#timer);
     clearInterval(this.#pinger);
     window.removeEventListener('online', this.#onOnline);
-    this.#carrier?.close(4032, 'E_LEFT');
+    this.#carrier?.close(GOING_AWAY, '');
     this.#carrier = undefined;
     this.#welcomed = false;
     const left = codeOf('E_LEFT');

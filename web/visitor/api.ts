@@ -1,0 +1,78 @@
+/** The public door's HTTP calls of a visitor's page. A refusal becomes a {@link RefusedError} with the relay's own sentence. */
+import type { Connect } from '../protocol/connection.ts';
+
+/** The relay said no, or could not be reached (`E_NETWORK`). The message is for a person. */
+export class RefusedError extends Error {
+  readonly code: string;
+  constructor(code: string, sentence: string) {
+    super(sentence);
+    this.name = 'RefusedError';
+    this.code = code;
+  }
+}
+
+/** A new session with its first key. */
+export interface Created {
+  readonly session: string;
+  readonly key: string;
+  readonly expires_s: number;
+  readonly ticket: string;
+  readonly handle: string;
+  readonly connect: Connect;
+}
+
+export interface FurtherKey {
+  readonly session: string;
+  readonly key: string;
+  readonly expires_s: number;
+}
+
+export class Api {
+  readonly #relay: string;
+
+  constructor(relay: string) {
+    this.#relay = relay;
+  }
+
+  create(group: string): Promise<Created> {
+    return this.#call<Created>('POST', '/v1/keys', { group });
+  }
+
+  /** A further key for a running session, for one more agent. */
+  furtherKey(group: string, handle: string): Promise<FurtherKey> {
+    return this.#call<FurtherKey>('POST', '/v1/keys', { group }, handle);
+  }
+
+  connect(session: string): Promise<Connect> {
+    return this.#call<Connect>('GET', `/v1/connect/${session}`);
+  }
+
+  async end(session: string, handle: string): Promise<void> {
+    await this.#call('POST', `/v1/sessions/${session}/end`, {}, handle);
+  }
+
+  async #call<T>(method: string, path: string, body?: unknown, bearer?: string): Promise<T> {
+    const headers: Record<string, string> = {};
+    if (body !== undefined) {
+      headers['content-type'] = 'application/json';
+    }
+    if (bearer !== undefined) {
+      headers['authorization'] = `Bearer ${bearer}`;
+    }
+    let answer: Response;
+    try {
+      answer = await fetch(this.#relay + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    } catch {
+      throw new RefusedError('E_NETWORK', 'The help service cannot be reached. Check your connection and try again.');
+    }
+    if (answer.status === 204) {
+      return undefined as T;
+    }
+    const value: unknown = await answer.json().catch(() => undefined);
+    if (!answer.ok) {
+      const refusal = (value ?? {}) as { code?: string; sentence?: string };
+      throw new RefusedError(refusal.code ?? 'E_HTTP', refusal.sentence ?? 'The help service did not answer as expected. Try again.');
+    }
+    return value as T;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The questions to the visitor, as modal dialogs: may this agent see the page (R116), and may they see the screen (R045).
+ * "No" is always the safe answer: Escape and closing mean no.
+ */
+import { button, element } from './dom.ts';
+import { captureAbility } from './share.ts';
+import type { Question } from './view.ts';
+
+export interface AskEvents {
+  answer(question: Question, accept: boolean): void;
+  /** Accepted to show a screen; called within the click, which the browser's picker needs. */
+  shareScreen(grant: number): void;
+}
+
+export class AskDialog {
+  readonly root = element('dialog', { 'aria-labelledby': 'ask-title', 'aria-describedby': 'ask-text' });
+  readonly #events: AskEvents;
+  #question: Question | undefined;
+
+  constructor(events: AskEvents) {
+    this.#events = events;
+    this.root.addEventListener('cancel', (event) => {
+      event.preventDefault();
+      this.#decline();
+    });
+  }
+
+  /** Shows a question, or none. The same question twice is not asked again. */
+  show(question: Question | undefined): void {
+    if (question === this.#question) {
+      return;
+    }
+    this.#question = question;
+    if (question === undefined) {
+      this.root.close();
+      return;
+    }
+    this.root.replaceChildren(question.kind === 'view' ? this.#viewAsk(question) : this.#screenAsk(question));
+    if (!this.root.open) {
+      this.root.showModal();
+    }
+    this.root.querySelector<HTMLElement>('h2')?.focus();
+  }
+
+  #decline(): void {
+    const question = this.#question;
+    if (question !== undefined) {
+      this.#events.answer(question, false);
+    }
+  }
+
+  #viewAsk(question: Question): HTMLElement {
+    return element(
+      'div',
+      { class: 'ask' },
+      element('h2', { id: 'ask-title', tabindex: '-1' }, `${question.name} would like to see this page`),
+      element(
+        'div',
+        { id: 'ask-text' },
+        element(
+          'ul',
+          {},
+          element('li', {}, 'They see this website as you see it, nothing else on your device.'),
+          element('li', {}, 'What you type, passwords and card numbers stay hidden.'),
+          element('li', {}, 'You can pause or end at any time.'),
+        ),
+      ),
+      element(
+        'div',
+        { class: 'row' },
+        button('Decline', '', () => this.#decline()),
+        button('Allow', 'main', () => this.#events.answer(question, true)),
+      ),
+    );
+  }
+
+  #screenAsk(question: Extract<Question, { kind: 'screen' }>): HTMLElement {
+    const ability = captureAbility();
+    const items = [
+      'You choose what to share in the next step.',
+      'Hiding does not reach video: everything in what you share can be seen, including passwords and messages.',
+      ...(ability === 'monitor' ? ['Your browser can only share the entire screen. Close what you do not want to show.'] : []),
+    ];
+    const accept =
+      ability === 'none'
+        ? element('p', {}, 'This browser cannot share a screen.')
+        : button('Accept', 'main', () => this.#events.shareScreen(question.grant));
+    return element(
+      'div',
+      { class: 'ask' },
+      element('h2', { id: 'ask-title', tabindex: '-1' }, 'Share Your Screen'),
+      element(
+        'div',
+        { id: 'ask-text' },
+        element('p', {}, `${question.name} asks you to share your screen.`),
+        element('ul', {}, ...items.map((item) => element('li', {}, item))),
+      ),
+      element('div', { class: 'row' }, button('Decline', '', () => this.#decline()), accept),
+    );
+  }
+}

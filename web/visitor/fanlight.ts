@@ -1,0 +1,221 @@
+/**
+ * The public face of the visitor widget: what a web developer calls.
+ *
+ * ```ts
+ * import { Fanlight } from 'fanlight';
+ * Fanlight.start({ group: 'demo' });
+ * ```
+ *
+ * One visit at a time; a visit outlives page loads of this tab, and another tab that takes it over ends it here quietly.
+ */
+import { CLIENT_VERSION, type CarrierChoice } from '../protocol/connection.ts';
+import { canonicalHtml } from '../protocol/canonical.ts';
+import type { MaskOptions } from './rules.ts';
+import { forgetSession, recallSession, type Kept } from './store.ts';
+import type { View } from './view.ts';
+import { Visit, type VisitOptions } from './visit.ts';
+import { Widget } from './widget.ts';
+
+export type { MaskOptions } from './rules.ts';
+
+export interface StartOptions {
+  /** The customer account of the site. */
+  readonly group: string;
+  /** Origin of the relay. Default: the origin of the script, else the page's. */
+  readonly relay?: string;
+  /** What is hidden beyond the defaults. */
+  readonly mask?: MaskOptions;
+  /** How to connect; `auto` tries WebTransport first. */
+  readonly carrier?: CarrierChoice;
+}
+
+export interface FanlightEvents {
+  /** Something that the widget shows has changed. */
+  state: { phase: View['phase']; connection: View['connection'] };
+  /** A key to tell an agent. */
+  key: { key: string };
+  active: Record<string, never>;
+  ended: { code: string; sentence: string };
+  /** The rules for hiding could not be applied: nothing is shown. */
+  'mask.error': { error: unknown };
+}
+
+type Listener = (detail: never) => void;
+
+const CHANNEL = 'fanlight';
+
+class FanlightWidget {
+  readonly version = CLIENT_VERSION;
+  readonly #listeners = new Map<keyof FanlightEvents, Set<Listener>>();
+  readonly #tab = crypto.getRandomValues(new Uint32Array(2)).join('-');
+  readonly #channel = typeof BroadcastChannel === 'function' ? new BroadcastChannel(CHANNEL) : undefined;
+  #widget: Widget | undefined;
+  #visit: Visit | undefined;
+  #options: StartOptions | undefined;
+  #defaults: Partial<StartOptions> = {};
+  #last: { phase: string; key: string } = { phase: 'idle', key: '' };
+
+  constructor() {
+    this.#channel?.addEventListener('message', (event: MessageEvent<{ session?: string; tab?: string }>) => {
+      // The tab that came last owns the session; the relay closes this one's carrier too, this is only sooner.
+      if (event.data.tab !== this.#tab && event.data.session === recallSession()?.session && this.#visit !== undefined) {
+        this.#leave();
+      }
+    });
+    window.addEventListener('pagehide', () => this.#visit?.suspend());
+    window.addEventListener('pageshow', (event) => {
+      if (event.persisted) {
+        this.#visit = undefined;
+        this.restore(this.#options);
+      }
+    });
+  }
+
+  /** Sets what {@link start} and {@link restore} use when nothing else is said (the script tag does). */
+  configure(defaults: Partial<StartOptions>): void {
+    this.#defaults = { ...this.#defaults, ...defaults };
+  }
+
+  /** Starts a visit and shows its key; comes back to this tab's running visit if there is one. */
+  async start(options?: Partial<StartOptions>): Promise<void> {
+    if (this.#visit !== undefined || this.restore(options)) {
+      return;
+    }
+    await this.#begin(options).start();
+  }
+
+  /** Comes back to the visit that an earlier page of this tab began; false when there is none. */
+  restore(options?: Partial<StartOptions>): boolean {
+    const kept = recallSession();
+    if (kept === undefined || kept.resume === '' || this.#visit !== undefined) {
+      return false;
+    }
+    this.#claim(kept);
+    void this.#begin({ ...options, group: kept.group, relay: kept.relay }).restore(kept);
+    return true;
+  }
+
+  /** Ends the visit for everybody. */
+  stop(): void {
+    this.#visit?.end();
+  }
+
+  /** A further key, for one more agent. */
+  newKey(): Promise<string | undefined> {
+    return this.#visit?.newKey() ?? Promise.resolve(undefined);
+  }
+
+  /** Agents keep the last picture and get nothing new. */
+  pause(): void {
+    this.#visit?.pause(true);
+  }
+
+  resume(): void {
+    this.#visit?.pause(false);
+  }
+
+  /** Listens; the answer stops listening. */
+  on<K extends keyof FanlightEvents>(name: K, listener: (detail: FanlightEvents[K]) => void): () => void {
+    const listeners = this.#listeners.get(name) ?? new Set<Listener>();
+    this.#listeners.set(name, listeners);
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  get phase(): View['phase'] {
+    return this.#visit?.view.phase ?? 'idle';
+  }
+
+  /** Where the page's stream is, for tests and support. */
+  get facts(): Visit['facts'] | undefined {
+    return this.#visit?.facts;
+  }
+
+  /** This page in the form that an agent's mirror is compared with. */
+  pageHtml(): string {
+    const visit = this.#visit;
+    return canonicalHtml(document, visit === undefined ? {} : { masked: (element) => visit.hides(element) });
+  }
+
+  #begin(options: Partial<StartOptions> | undefined): Visit {
+    const all: Partial<StartOptions> = { ...this.#defaults, ...options };
+    if (all.group === undefined || all.group === '') {
+      throw new TypeError('Fanlight.start needs a group');
+    }
+    this.#options = { ...all, group: all.group };
+    const made: VisitOptions = { group: all.group, relay: all.relay ?? location.origin, carrier: all.carrier ?? 'auto', mask: all.mask ?? {} };
+    const widget = (this.#widget ??= this.#makeWidget());
+    widget.attach();
+    const visit = new Visit(made, {
+      view: (view) => this.#onView(visit, view),
+      screen: (stream) => widget.screen.stream(stream),
+      pointer: (id, name, at) => widget.overlay.move(id, name, at),
+      pointerGone: (id) => widget.overlay.remove(id),
+      maskError: (error) => this.#tell('mask.error', { error }),
+      ended: (code, sentence) => this.#tell('ended', { code, sentence }),
+    });
+    this.#visit = visit;
+    return visit;
+  }
+
+  #onView(visit: Visit, view: View): void {
+    if (visit !== this.#visit) {
+      return;
+    }
+    this.#widget?.show(view);
+    const before = this.#last;
+    this.#last = { phase: view.phase, key: view.key?.digits ?? '' };
+    this.#tell('state', { phase: view.phase, connection: view.connection });
+    if (view.key !== undefined && view.key.digits !== before.key) {
+      this.#tell('key', { key: view.key.digits });
+    }
+    if (view.phase === 'active' && before.phase !== 'active') {
+      this.#tell('active', {});
+    }
+    if (view.phase === 'ended') {
+      this.#visit = undefined;
+    }
+  }
+
+  #makeWidget(): Widget {
+    return new Widget({
+      answer: (question, accept) => this.#visit?.consent(question, accept),
+      shareScreen: (grant) => void this.#visit?.shareScreen(grant),
+      stopSharing: () => this.#visit?.stopSharing(),
+      newKey: () => void this.newKey(),
+      pause: (on) => this.#visit?.pause(on),
+      end: () => this.stop(),
+      retry: () => void this.#retry(),
+      dismiss: () => this.#visit?.dismiss(),
+      close: () => {
+        this.#visit = undefined;
+        this.#widget?.detach();
+      },
+    });
+  }
+
+  async #retry(): Promise<void> {
+    this.#visit = undefined;
+    await this.start(this.#options);
+  }
+
+  #claim(kept: Kept): void {
+    this.#channel?.postMessage({ session: kept.session, tab: this.#tab });
+  }
+
+  #leave(): void {
+    this.#visit?.suspend();
+    this.#visit = undefined;
+    forgetSession();
+    this.#widget?.detach();
+  }
+
+  #tell<K extends keyof FanlightEvents>(name: K, detail: FanlightEvents[K]): void {
+    for (const listener of this.#listeners.get(name) ?? []) {
+      (listener as (detail: FanlightEvents[K]) => void)(detail);
+    }
+  }
+}
+
+/** The one widget of this page. */
+export const Fanlight = new FanlightWidget();

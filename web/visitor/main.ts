@@ -1,0 +1,62 @@
+/**
+ * Entry of both bundles. As a script tag it configures itself from its attributes and binds the page's own buttons:
+ *
+ * ```html
+ * <script src="https://relay.example/fanlight.js" data-group="demo" data-auto></script>
+ * <button data-fanlight-start>Get help</button>
+ * ```
+ *
+ * `data-auto`: come back to a running visit on every page. `data-carrier`, `data-mask` (JSON of the mask options): as in `start`.
+ */
+import { Fanlight, type MaskOptions, type StartOptions } from './fanlight.ts';
+import type { CarrierChoice } from '../protocol/connection.ts';
+
+export { Fanlight } from './fanlight.ts';
+export type { FanlightEvents, MaskOptions, StartOptions } from './fanlight.ts';
+
+declare global {
+  interface Window {
+    Fanlight: typeof Fanlight;
+  }
+}
+
+/** Any element with this attribute starts a visit when it is clicked; its value may name the group. */
+const START_ATTRIBUTE = 'data-fanlight-start';
+
+function optionsOf(script: HTMLScriptElement): Partial<StartOptions> {
+  const { group, carrier, mask, relay } = script.dataset;
+  const options: { -readonly [K in keyof StartOptions]?: StartOptions[K] } = { relay: relay ?? new URL(script.src).origin };
+  if (group !== undefined) {
+    options.group = group;
+  }
+  if (carrier === 'websocket' || carrier === 'webtransport' || carrier === 'auto') {
+    options.carrier = carrier satisfies CarrierChoice;
+  }
+  if (mask !== undefined) {
+    // A rule that cannot be read must not be a rule that is not there: this throws, and no visit can start.
+    options.mask = JSON.parse(mask) as MaskOptions;
+  }
+  return options;
+}
+
+function boot(script: HTMLScriptElement | undefined): void {
+  window.Fanlight = Fanlight;
+  document.addEventListener('click', (event) => {
+    const start = event.target instanceof Element ? event.target.closest(`[${START_ATTRIBUTE}]`) : null;
+    if (start !== null) {
+      event.preventDefault();
+      const group = start.getAttribute(START_ATTRIBUTE) ?? '';
+      void Fanlight.start(group === '' ? {} : { group });
+    }
+  });
+  if (script === undefined) {
+    return;
+  }
+  Fanlight.configure(optionsOf(script));
+  if (script.dataset['auto'] !== undefined) {
+    Fanlight.restore();
+  }
+}
+
+const current = document.currentScript;
+boot(current instanceof HTMLScriptElement && current.src !== '' ? current : undefined);

@@ -1,0 +1,204 @@
+/**
+ * Screens over WebRTC: the visitor's own on its way out, an agent's on its way in, on one peer connection.
+ *
+ * The media sections are laid out once (see, hear, show, sound) and never renegotiated for a share: sharing swaps a track in.
+ * Nothing is shared before the browser's picker has resolved; the browser's own "stop" bar is a stop like any other.
+ */
+import type { Surface, ToRelay } from '../protocol/signal.ts';
+
+export interface ShareEvents {
+  signal(signal: ToRelay): void;
+  /** An agent's screen to show. */
+  incoming(stream: MediaStream): void;
+  /** The own capture ended by itself (browser's bar, captured tab closed). */
+  ended(): void;
+  /** Media is connected, or is being tried again. */
+  connected(on: boolean): void;
+}
+
+const BITRATE_MAX = 4_000_000;
+const FRAME_RATE_MAX = 30;
+const RETRY_MS = 1_500;
+
+interface Peer {
+  readonly connection: RTCPeerConnection;
+  readonly video: RTCRtpTransceiver;
+  readonly audio: RTCRtpTransceiver;
+}
+
+export class Share {
+  readonly #events: ShareEvents;
+  #peer: Peer | undefined;
+  #capture: MediaStream | undefined;
+  #grant: number | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(events: ShareEvents) {
+    this.#events = events;
+  }
+
+  get sharing(): boolean {
+    return this.#capture !== undefined;
+  }
+
+  /** Connects media, unless it is connected. */
+  async connect(): Promise<void> {
+    const state = this.#peer?.connection.connectionState;
+    if (state === 'connected' || state === 'connecting' || state === 'new') {
+      return;
+    }
+    this.#closePeer();
+    const peer = this.#open();
+    this.#peer = peer;
+    await peer.connection.setLocalDescription();
+    // All our candidates are optional: the relay learns the address from the first check.
+    this.#events.signal({ t: 'offer', sdp: peer.connection.localDescription?.sdp ?? '' });
+  }
+
+  async answer(sdp: string): Promise<void> {
+    const peer = this.#peer;
+    if (peer?.connection.signalingState !== 'have-local-offer') {
+      return;
+    }
+    await peer.connection.setRemoteDescription({ type: 'answer', sdp });
+    if (this.#capture !== undefined) {
+      await this.#publish(peer, this.#capture);
+    }
+  }
+
+  /** Opens the picker. Must be called from a click. Rejects as the browser does when the visitor cancels. */
+  async capture(): Promise<MediaStream> {
+    const options = {
+      video: { frameRate: { max: FRAME_RATE_MAX } },
+      audio: true,
+      selfBrowserSurface: 'include',
+      surfaceSwitching: 'include',
+      systemAudio: 'exclude',
+    };
+    return navigator.mediaDevices.getDisplayMedia(options as DisplayMediaStreamOptions);
+  }
+
+  /** Shares what was captured. */
+  async start(capture: MediaStream, grant: number | undefined): Promise<void> {
+    this.#stopTracks();
+    this.#capture = capture;
+    this.#grant = grant;
+    const track = capture.getVideoTracks()[0];
+    if (track !== undefined) {
+      track.contentHint = 'detail';
+      track.addEventListener('ended', () => {
+        if (this.#capture === capture) {
+          this.stop();
+          this.#events.ended();
+        }
+      });
+    }
+    await this.connect();
+    if (this.#peer?.connection.remoteDescription !== null && this.#peer !== undefined) {
+      await this.#publish(this.#peer, capture);
+    }
+  }
+
+  /** Ends the own share and says so. */
+  stop(): void {
+    if (this.#capture !== undefined) {
+      this.abandon();
+      this.#events.signal({ t: 'share.stop' });
+    }
+  }
+
+  /** Ends the own share without a word: the relay already knows. */
+  abandon(): void {
+    this.#stopTracks();
+    this.#grant = undefined;
+    void this.#peer?.video.sender.replaceTrack(null).catch(ignore);
+    void this.#peer?.audio.sender.replaceTrack(null).catch(ignore);
+  }
+
+  close(): void {
+    clearTimeout(this.#retry);
+    this.#stopTracks();
+    this.#closePeer();
+  }
+
+  #open(): Peer {
+    const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    const seen = connection.addTransceiver('video', { direction: 'recvonly' });
+    const heard = connection.addTransceiver('audio', { direction: 'recvonly' });
+    const video = connection.addTransceiver('video', { direction: 'sendonly', sendEncodings: [{ maxBitrate: BITRATE_MAX }] });
+    const audio = connection.addTransceiver('audio', { direction: 'sendonly' });
+    preferVp8(video);
+    this.#events.incoming(new MediaStream([seen.receiver.track, heard.receiver.track]));
+    connection.addEventListener('connectionstatechange', () => this.#onState(connection));
+    return { connection, video, audio };
+  }
+
+  #onState(connection: RTCPeerConnection): void {
+    if (connection !== this.#peer?.connection) {
+      return;
+    }
+    this.#events.connected(connection.connectionState === 'connected');
+    if (connection.connectionState === 'failed') {
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => void this.connect().catch(ignore), RETRY_MS);
+    }
+  }
+
+  async #publish(peer: Peer, capture: MediaStream): Promise<void> {
+    const [track] = capture.getVideoTracks();
+    const [sound] = capture.getAudioTracks();
+    await peer.video.sender.replaceTrack(track ?? null);
+    await peer.audio.sender.replaceTrack(sound ?? null);
+    const mid = peer.video.mid;
+    if (track === undefined || mid === null || capture !== this.#capture) {
+      return;
+    }
+    const surface = surfaceOf(track);
+    this.#events.signal({
+      t: 'share.start',
+      mid,
+      ...(surface === undefined ? {} : { surface }),
+      ...(sound === undefined || peer.audio.mid === null ? {} : { audio_mid: peer.audio.mid }),
+      ...(this.#grant === undefined ? {} : { grant: this.#grant }),
+    });
+  }
+
+  #stopTracks(): void {
+    for (const track of this.#capture?.getTracks() ?? []) {
+      track.stop();
+    }
+    this.#capture = undefined;
+  }
+
+  #closePeer(): void {
+    this.#peer?.connection.close();
+    this.#peer = undefined;
+  }
+}
+
+function surfaceOf(track: MediaStreamTrack): Surface | undefined {
+  const surface = track.getSettings().displaySurface;
+  return surface === 'browser' || surface === 'window' || surface === 'monitor' ? surface : undefined;
+}
+
+/** VP8 costs the least to encode here (measured: 3.6 ms a frame at 720p); every relay and browser knows it. */
+function preferVp8(transceiver: RTCRtpTransceiver): void {
+  const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
+  const first = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/vp8');
+  if (first.length > 0 && 'setCodecPreferences' in transceiver) {
+    transceiver.setCodecPreferences([...first, ...codecs.filter((codec) => !first.includes(codec))]);
+  }
+}
+
+/** Can this browser show a screen at all, and may the visitor choose which (R047)? */
+export function captureAbility(): 'none' | 'monitor' | 'any' {
+  if (typeof navigator.mediaDevices?.getDisplayMedia !== 'function') {
+    return 'none';
+  }
+  const safari = /^((?!chrome|chromium|android|crios|fxios|edg).)*safari/iu.test(navigator.userAgent);
+  return safari ? 'monitor' : 'any';
+}
+
+function ignore(): void {
+  // The peer connection is being replaced; the next one publishes again.
+}

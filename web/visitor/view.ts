@@ -1,0 +1,34 @@
+/** What the widget shows: one value, replaced as a whole by visit.ts and drawn by ui.ts. */
+import type { ConnectionState } from '../protocol/connection.ts';
+import type { Member, SharePhase } from '../protocol/signal.ts';
+
+export type Phase = 'idle' | 'starting' | 'waiting' | 'active' | 'paused' | 'ended' | 'failed';
+
+export type Question =
+  | { readonly kind: 'view'; readonly ask: number; readonly name: string }
+  | { readonly kind: 'screen'; readonly grant: number; readonly name: string };
+
+export interface View {
+  readonly phase: Phase;
+  readonly connection: ConnectionState;
+  readonly key: { readonly digits: string; readonly until: number } | undefined;
+  readonly members: readonly Member[];
+  readonly question: Question | undefined;
+  /** The visitor's own share: `picking` while the browser's picker is open. */
+  readonly own: 'off' | 'picking' | SharePhase;
+  /** The agents' share and who holds it. */
+  readonly theirs: { readonly phase: SharePhase; readonly name: string };
+  /** A sentence for the visitor; `retry` offers the picker again. */
+  readonly notice: { readonly text: string; readonly retry: boolean } | undefined;
+}
+
+export const IDLE: View = {
+  phase: 'idle',
+  connection: 'closed',
+  key: undefined,
+  members: [],
+  question: undefined,
+  own: 'off',
+  theirs: { phase: 'empty', name: '' },
+  notice: undefined,
+};

@@ -1,0 +1,455 @@
+/**
+ * One visit: from the key to the end, in this page. Owns the connection, the recorder, the stream, the share, and the one
+ * value that the widget shows.
+ *
+ * Keeps the promise of consent: the recorder runs only while the session's stage is `active`, and stops in the same turn in
+ * which it is not. Every welcome begins a new page epoch, because this side cannot know which of its last diffs arrived.
+ */
+import { Connection, type CarrierChoice, type Closed, type ConnectionState } from '../protocol/connection.ts';
+import { Kind, type Frame } from '../protocol/frame.ts';
+import type { Denied, Member, ShareState, SnapshotReason, Stage, ToClient, Welcome } from '../protocol/signal.ts';
+import { Api, RefusedError } from './api.ts';
+import { OwnPointer, pointerFrame, pointerOf, type PointerAt } from './pointer.ts';
+import { Recorder } from './recorder.ts';
+import { compileRules, type MaskOptions } from './rules.ts';
+import { Share } from './share.ts';
+import { forgetSession, keepSession, type Kept } from './store.ts';
+import { PageStream } from './stream.ts';
+import { IDLE, type Question, type View } from './view.ts';
+
+export interface VisitOptions {
+  readonly group: string;
+  readonly relay: string;
+  readonly carrier: CarrierChoice;
+  readonly mask: MaskOptions;
+}
+
+export interface VisitEvents {
+  view(view: View): void;
+  screen(stream: MediaStream): void;
+  pointer(id: number, name: string, at: PointerAt): void;
+  pointerGone(id: number): void;
+  maskError(error: unknown): void;
+  ended(code: string, sentence: string): void;
+}
+
+export class Visit {
+  readonly #options: VisitOptions;
+  readonly #events: VisitEvents;
+  readonly #api: Api;
+  readonly #recorder: Recorder;
+  readonly #stream: PageStream;
+  readonly #share: Share;
+  readonly #pointer: OwnPointer;
+  #connection: Connection | undefined;
+  #kept: Kept | undefined;
+  #view: View = IDLE;
+  #you = 0;
+  #pageEpoch = 0;
+  #maskEpoch = 0;
+  #held: readonly string[] = [];
+  #over = false;
+
+  constructor(options: VisitOptions, events: VisitEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#api = new Api(options.relay);
+    this.#stream = new PageStream(this.#outlet(), {
+      photograph: () => this.#newPage(),
+      oversize: () => this.#notice('This page is too large to be shown to the agent.'),
+    });
+    this.#recorder = new Recorder(compileRules(options.mask), {
+      snapshot: (events_) => this.#stream.snapshot(events_),
+      diff: (event) => this.#stream.diff(event),
+      asset: (asset) => this.#stream.asset(asset),
+      failed: (error) => this.#maskFailed(error),
+      hidden: () => this.#hideMore(),
+    });
+    this.#share = new Share({
+      signal: (signal) => void this.#connection?.signal(signal),
+      incoming: (stream) => events.screen(stream),
+      ended: () => this.#show({ own: 'off' }),
+      connected: () => undefined,
+    });
+    this.#pointer = new OwnPointer((at) => void this.#connection?.send(pointerFrame(at, this.#pageEpoch)));
+  }
+
+  get view(): View {
+    return this.#view;
+  }
+
+  /** The newest page epoch and diff, the carrier, the round trip: for tests and the curious. */
+  get facts(): { epoch: number; sequence: number; carrier: string; rtt: number | undefined } {
+    return { ...this.#stream.position, carrier: this.#connection?.carrier ?? '', rtt: this.#connection?.rtt };
+  }
+
+  hides(element: Element): boolean {
+    return this.#recorder.hides(element);
+  }
+
+  /** Creates a session and shows its key. */
+  async start(): Promise<void> {
+    this.#show({ phase: 'starting' });
+    try {
+      const created = await this.#api.create(this.#options.group);
+      const key = { digits: created.key, until: Date.now() + created.expires_s * 1_000 };
+      this.#kept = { session: created.session, group: this.#options.group, relay: this.#options.relay, handle: created.handle, resume: '', key };
+      this.#show({ phase: 'waiting', key });
+      this.#connect({ connect: created.connect, ticket: created.ticket });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Comes back to a session that an earlier page of this tab began. */
+  async restore(kept: Kept): Promise<void> {
+    this.#kept = kept;
+    this.#show({ phase: 'starting', connection: 'reconnecting', key: openKey(kept) });
+    try {
+      const connect = await this.#api.connect(kept.session);
+      this.#connect({ connect, resume: kept.resume });
+    } catch (error) {
+      if (error instanceof RefusedError && error.code === 'E_NETWORK') {
+        this.#fail(error);
+      } else {
+        this.#ended({ code: 'E_SESSION', sentence: 'The help session has ended.' });
+      }
+    }
+  }
+
+  /** A further key, for one more agent. */
+  async newKey(): Promise<string | undefined> {
+    const kept = this.#kept;
+    if (kept === undefined) {
+      return undefined;
+    }
+    try {
+      const further = await this.#api.furtherKey(kept.group, kept.handle);
+      const key = { digits: further.key, until: Date.now() + further.expires_s * 1_000 };
+      this.#keep({ key });
+      this.#show({ key });
+      return further.key;
+    } catch (error) {
+      this.#notice(error instanceof Error ? error.message : '');
+      return undefined;
+    }
+  }
+
+  pause(on: boolean): void {
+    this.#connection?.signal({ t: 'pause', on });
+  }
+
+  consent(question: Question, accept: boolean): void {
+    this.#show({ question: undefined });
+    if (question.kind === 'view') {
+      this.#connection?.signal({ t: 'consent', ask: question.ask, accept });
+    } else if (!accept) {
+      this.#connection?.signal({ t: 'share.decline', grant: question.grant, reason: 'declined' });
+    }
+  }
+
+  /** The visitor said yes to showing a screen. Must be called from the click itself: the browser's picker needs it. */
+  async shareScreen(grant: number): Promise<void> {
+    const picking = this.#share.capture();
+    this.#show({ question: undefined, own: 'picking', notice: undefined });
+    this.#connection?.signal({ t: 'share.accept', grant });
+    try {
+      const capture = await picking;
+      this.#show({ own: 'waiting' });
+      await this.#share.start(capture, grant);
+    } catch (error) {
+      this.#show({ own: 'off' });
+      // R048: a cancelled picker is an answer, not an error.
+      this.#connection?.signal({ t: 'share.decline', grant, reason: 'picker' });
+      if (error instanceof Error && error.name !== 'NotAllowedError') {
+        this.#notice('Your browser could not share the screen.');
+      } else if (/Mac/u.test(navigator.userAgent)) {
+        this.#notice('Nothing is shared. If you did choose a screen: allow your browser under System Settings, Privacy & Security, Screen Recording.');
+      }
+    }
+  }
+
+  stopSharing(): void {
+    this.#share.stop();
+    this.#show({ own: 'off' });
+  }
+
+  dismiss(): void {
+    this.#show({ notice: undefined });
+  }
+
+  /** R188: the visitor ends the session for everybody, at any time. */
+  end(): void {
+    const said = this.#connection?.signal({ t: 'end' }) ?? false;
+    const kept = this.#kept;
+    if (!said && kept !== undefined) {
+      this.#api.end(kept.session, kept.handle).catch(() => undefined);
+    }
+    this.#ended({ code: 'E_ENDED', sentence: 'You have ended the help session. Nothing is shown any more.' });
+  }
+
+  /** Leaves this page's part without ending the session: the page is going away. */
+  suspend(): void {
+    this.#over = true;
+    this.#quiet();
+    this.#connection?.close();
+  }
+
+  #connect(how: { connect: ConstructorParameters<typeof Connection>[0]['connect']; ticket?: string; resume?: string }): void {
+    const session = this.#kept?.session ?? '';
+    this.#connection = new Connection(
+      { ...how, relay: this.#options.relay, carrier: this.#options.carrier, refresh: () => this.#api.connect(session) },
+      {
+        signal: (signal) => this.#onSignal(signal),
+        frame: (frame) => this.#onFrame(frame),
+        state: (state, closed) => this.#onState(state, closed),
+        drained: () => this.#stream.drained(),
+        resume: (token) => this.#keep({ resume: token }),
+      },
+    );
+  }
+
+  #outlet(): { send(frame: Frame): boolean; readonly backlog: number } {
+    const connection = (): Connection | undefined => this.#connection;
+    return {
+      send: (frame) => connection()?.send(frame) ?? false,
+      get backlog() {
+        return connection()?.backlog ?? 0;
+      },
+    };
+  }
+
+  #onState(state: ConnectionState, closed?: Closed): void {
+    if (this.#over) {
+      return;
+    }
+    if (state === 'closed') {
+      this.#ended(closed ?? { code: 'E_ENDED', sentence: 'The help session has ended.' });
+      return;
+    }
+    if (state !== 'open') {
+      // Recorded while nobody listens would only be thrown away: the next welcome begins with a snapshot.
+      this.#quiet();
+    }
+    this.#show({ connection: state });
+  }
+
+  #onSignal(signal: ToClient): void {
+    if (this.#over) {
+      return;
+    }
+    switch (signal.t) {
+      case 'welcome':
+        this.#onWelcome(signal);
+        break;
+      case 'session.stage':
+        this.#onStage(signal.stage);
+        break;
+      case 'session.ended':
+        this.#ended(signal);
+        break;
+      case 'snapshot.wanted':
+        this.#onWanted(signal.reason);
+        break;
+      case 'consent.ask':
+        this.#onAsk(signal);
+        break;
+      case 'consent.withdrawn':
+        this.#onWithdrawn(signal.ask);
+        break;
+      case 'share.invited':
+        this.#show({ question: { kind: 'screen', grant: signal.grant, name: signal.name } });
+        break;
+      case 'member':
+        this.#onMember(signal);
+        break;
+      case 'member.left':
+        this.#events.pointerGone(signal.id);
+        this.#show({ members: this.#view.members.filter((member) => member.id !== signal.id) });
+        break;
+      case 'answer':
+        this.#share.answer(signal.sdp).catch(() => this.#notice('The video connection could not be made.'));
+        break;
+      case 'share.state':
+        this.#onShare(signal);
+        break;
+      case 'share.taken_over':
+        this.#share.abandon();
+        this.#show({ own: 'off', notice: { text: signal.text, retry: false } });
+        break;
+      case 'denied':
+        this.#onDenied(signal);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #onWelcome(welcome: Welcome): void {
+    this.#you = welcome.you;
+    this.#pageEpoch = welcome.page_epoch;
+    this.#maskEpoch = Math.max(welcome.mask_epoch, this.#maskEpoch);
+    this.#held = welcome.assets ?? [];
+    const members = welcome.members.filter((member) => member.id !== welcome.you);
+    this.#show({ connection: 'open', members });
+    for (const share of welcome.shares) {
+      this.#onShare(share);
+    }
+    this.#onStage(welcome.stage);
+  }
+
+  #onStage(stage: Stage): void {
+    this.#show({ phase: stage });
+    if (stage !== 'active') {
+      this.#quiet();
+      return;
+    }
+    if (!this.#recorder.recording) {
+      this.#newPage();
+    }
+    this.#pointer.start();
+    this.#share.connect().catch(() => this.#notice('The video connection could not be made.'));
+  }
+
+  /** Recording itself begins with a snapshot, so the first one of an epoch is never taken twice: it blocks the page. */
+  #onWanted(reason: SnapshotReason): void {
+    if ((reason === 'first' || reason === 'unpaused') && this.#stream.begun) {
+      return;
+    }
+    this.#recorder.photograph();
+  }
+
+  /** A new page epoch from a fresh recording. */
+  #newPage(): void {
+    this.#pageEpoch += 1;
+    this.#stream.begin(this.#pageEpoch, this.#maskEpoch);
+    this.#recorder.start(this.#held);
+  }
+
+  /** Nothing leaves this page. */
+  #quiet(): void {
+    this.#recorder.stop();
+    this.#stream.stop();
+    this.#pointer.stop();
+  }
+
+  #hideMore(): void {
+    this.#maskEpoch += 1;
+    this.#connection?.signal({ t: 'mask', epoch: this.#maskEpoch });
+    this.#newPage();
+  }
+
+  #maskFailed(error: unknown): void {
+    this.#quiet();
+    this.#events.maskError(error);
+    this.#notice('Your page cannot be shown safely, so nothing is shown.');
+  }
+
+  #onAsk(ask: { ask: number; kind: string; name: string }): void {
+    // A question about the screen comes with its grant in `share.invited`; asking twice would only confuse.
+    if (ask.kind === 'view') {
+      this.#show({ question: { kind: 'view', ask: ask.ask, name: ask.name } });
+    }
+  }
+
+  #onWithdrawn(ask: number): void {
+    const question = this.#view.question;
+    const number = question?.kind === 'view' ? question.ask : question?.grant;
+    if (number === ask) {
+      this.#show({ question: undefined });
+    }
+  }
+
+  #onMember(member: Member): void {
+    if (member.id === this.#you) {
+      return;
+    }
+    const others = this.#view.members.filter((known) => known.id !== member.id);
+    this.#show({ members: [...others, { id: member.id, role: member.role, name: member.name, presence: member.presence }] });
+    if (member.presence === 'here') {
+      // The key has done its work; the next agent needs a new one.
+      this.#keep({ key: undefined });
+      this.#show({ key: undefined });
+    }
+  }
+
+  #onShare(share: ShareState): void {
+    if (share.slot === 'agent') {
+      const name = this.#view.members.find((member) => member.id === share.holder)?.name ?? 'The agent';
+      this.#show({ theirs: { phase: share.phase, name } });
+      return;
+    }
+    const mine = share.holder === this.#you && share.phase !== 'empty';
+    if (mine) {
+      this.#show({ own: share.phase });
+    } else if (this.#view.own === 'live' && this.#share.sharing) {
+      this.#share.abandon();
+      this.#show({ own: 'off' });
+    } else if (!this.#share.sharing) {
+      this.#show({ own: 'off' });
+    }
+  }
+
+  #onDenied(denied: Denied): void {
+    if (denied.re.startsWith('share.start')) {
+      this.#share.abandon();
+      this.#show({ own: 'off' });
+    }
+    if (denied.re.startsWith('share') || denied.re === 'offer') {
+      this.#notice(denied.sentence);
+    } else if (denied.code === 'E_GAP' && this.#recorder.recording) {
+      this.#newPage();
+    }
+  }
+
+  #onFrame(frame: Frame): void {
+    if (frame.kind === Kind.PointerMove && this.#view.phase === 'active') {
+      const at = pointerOf(frame.payload);
+      const member = this.#view.members.find((known) => known.id === frame.source);
+      if (at !== undefined && member !== undefined) {
+        this.#events.pointer(member.id, member.name, at);
+      }
+    }
+  }
+
+  #ended(closed: Closed): void {
+    if (this.#over) {
+      return;
+    }
+    this.#over = true;
+    this.#quiet();
+    this.#share.close();
+    this.#connection?.close();
+    if (closed.code !== 'E_REPLACED') {
+      forgetSession();
+    }
+    this.#view = { ...IDLE, phase: 'ended', notice: { text: closed.sentence, retry: false } };
+    this.#events.view(this.#view);
+    this.#events.ended(closed.code, closed.sentence);
+  }
+
+  #fail(error: unknown): void {
+    const text = error instanceof RefusedError ? error.message : 'Something went wrong. Please try again.';
+    this.#show({ phase: 'failed', notice: { text, retry: true } });
+  }
+
+  #notice(text: string): void {
+    this.#show({ notice: { text, retry: false } });
+  }
+
+  #keep(change: Partial<Kept>): void {
+    if (this.#kept !== undefined && !this.#over) {
+      this.#kept = { ...this.#kept, ...change };
+      keepSession(this.#kept);
+    }
+  }
+
+  #show(change: Partial<View>): void {
+    this.#view = { ...this.#view, ...change };
+    this.#events.view(this.#view);
+  }
+}
+
+function openKey(kept: Kept): View['key'] {
+  return kept.key !== undefined && kept.key.until > Date.now() ? kept.key : undefined;
+}

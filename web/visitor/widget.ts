@@ -1,0 +1,232 @@
+/**
+ * The widget: a custom element whose shadow root holds the card, the questions, the agents' pointers and the agent's screen.
+ *
+ * Draws one {@link View} and reports what the visitor presses; it decides nothing. Its parts are built once and then changed,
+ * so that focus stays where it is and live regions speak only of changes. End is on screen whenever a session is.
+ */
+import type { Member } from '../protocol/signal.ts';
+import { AskDialog } from './ask.ts';
+import { button, colorOf, element, initials, say } from './dom.ts';
+import { Overlay } from './overlay.ts';
+import { WIDGET_TAG } from './rules.ts';
+import { ScreenPanel } from './screen.ts';
+import { STYLE } from './style.ts';
+import type { Question, View } from './view.ts';
+
+export interface WidgetEvents {
+  answer(question: Question, accept: boolean): void;
+  shareScreen(grant: number): void;
+  stopSharing(): void;
+  newKey(): void;
+  pause(on: boolean): void;
+  end(): void;
+  retry(): void;
+  dismiss(): void;
+  close(): void;
+}
+
+const TITLES: Readonly<Record<View['phase'], string>> = {
+  idle: 'Live help',
+  starting: 'Starting…',
+  waiting: 'Live help',
+  active: 'Your page is being seen',
+  paused: 'Paused',
+  ended: 'Session ended',
+  failed: 'Live help',
+};
+
+export class Widget {
+  readonly overlay = new Overlay();
+  readonly screen = new ScreenPanel();
+  readonly #events: WidgetEvents;
+  readonly #host = document.createElement(WIDGET_TAG);
+  readonly #ask: AskDialog;
+  readonly #card = element('section', { class: 'card', 'aria-label': 'Live help' });
+  readonly #pill: HTMLButtonElement;
+  readonly #pillText = element('span');
+  readonly #dots = [element('span', { class: 'dot', 'aria-hidden': 'true' }), element('span', { class: 'dot', 'aria-hidden': 'true' })];
+  readonly #title = element('h2');
+  readonly #lead = element('p', { class: 'soft' });
+  readonly #keyBox = element('div', { class: 'key', hidden: '' });
+  readonly #digits = element('div', { class: 'digits', role: 'text' });
+  readonly #people = element('ul', { class: 'people', 'aria-label': 'Who is with you' });
+  readonly #share = element('div', { class: 'share', hidden: '' });
+  readonly #shareText = element('p');
+  readonly #note = element('div', { class: 'note', role: 'alert', hidden: '' });
+  readonly #noteText = element('p');
+  readonly #live = element('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
+  readonly #buttons: Record<'key' | 'pause' | 'screen' | 'retry' | 'end' | 'close', HTMLButtonElement>;
+  #view: View | undefined;
+  #small = false;
+
+  constructor(events: WidgetEvents) {
+    this.#events = events;
+    this.#ask = new AskDialog(events);
+    this.#pill = button('', 'pill', () => this.#fold(false));
+    this.#buttons = {
+      key: button('New key', '', () => events.newKey()),
+      pause: button('Pause', '', () => events.pause(this.#view?.phase !== 'paused')),
+      screen: button('Show agent’s screen', '', () => this.#showScreen()),
+      retry: button('Try again', 'main', () => events.retry()),
+      end: button('End session', 'stop', () => events.end()),
+      close: button('Close', 'main', () => events.close()),
+    };
+    this.#build();
+  }
+
+  /** Puts the widget into the page. */
+  attach(): void {
+    if (!this.#host.isConnected) {
+      document.documentElement.append(this.#host);
+    }
+  }
+
+  detach(): void {
+    this.overlay.clear();
+    this.#ask.show(undefined);
+    this.#host.remove();
+    this.#view = undefined;
+    this.#fold(false);
+  }
+
+  show(view: View): void {
+    const before = this.#view;
+    this.#view = view;
+    this.#showHead(view);
+    this.#showKey(view);
+    this.#showPeople(view.members);
+    this.#showShare(view);
+    this.#showButtons(view);
+    this.screen.show(view.theirs);
+    this.#ask.show(view.question);
+    this.overlay.frame(view.phase === 'active' ? 'on' : view.phase === 'paused' ? 'warn' : 'off');
+    if (view.phase !== 'active') {
+      this.overlay.root.querySelectorAll('.pointer').forEach((pointer) => pointer.remove());
+    }
+    if (before?.phase !== view.phase) {
+      say(this.#live, `${TITLES[view.phase]}. ${this.#lead.textContent ?? ''}`);
+      if (view.phase !== 'active') {
+        this.#fold(false);
+      }
+    }
+  }
+
+  #build(): void {
+    const root = this.#host.attachShadow({ mode: 'open' });
+    const all = element('div', { class: 'root' });
+    const minimise = button('Minimise', 'plain', () => this.#fold(true));
+    this.#keyBox.append(element('span', { class: 'soft' }, 'Tell the agent this key'), this.#digits);
+    this.#share.append(this.#shareText, button('Stop sharing', '', () => this.#events.stopSharing()));
+    this.#note.append(this.#noteText, button('Dismiss', '', () => this.#events.dismiss()));
+    const b = this.#buttons;
+    this.#card.append(
+      element('div', { class: 'head' }, this.#dots[0] ?? '', this.#title, minimise),
+      element('div', { class: 'body' }, this.#lead, this.#note, this.#keyBox, this.#people, this.#share),
+      element('div', { class: 'foot' }, b.screen, b.key, b.pause, b.retry, b.close, b.end),
+    );
+    this.#pill.append(this.#dots[1] ?? '', this.#pillText);
+    this.#pill.hidden = true;
+    all.append(this.overlay.root, this.screen.root, this.#card, this.#pill, this.#ask.root, this.#live);
+    this.screen.root.addEventListener('fold', () => this.#view !== undefined && this.#showButtons(this.#view));
+    root.append(element('style', {}, STYLE), all);
+  }
+
+  #showHead(view: View): void {
+    say(this.#title, TITLES[view.phase]);
+    say(this.#lead, lead(view));
+    say(this.#pillText, view.phase === 'active' ? 'Live help is on' : TITLES[view.phase]);
+    const online = view.connection === 'open';
+    const tone = view.phase === 'active' && online ? 'good' : view.phase === 'paused' || view.connection === 'reconnecting' ? 'warn' : '';
+    for (const dot of this.#dots) {
+      dot.dataset['tone'] = tone;
+    }
+    this.#note.hidden = view.notice === undefined || view.phase === 'ended';
+    say(this.#noteText, view.notice?.text ?? '');
+  }
+
+  #showKey(view: View): void {
+    const key = view.key?.digits ?? '';
+    this.#keyBox.hidden = key === '';
+    if (this.#digits.dataset['key'] !== key) {
+      this.#digits.dataset['key'] = key;
+      // Read digit by digit, with a pause between the groups; drawn 3-3-3.
+      const groups = key.match(/.{1,3}/gu) ?? [];
+      this.#digits.setAttribute('aria-label', groups.map((group) => [...group].join(' ')).join(', '));
+      this.#digits.replaceChildren(...groups.map((group) => element('span', { 'aria-hidden': 'true' }, group)));
+    }
+  }
+
+  #showPeople(members: readonly Member[]): void {
+    const text = JSON.stringify(members);
+    if (this.#people.dataset['now'] === text) {
+      return;
+    }
+    this.#people.dataset['now'] = text;
+    this.#people.hidden = members.length === 0;
+    const words = { waiting: 'waiting for you', here: 'with you', away: 'reconnecting' } as const;
+    this.#people.replaceChildren(
+      ...members.map((member) => {
+        const face = element('span', { class: 'face', 'aria-hidden': 'true' }, initials(member.name));
+        face.style.background = colorOf(member.id);
+        return element('li', {}, face, element('span', {}, member.name), element('span', { class: 'soft' }, words[member.presence]));
+      }),
+    );
+  }
+
+  #showShare(view: View): void {
+    this.#share.hidden = view.own === 'off' || view.own === 'empty' || view.own === 'picking';
+    say(this.#shareText, view.own === 'live' ? 'Your screen is being shared. Nothing in it is hidden.' : 'Your screen is about to be shared…');
+  }
+
+  #showButtons(view: View): void {
+    const running = view.phase === 'waiting' || view.phase === 'active' || view.phase === 'paused';
+    const b = this.#buttons;
+    b.key.hidden = !running || view.phase === 'paused';
+    b.pause.hidden = view.phase !== 'active' && view.phase !== 'paused';
+    say(b.pause, view.phase === 'paused' ? 'Resume' : 'Pause');
+    b.screen.hidden = view.theirs.phase === 'empty' || !this.screen.folded;
+    b.retry.hidden = view.phase !== 'failed';
+    b.end.hidden = !running && view.phase !== 'starting';
+    b.close.hidden = view.phase !== 'ended' && view.phase !== 'failed';
+  }
+
+  #showScreen(): void {
+    if (this.#view !== undefined) {
+      this.screen.unfold(this.#view.theirs);
+      this.#showButtons(this.#view);
+    }
+  }
+
+  #fold(small: boolean): void {
+    if (small === this.#small) {
+      return;
+    }
+    this.#small = small;
+    this.#card.hidden = small;
+    this.#pill.hidden = !small;
+    if (this.#host.isConnected) {
+      (small ? this.#pill : this.#card.querySelector<HTMLElement>('button'))?.focus();
+    }
+  }
+}
+
+function lead(view: View): string {
+  if (view.phase === 'ended' || view.phase === 'failed') {
+    return view.notice?.text ?? '';
+  }
+  if (view.connection === 'reconnecting') {
+    return 'Connection lost. Trying to come back…';
+  }
+  switch (view.phase) {
+    case 'starting':
+      return 'One moment, please.';
+    case 'waiting':
+      return view.key === undefined ? 'Waiting for the agent.' : 'The agent sees nothing until you allow it.';
+    case 'paused':
+      return 'The agent sees the last picture only. Nothing new is shown.';
+    case 'active':
+      return 'What you type, passwords and card numbers stay hidden.';
+    default:
+      return '';
+  }
+}
