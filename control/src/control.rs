@@ -315,3 +315,29 @@ fn operator_token(config: &ControlConfig) -> Result<String, StartError> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::testing::a_control;
+    use super::*;
+
+    fn home(group: &str, epoch: u32) -> Home {
+        let group = GroupId::new(group).expect("a legal id");
+        Home { shard: ShardId(0), group, created: 0, epoch, handle: [0; 32], counts: Counts::default() }
+    }
+
+    #[test]
+    fn a_ticket_of_an_older_epoch_or_another_group_is_revoked() {
+        // G-54
+        let control = a_control();
+        let session = SessionId::from_bytes([1; 16]);
+        control.directory.insert(session, home("demo", 1));
+        let ticket = control.mint(&session, crate::routes::keys::visitor()).expect("a session");
+        for changed in [home("demo", 2), home("other", 1)] {
+            control.directory.insert(session, changed);
+            assert_eq!(control.admit(&ticket).map_err(|refusal| refusal.code), Err(Code::Ticket));
+        }
+        control.directory.insert(session, home("demo", 1));
+        assert!(control.admit(&ticket).is_ok());
+    }
+}

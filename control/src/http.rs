@@ -220,4 +220,31 @@ mod tests {
             assert_eq!(Route::of(Door::Operator, path), None, "{path}");
         }
     }
+
+    #[test]
+    fn the_document_names_every_route_and_every_capability() {
+        use fanlight_wire::policy::{Capabilities, Role};
+        let document = include_str!("../../docs/api.md");
+        for (request, door, path) in [
+            ("POST /v1/keys", Door::Public, "/v1/keys"),
+            ("POST /v1/login", Door::Public, "/v1/login"),
+            ("POST /v1/join", Door::Public, "/v1/join"),
+            ("GET /v1/connect/<session>", Door::Public, "/v1/connect/x"),
+            ("POST /v1/sessions/<session>/end", Door::Public, "/v1/sessions/x/end"),
+            ("GET /demo/config.json", Door::Public, "/demo/config.json"),
+            ("POST /v1/sessions", Door::Operator, "/v1/sessions"),
+            ("GET /v1/sessions", Door::Operator, "/v1/sessions"),
+            ("DELETE /v1/sessions/<session>", Door::Operator, "/v1/sessions/x"),
+            ("POST /v1/tickets", Door::Operator, "/v1/tickets"),
+        ] {
+            assert!(document.contains(&format!("`{request}`")), "docs/api.md lacks {request}");
+            let method = request.split(' ').next().and_then(|method| method.parse().ok()).expect("a method");
+            assert!(Route::of(door, path).is_some_and(|route| route.takes(&method)), "{request}");
+        }
+        for (name, capability) in Capabilities::NAMES {
+            let cell = |role: Role| if role.ceiling().contains(capability) { " yes |" } else { " |" };
+            let row = format!("| `{name}` |{}", Role::ALL.map(cell).concat());
+            assert!(document.lines().any(|line| line == row), "docs/api.md lacks {row}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A control plane on a desk: time that stands still unless told to go on, shards that note their commands.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,22 @@ impl Clock for Time {
     }
 }
 
+/// A folder for one test, removed afterwards.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(test: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("fanlight-{test}-{}", std::process::id())))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A test that failed before it wrote anything has nothing to remove.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
 /// An answer, read.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answer {
@@ -110,7 +127,24 @@ impl Answer {
 }
 
 impl Desk {
+    /// With everything in memory.
     pub(crate) fn new(demo: bool) -> Self {
+        Self::with(ControlConfig { demo, ..ControlConfig::default() })
+    }
+
+    /// With everything in a folder, as after a restart when there was one before.
+    pub(crate) fn kept_in(folder: &Folder, demo: bool) -> Self {
+        let at = |name: &str| Some(folder.0.join(name));
+        Self::with(ControlConfig {
+            store_path: at("fanlight.db"),
+            key_path: at("ticket.key"),
+            operator_token_path: at("operator.token"),
+            demo,
+            ..ControlConfig::default()
+        })
+    }
+
+    fn with(config: ControlConfig) -> Self {
         let (shards, time) = (Shards::default(), Time::new());
         let connect = |shard: ShardId| ConnectInfo {
             websocket: "/v1/ws".into(),
@@ -121,8 +155,8 @@ impl Desk {
         };
         let hooks =
             Hooks { clock: Box::new(time.clone()), shards: Box::new(shards.clone()), connect: Box::new(connect) };
-        let config = ControlConfig { demo, origins: vec!["https://shop.example".into()], ..ControlConfig::default() };
-        let control = Control::open(&config, hooks).expect("all in memory");
+        let config = ControlConfig { origins: vec!["https://shop.example".into()], ..config };
+        let control = Control::open(&config, hooks).expect("memory, or a folder that can be written");
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime");
         Self { control, shards, time, runtime }

@@ -227,5 +227,7 @@ fn guessing_secrets_is_slow_and_a_wrong_one_says_nothing() {
     }
     assert_eq!(try_in("demo", "ann").code(), Some("E_RATE"));
     desk.time.pass(Duration::from_secs(60));
-    desk.sign_in(0);
+    for _ in 0..10 {
+        desk.sign_in(0); // What is right is no guess and costs no budget.
+    }
 }

@@ -3,4 +3,5 @@
 mod desk;
 mod doors;
 mod flow;
+mod kept;
 mod matrix;
