@@ -22,7 +22,7 @@ export class Menu {
     className: string,
     private readonly items: () => readonly MenuItem[],
   ) {
-    this.button = h('button', { type: 'button', class: className, 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
+    this.button = h('button', { type: 'button', class: className, 'aria-label': label, 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
     this.button.append(icon(iconName), h('span', { class: 'label' }, label), icon('chevron'));
     this.list = h('div', { class: 'menu', role: 'menu', 'aria-label': label, hidden: true });
     this.element = h('div', { class: 'menu-anchor' }, this.button, this.list);

@@ -10,7 +10,7 @@ import { Replayer } from '@rrweb/replay';
 import type { eventWithTime } from '@rrweb/types';
 
 import { canonicalHtml } from '../../protocol/canonical.ts';
-import type { AssetLookup } from './address.ts';
+import { placeholder, type AssetLookup } from './address.ts';
 import { patchPending } from './patch.ts';
 import { EventType, IncrementalSource } from './rrweb.ts';
 import { BLOCKED_ATTRIBUTE, scrubEvents } from './scrub.ts';
@@ -19,6 +19,12 @@ import { BLOCKED_ATTRIBUTE, scrubEvents } from './scrub.ts';
 export interface Viewport {
   readonly width: number;
   readonly height: number;
+}
+
+/** The parts of a scrubbed increment that are looked at here; a mutation always has `attributes`. */
+interface Increment extends Viewport {
+  readonly source: number;
+  readonly attributes: readonly { readonly id: number; readonly attributes: Record<string, unknown> }[];
 }
 
 /** Far enough ahead that no session outlives it: a later event would take the replayer's timed path. */
@@ -118,9 +124,11 @@ export class Mirror {
     if (type === EventType.Meta) {
       this.resize((event as unknown as { data: Viewport }).data);
     }
-    const data = (event as unknown as { data: { source?: number } & Viewport }).data;
+    const data = (event as unknown as { data: Increment }).data;
     if (type === EventType.IncrementalSnapshot && data.source === IncrementalSource.ViewportResize) {
       this.resize(data);
+    } else if (type === EventType.IncrementalSnapshot && data.source === IncrementalSource.Mutation) {
+      this.restyle(data);
     }
     this.replayer.service.send({ type: 'ADD_EVENT', payload: { event } });
     const kept = this.replayer.service.state.context.events;
@@ -137,15 +145,37 @@ export class Mirror {
     this.onResize();
   }
 
+  /** The replayer would rebuild a `<style>` without its text when only its rules are told again, so that is done here. */
+  private restyle(data: Increment): void {
+    for (const change of data.attributes) {
+      const css = change.attributes['_cssText'];
+      const node = this.replayer.getMirror().getNode(change.id);
+      if (typeof css === 'string' && node?.nodeName === 'STYLE') {
+        delete change.attributes['_cssText'];
+        const [first, ...rest] = [...node.childNodes].filter((child) => child.nodeType === Node.TEXT_NODE);
+        rest.forEach((child) => (child.nodeValue = ''));
+        if (first === undefined) {
+          node.textContent = css;
+        } else {
+          first.nodeValue = css;
+        }
+      }
+    }
+  }
+
   private custom(data: unknown): void {
     const { tag, payload } = (data ?? {}) as { tag?: unknown; payload?: unknown };
     const { id, dataUrl } = (payload ?? {}) as { id?: unknown; dataUrl?: unknown };
-    if (tag !== 'fl-canvas' || typeof id !== 'number' || typeof dataUrl !== 'string' || !CANVAS_PICTURE.test(dataUrl)) {
+    const node = typeof id === 'number' ? this.replayer.getMirror().getNode(id) : null;
+    if (tag !== 'fl-canvas' || node?.nodeName !== 'CANVAS' || typeof dataUrl !== 'string') {
       return;
     }
-    const node = this.replayer.getMirror().getNode(id);
-    if (node?.nodeName === 'CANVAS') {
-      showCanvas(node as HTMLCanvasElement, dataUrl);
+    const canvas = node as HTMLCanvasElement;
+    if (dataUrl === '') {
+      // The visitor's browser may not read this drawing.
+      showCanvas(canvas, placeholder(canvas.width, canvas.height));
+    } else if (CANVAS_PICTURE.test(dataUrl)) {
+      showCanvas(canvas, dataUrl);
     }
   }
 

@@ -5,7 +5,7 @@
 
 import { PENDING_HEAD, type AssetLookup } from './address.ts';
 
-const PENDING = new RegExp(`${PENDING_HEAD.replace('+', '\\+')}([0-9a-f]{32})`, 'gu');
+const PENDING = new RegExp(`${PENDING_HEAD.replaceAll('+', '\\+')}([0-9a-f]{32})`, 'gu');
 const ATTRIBUTES = ['src', 'srcset', 'poster', 'style', 'href', 'xlink:href', 'background', 'fill', 'mask', 'imagesrcset'];
 
 /** Replaces every placeholder in `document` whose asset is known by now. */

@@ -8,7 +8,7 @@
  */
 
 import { EventType, IncrementalSource, NodeType } from './rrweb.ts';
-import { safeAddress, safeSrcset, type AssetLookup } from './address.ts';
+import { safeAddress, safeCssAddress, safeSrcset, type AssetLookup } from './address.ts';
 import { rewriteCss } from './css.ts';
 import type { eventWithTime } from '@rrweb/types';
 
@@ -238,7 +238,7 @@ function scrubAttribute(name: string, value: unknown, tag: string, context: Scru
     return /^data:image\/(?:png|jpeg|webp);base64,/u.test(value) ? value : undefined;
   }
   // Presentation attributes of SVG (fill, mask, filter, clip-path, cursor …) may hold `url()` as well as `style` does.
-  return rewriteCss(value, (address) => safeAddress(address, context.lookup));
+  return rewriteCss(value, (address) => safeCssAddress(address, context.lookup));
 }
 
 /** A link stays a link to look at (its style depends on it) and leads nowhere; a drawing may refer to its own parts. */
@@ -253,7 +253,7 @@ function scrubReference(value: string, tag: string, context: ScrubContext): stri
 }
 
 function scrubStyleProperties(properties: Json, context: ScrubContext): Json {
-  const resolve = (text: string): string => rewriteCss(text, (address) => safeAddress(address, context.lookup));
+  const resolve = (text: string): string => rewriteCss(text, (address) => safeCssAddress(address, context.lookup));
   const out: Json = {};
   for (const [name, value] of Object.entries(properties)) {
     if (typeof value === 'string') {
@@ -283,7 +283,7 @@ function scrubText(holder: Json, names: readonly string[], context: ScrubContext
 
 function textOf(value: unknown, isCss: boolean, context: ScrubContext): string {
   const text = typeof value === 'string' ? value : '';
-  return isCss ? rewriteCss(text, (address) => safeAddress(address, context.lookup)) : text;
+  return isCss ? rewriteCss(text, (address) => safeCssAddress(address, context.lookup)) : text;
 }
 
 function object(value: unknown, what: string): Json {

@@ -64,9 +64,10 @@ export class PageStream {
       return;
     }
     const at = { pageEpoch: message.pageEpoch, sequence: message.sequence };
+    // Each snapshot is a new chance, and each unusable one is reported.
+    this.broken = false;
     if (this.attempt(() => this.sink.snapshot(eventsOf(message), at))) {
       this.position = at;
-      this.broken = false;
     }
   }
 
