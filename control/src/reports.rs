@@ -1,13 +1,12 @@
 //! What shards report becomes counts, audit lines, metrics, and the end of a session's entry.
 
-use fanlight_wire::report::{Report, ShardTotals};
+use fanlight_wire::report::Report;
 use fanlight_wire::signal::Slot;
 use fanlight_wire::{Code, ParticipantId, SessionId, ShardId};
 use tokio::sync::mpsc::Receiver;
 
 use crate::audit::{About, what};
 use crate::control::Control;
-use crate::metrics::Owner;
 use crate::store::{SessionEnd, end_session};
 
 impl Control {
@@ -49,14 +48,12 @@ impl Control {
         }
     }
 
-    /// A shard is gone with everything it held: its sessions end here without it (P1). The next one of that number begins
-    /// empty.
+    /// A shard is gone with everything it held: its sessions end here without its reports (P1). Counting the panic is left
+    /// to whoever noticed it.
     pub fn shard_lost(&self, shard: ShardId) {
         for (session, _) in self.directory().all().into_iter().filter(|(_, home)| home.shard == shard) {
             self.ended(session, Code::Bug, None);
         }
-        self.metrics().panic(Owner::Shard);
-        self.metrics().set_shard_totals(shard, ShardTotals::default());
     }
 
     fn taken_over(&self, session: SessionId, slot: Slot, to: ParticipantId) {
