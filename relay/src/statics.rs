@@ -130,18 +130,13 @@ struct File {
     bytes: &'static [u8],
 }
 
-/// The file for a path: itself, or the index of a folder. `/` is the demo's start page, `/demo/` the demo shop.
+/// The file for a path: itself, or the index of a folder.
 fn find(table: Table, path: &str) -> Option<File> {
     let exact = |wanted: &str| {
         let at = table.binary_search_by(|(path, ..)| (*path).cmp(wanted)).ok()?;
         table.get(at).map(|(path, tag, bytes)| File { path, tag, bytes })
     };
-    match path {
-        "/" => exact("/index.html").or_else(|| exact("/demo/index.html")),
-        "/demo/" => exact("/demo/shop/index.html").or_else(|| exact("/demo/index.html")),
-        _ if path.ends_with('/') => exact(&format!("{path}index.html")),
-        _ => exact(path),
-    }
+    if path.ends_with('/') { exact(&format!("{path}index.html")) } else { exact(path) }
 }
 
 fn audience(path: &str) -> Audience {
@@ -213,8 +208,8 @@ mod tests {
         ("/agent/assets/main-Ab3_x9Zq.js", "\"1\"", b"1"),
         ("/demo/agent.html", "\"2\"", b"2"),
         ("/demo/index.html", "\"3\"", b"3"),
-        ("/demo/shop/index.html", "\"4\"", b"4"),
         ("/fanlight.js", "\"5\"", b"5"),
+        ("/index.html", "\"4\"", b"4"),
     ];
 
     fn statics() -> Statics {
@@ -224,9 +219,8 @@ mod tests {
     #[test]
     fn paths_find_their_files() {
         let found = |path| find(TABLE, path).map(|f| f.path);
-        assert_eq!(found("/"), Some("/demo/index.html"));
-        assert_eq!(found("/demo/"), Some("/demo/shop/index.html"));
-        assert_eq!(found("/demo/shop/"), Some("/demo/shop/index.html"));
+        assert_eq!(found("/"), Some("/index.html"));
+        assert_eq!(found("/demo/"), Some("/demo/index.html"));
         assert_eq!(found("/fanlight.js"), Some("/fanlight.js"));
         for path in ["/demo/../fanlight.js", "//fanlight.js", "/FANLIGHT.js", "/agent", ""] {
             assert_eq!(found(path), None, "{path}");

@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn a_resume_token_names_its_session() {
         let id = "00112233445566778899aabbccddeeff";
-        let hello = format!(r#"{{"t":"hello","schema":1,"resume":"{id}.2.c2VjcmV0","client":{{"os":"{}"}}}}"#, "x".repeat(500));
+        let hello =
+            format!(r#"{{"t":"hello","schema":1,"resume":"{id}.2.c2VjcmV0","client":{{"os":"{}"}}}}"#, "x".repeat(500));
         let frame = Frame::new(Header::single(Kind::Signal), hello.as_bytes()).expect("small");
         let Ok(Hello::Resume(session, _, client)) = read(&frame) else { panic!("refused") };
         assert_eq!(session.to_string(), id);
