@@ -26,7 +26,7 @@ use crate::entropy::Entropy;
 use crate::keyframe::KeyframeWish;
 use crate::outbox::Outbox;
 use crate::peer::{IceCredentials, Mid, Packet, Peer, PeerConfig, PeerEvent};
-use crate::track::Track;
+use crate::track::{Continuity, Track};
 
 use member::Member;
 
@@ -62,6 +62,8 @@ pub struct Fanout {
     visitor: Filling,
     events: VecDeque<MediaEvent>,
     totals: MediaTotals,
+    /// Peers that have left and still say goodbye.
+    leaving: Vec<Peer>,
     /// Advances every turn: no subscriber is always served last.
     turn: usize,
 }
@@ -72,10 +74,14 @@ struct Filling {
     source: Option<(Source, Mid, Option<Mid>)>,
     track: Track,
     wish: KeyframeWish,
-    /// The first whole keyframe was reported.
+    /// The first whole keyframe has arrived.
     live: bool,
+    /// It is still to be reported.
+    first_keyframe: Option<FloorEpoch>,
     video: Vec<Packet>,
     audio: Vec<Packet>,
+    video_continuity: Continuity,
+    audio_continuity: Continuity,
 }
 
 /// Counted since the session began, in datagrams where not said otherwise.
@@ -179,8 +185,10 @@ impl Fanout {
 
     /// Takes a participant's media out.
     pub fn remove(&mut self, who: ParticipantId, demux: &mut Demux) {
-        if let Some(member) = self.members.remove(&who) {
+        if let Some(mut member) = self.members.remove(&who) {
             demux.remove(member.key);
+            member.peer.close();
+            self.leaving.push(member.peer);
         }
     }
 
@@ -208,6 +216,9 @@ impl Fanout {
 
     /// Forwards what came in and hands out everything that has to leave.
     pub fn poll(&mut self, now: Instant, outbox: &mut Outbox) {
+        for mut peer in std::mem::take(&mut self.leaving) {
+            peer.poll(now, outbox);
+        }
         self.request_keyframes(now);
         self.turn = self.turn.wrapping_add(1);
         let first = self.turn.checked_rem(self.members.len()).unwrap_or_default();
@@ -298,26 +309,24 @@ impl Fanout {
     }
 
     fn take(&mut self, who: ParticipantId, mid: Mid, packet: Packet) {
-        for slot in Slot::ALL {
-            let filling = self.filling(slot);
-            let Some((source, video, audio)) = &filling.source else {
-                continue;
-            };
-            let epoch = source.epoch;
-            if source.who == who && *video == mid {
-                if filling.track.push(&packet) {
-                    filling.wish.granted();
-                    if !std::mem::replace(&mut filling.live, true) {
-                        self.events.push_back(MediaEvent::FirstKeyframe { slot, epoch });
-                    }
-                }
-                return self.filling(slot).video.push(packet);
-            }
-            if source.who == who && *audio == Some(mid) {
-                return filling.audio.push(packet);
+        let fills = |filling: &Filling| {
+            let (source, video, audio) = filling.source.as_ref()?;
+            (source.who == who && (*video == mid || *audio == Some(mid))).then_some(*video == mid)
+        };
+        let found = Slot::ALL.into_iter().find_map(|slot| fills(self.filling(slot)).map(|video| (slot, video)));
+        let Some((slot, video)) = found else {
+            return self.totals.drop(Drop::StaleEpoch, 1);
+        };
+        let filling = self.filling(slot);
+        if filling.store(packet, video) {
+            for member in self.members.values_mut().filter(|member| member.view == slot) {
+                member.begin_anew(video);
             }
         }
-        self.totals.drop(Drop::StaleEpoch, 1);
+        let filling = self.filling(slot);
+        if let Some(epoch) = filling.first_keyframe.take() {
+            self.events.push_back(MediaEvent::FirstKeyframe { slot, epoch });
+        }
     }
 
     fn request_keyframes(&mut self, now: Instant) {
@@ -329,6 +338,34 @@ impl Fanout {
             filling.wish.asked(now, sent);
             self.totals.keyframe_requests_out += u64::from(sent);
         }
+    }
+}
+
+impl Filling {
+    /// Keeps a packet of the source for this turn. True when the source has begun anew.
+    fn store(&mut self, packet: Packet, video: bool) -> bool {
+        if !video {
+            let continues = self.audio_continuity.continues(&packet);
+            if !continues {
+                self.audio.clear();
+            }
+            self.audio.push(packet);
+            return !continues;
+        }
+        let continues = self.video_continuity.continues(&packet);
+        if !continues {
+            self.track = Track::default();
+            self.video.clear();
+            self.wish.wish();
+        }
+        if self.track.push(&packet) {
+            self.wish.granted();
+            if !std::mem::replace(&mut self.live, true) {
+                self.first_keyframe = self.source.as_ref().map(|(source, ..)| source.epoch);
+            }
+        }
+        self.video.push(packet);
+        !continues
     }
 }
 

@@ -5,14 +5,16 @@
 //! - After every mutation str0m is polled until it names a timeout; no method returns before that.
 //! - It answers checks and probes only addresses from which a check has come, never one that an offer names.
 //! - It is always the DTLS server and the controlled ICE agent, with credentials the caller drew.
-//! - Beyond STUN nothing leaves unless a check of ours was answered within [`ICE_CONSENT_MAX`] (RFC 7675 §5.1).
+//! - Beyond STUN nothing leaves unless a check of ours was answered within [`fanlight_wire::limits::ICE_CONSENT_MAX`] (RFC 7675 §5.1).
 //!
 //! It leaves to [`crate::demux`] which datagrams are its, and to [`crate::fanout`] what is sent to whom.
 //! RFCs: 8445 (ICE), 8829 (offer/answer), 5764 (DTLS-SRTP), 7714 (AES-GCM), 4588 (RTX).
 
+mod budget;
 mod candidates;
 #[cfg(test)]
 pub(crate) mod client;
+mod consent;
 mod formats;
 mod sdp;
 mod srtp;
@@ -24,7 +26,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, DTLS_BYTES_PER_SECOND, HANDSHAKE_MAX, ICE_CONSENT_MAX, SSRC_MAX};
+use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, HANDSHAKE_MAX, VALIDATED_ADDRESSES_MAX};
 use fanlight_wire::{Refusal, ShardId, StreamId};
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
@@ -49,8 +51,6 @@ const RTX_AGE: Duration = Duration::from_secs(3);
 /// Repair may be at most this share of what is sent: a keyframe on a lossy path needs more than str0m's 0.15, and a
 /// subscriber who asks for everything twice must not double our output.
 const RTX_SHARE_MAX: f32 = 0.4;
-/// Checks of ours that may still be answered.
-const CHECKS_MAX: usize = 64;
 /// Errors in a row after which str0m is no longer polled in a turn; it reports each only once.
 const ERRORS_PER_TURN_MAX: usize = 8;
 
@@ -92,6 +92,8 @@ pub struct Section {
 /// A received RTP packet, decrypted, repaired and deduplicated.
 #[derive(Debug, Clone)]
 pub struct Packet {
+    /// Changes when the client makes a new encoder for the section; numbers then begin anew.
+    pub ssrc: u32,
     pub format: Format,
     /// Extended sequence number.
     pub sequence: u64,
@@ -146,8 +148,7 @@ pub struct Peer {
     formats: formats::Formats,
     /// Where TCP clients are reached, newest last.
     streams: VecDeque<(SocketAddr, StreamId)>,
-    checks: VecDeque<(stun::Transaction, SocketAddr)>,
-    consent: Option<Instant>,
+    consent: consent::Consent,
     born: Instant,
     now: Instant,
     timeout: Instant,
@@ -155,8 +156,7 @@ pub struct Peer {
     written: bool,
     outgoing: Vec<Transmit>,
     events: VecDeque<PeerEvent>,
-    ssrcs: Vec<u32>,
-    dtls: (Instant, u32),
+    budget: budget::Budget,
 }
 
 impl Certificate {
@@ -214,16 +214,14 @@ impl Peer {
             sections: Vec::new(),
             formats: formats::Formats::default(),
             streams: VecDeque::new(),
-            checks: VecDeque::new(),
-            consent: None,
+            consent: consent::Consent::default(),
             born: now,
             now,
             timeout: now,
             written: false,
             outgoing: Vec::new(),
             events: VecDeque::new(),
-            ssrcs: Vec::new(),
-            dtls: (now, 0),
+            budget: budget::Budget::new(now),
         };
         let answer = peer.negotiate(now, &offer)?;
         Ok((peer, answer))
@@ -264,11 +262,15 @@ impl Peer {
     pub fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> bool {
         self.tell(now);
         let payload: &[u8] = datagram.payload;
-        if payload.len() > DATAGRAM_BYTES_MAX || !self.has_budget_for(payload) {
+        if !self.budget.admits(self.now, payload) {
             return false;
         }
         self.note_stream(datagram);
-        self.note_consent(datagram.source, payload);
+        let renewed = self.consent.note_received(self.now, datagram.source, payload, &self.remote.pwd);
+        if renewed && self.state == State::Silent {
+            self.state = State::Connected;
+            self.events.push_back(PeerEvent::Connected { srtp: self.srtp });
+        }
         let protocol = match datagram.transport {
             Transport::Udp => Protocol::Udp,
             Transport::Tcp(_) => Protocol::Tcp,
@@ -294,7 +296,7 @@ impl Peer {
     pub fn deadline(&self) -> Deadline {
         let lapse = match self.state {
             State::Handshake => Some(self.born + HANDSHAKE_MAX),
-            State::Connected => self.consent.map(|last| last + ICE_CONSENT_MAX),
+            State::Connected => self.consent.lapses_at(),
             State::Silent => None,
             State::Closed => return Deadline::IDLE,
         };
@@ -382,9 +384,8 @@ impl Peer {
         if let Some(stream) = direct.stream_tx_by_mid(mid, None) {
             stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, Some(RTX_SHARE_MAX));
         }
-        drop(direct);
         self.drain();
-        self.outgoing.retain(|transmit| !is_rtp(&transmit.contents));
+        self.outgoing.retain(|transmit| !budget::is_rtp(&transmit.contents));
     }
 
     /// Asks the client for a keyframe of what it sends there; leaves with the next [`Self::poll`].
@@ -399,13 +400,13 @@ impl Peer {
     }
 
     /// Says goodbye (RTCP BYE, DTLS close_notify) with the next [`Self::poll`].
-    pub fn close(&mut self, now: Instant) {
-        self.tell(now);
+    pub fn close(&mut self) {
         if let Err(error) = self.rtc.close() {
             tracing::debug!(%error, "closing without a goodbye");
         }
-        self.drain();
         self.state = State::Closed;
+        self.drain();
+        self.outgoing.retain(|transmit| !budget::is_rtp(&transmit.contents));
     }
 
     fn negotiate(&mut self, now: Instant, offer: &sdp::Offer) -> Result<String, Refusal> {
@@ -415,7 +416,7 @@ impl Peer {
         self.drain();
         let answer = answer.map_err(|error| unusable(&error.to_string()))?.to_sdp_string();
         self.remote = IceCredentials { ufrag: offer.ufrag.clone(), pwd: offer.password.clone() };
-        self.ssrcs.clear();
+        self.budget.renegotiated();
         self.read_sections(&offer.mids);
         Ok(answer)
     }
@@ -481,14 +482,9 @@ impl Peer {
     }
 
     fn take(&mut self, transmit: Transmit) {
-        if let Some(transaction) = stun::request_transaction(&transmit.contents) {
-            self.checks.push_back((transaction, transmit.destination));
-            if self.checks.len() > CHECKS_MAX {
-                self.checks.pop_front();
-            }
-        }
+        self.consent.note_sent(transmit.destination, &transmit.contents);
         let is_stun = transmit.contents.first().is_some_and(|first| *first < 4);
-        if is_stun || self.has_consent() {
+        if is_stun || self.consent.is_given(self.now) {
             self.outgoing.push(transmit);
         }
     }
@@ -502,11 +498,9 @@ impl Peer {
             }
             Event::RtpPacket(packet) => self.note_packet(packet),
             Event::KeyframeRequest(request) => self.events.push_back(PeerEvent::KeyframeRequest(request.mid)),
-            Event::Closed => {
-                if self.state != State::Closed {
-                    self.state = State::Closed;
-                    self.events.push_back(PeerEvent::Disconnected);
-                }
+            Event::Closed if self.state != State::Closed => {
+                self.state = State::Closed;
+                self.events.push_back(PeerEvent::Disconnected);
             }
             _ => {}
         }
@@ -521,6 +515,7 @@ impl Peer {
             return;
         };
         let packet = Packet {
+            ssrc: *packet.header.ssrc,
             format,
             sequence: *packet.seq_no,
             timestamp: packet.header.timestamp,
@@ -532,37 +527,10 @@ impl Peer {
         self.events.push_back(PeerEvent::Packet(mid, packet));
     }
 
-    fn has_consent(&self) -> bool {
-        // Before the first answer str0m has no address to send to, so nothing is held back then.
-        self.consent.is_none_or(|last| self.now.saturating_duration_since(last) < ICE_CONSENT_MAX)
-    }
-
-    /// RFC 7675 §5.1: consent is an answer to a check of ours, from where the check went, made with the right password.
-    fn note_consent(&mut self, source: SocketAddr, payload: &[u8]) {
-        if payload.first().is_none_or(|first| *first > 3) {
-            return;
-        }
-        let Some(transaction) = stun::transaction(payload) else {
-            return;
-        };
-        let asked = self.checks.iter().position(|check| *check == (transaction, source));
-        let Some((index, stun)) = asked.zip(stun::Stun::parse(payload)) else {
-            return;
-        };
-        if stun.is_success() && stun.is_from_knower_of(&self.remote.pwd) {
-            self.checks.remove(index);
-            self.consent = Some(self.now);
-            if self.state == State::Silent {
-                self.state = State::Connected;
-                self.events.push_back(PeerEvent::Connected { srtp: self.srtp });
-            }
-        }
-    }
-
     fn check_consent(&mut self) {
         let lapsed = match self.state {
             State::Handshake => self.now.saturating_duration_since(self.born) >= HANDSHAKE_MAX,
-            State::Connected => !self.has_consent(),
+            State::Connected => !self.consent.is_given(self.now),
             State::Silent | State::Closed => false,
         };
         if lapsed {
@@ -580,35 +548,8 @@ impl Peer {
         }
         self.streams.retain(|(source, _)| *source != datagram.source);
         self.streams.push_back((datagram.source, stream));
-        if self.streams.len() > fanlight_wire::limits::VALIDATED_ADDRESSES_MAX {
+        if self.streams.len() > VALIDATED_ADDRESSES_MAX {
             self.streams.pop_front();
-        }
-    }
-
-    /// Bounds what one client can make us remember and compute.
-    fn has_budget_for(&mut self, payload: &[u8]) -> bool {
-        match payload.first() {
-            Some(20..=63) => {
-                if self.now.saturating_duration_since(self.dtls.0) >= Duration::from_secs(1) {
-                    self.dtls = (self.now, 0);
-                }
-                let bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-                self.dtls.1 = self.dtls.1.saturating_add(bytes);
-                self.dtls.1 <= DTLS_BYTES_PER_SECOND
-            }
-            Some(128..=191) if is_rtp(payload) => {
-                let Some(ssrc) = payload.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes) else {
-                    return false;
-                };
-                if !self.ssrcs.contains(&ssrc) {
-                    if self.ssrcs.len() >= SSRC_MAX {
-                        return false;
-                    }
-                    self.ssrcs.push(ssrc);
-                }
-                true
-            }
-            _ => true,
         }
     }
 }
@@ -622,11 +563,6 @@ impl fmt::Debug for Peer {
             .field("sections", &self.sections)
             .finish_non_exhaustive()
     }
-}
-
-/// RFC 5761 §4: on one port a payload type of 64–95 in the second byte is RTCP.
-fn is_rtp(payload: &[u8]) -> bool {
-    matches!(payload, [128..=191, second, ..] if !(64..=95).contains(&(second & 0x7f)))
 }
 
 fn unusable(reason: &str) -> Refusal {

@@ -13,6 +13,24 @@ const RING_PACKETS: usize = 1_024;
 /// more would cost more than a fresh keyframe.
 const REPLAY_PACKETS_MAX: usize = 400;
 
+/// A jump beyond this would make a receiver misjudge SRTP's rollover counter (RFC 3711 §3.3.1).
+const JUMP_MAX: u64 = 8_192;
+
+/// Whether a source goes on counting where it was.
+#[derive(Debug, Default)]
+pub(crate) struct Continuity(Option<(u32, u64)>);
+
+impl Continuity {
+    /// False when the source has begun anew: another SSRC, or a jump no receiver could follow.
+    pub(crate) fn continues(&mut self, packet: &Packet) -> bool {
+        let (ssrc, newest) = self.0.unwrap_or((packet.ssrc, packet.sequence));
+        let continues = ssrc == packet.ssrc && packet.sequence <= newest + JUMP_MAX;
+        let newest = if continues { newest.max(packet.sequence) } else { packet.sequence };
+        self.0 = Some((packet.ssrc, newest));
+        continues
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Track {
     ring: VecDeque<Packet>,
@@ -59,12 +77,10 @@ impl Track {
     fn begin(&mut self, packet: &Packet) {
         match &mut self.keyframe {
             // Parameter sets and slices of one picture each look like a beginning; the earliest is it.
-            Some(keyframe) if keyframe.timestamp == packet.timestamp => {
-                if packet.sequence >= keyframe.first {
-                    return keyframe.count(packet);
-                }
+            Some(keyframe) if keyframe.timestamp == packet.timestamp && packet.sequence >= keyframe.first => {
+                return keyframe.count(packet);
             }
-            Some(keyframe) if packet.sequence < keyframe.first => return,
+            Some(keyframe) if keyframe.timestamp != packet.timestamp && packet.sequence < keyframe.first => return,
             _ => {}
         }
         let mut keyframe =
@@ -109,6 +125,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]
     fn packet(sequence: u64, timestamp: u32, marker: bool, payload: [u8; 2]) -> Packet {
         Packet {
+            ssrc: 1,
             format: Format { codec: Codec::Vp8, profile: 0, packetization: 0 },
             sequence,
             timestamp,
@@ -146,6 +163,18 @@ mod tests {
         let mut track = Track::default();
         push(&mut track, &[packet(20, 90, true, KEY), packet(10, 30, false, KEY)]);
         assert_eq!(sequences(&track), Some(vec![20]));
+    }
+
+    #[test]
+    fn a_source_that_begins_anew_is_noticed() {
+        let mut continuity = Continuity::default();
+        let mut told = |ssrc, sequence| {
+            let packet = Packet { ssrc, ..packet(sequence, 0, true, DELTA) };
+            continuity.continues(&packet)
+        };
+        assert!(told(1, 500) && told(1, 400) && told(1, 501 + JUMP_MAX - 1));
+        assert!(!told(2, 3) && told(2, 4));
+        assert!(!told(2, 60_000) && told(2, 60_001));
     }
 
     #[test]

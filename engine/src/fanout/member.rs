@@ -20,14 +20,6 @@ pub(super) struct Member {
     audio: Option<Subscription>,
 }
 
-/// What became of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Written,
-    Dropped(Drop),
-    NoCodec,
-}
-
 impl Member {
     pub(super) const fn new(peer: Peer, key: PeerKey, view: Slot) -> Self {
         Self { peer, key, view, video: None, audio: None }
@@ -63,6 +55,14 @@ impl Member {
         }
     }
 
+    /// The source has begun to count anew.
+    pub(super) const fn begin_anew(&mut self, video: bool) {
+        let subscription = if video { &mut self.video } else { &mut self.audio };
+        if let Some(subscription) = subscription {
+            subscription.shut();
+        }
+    }
+
     /// Writes a turn's packets. True when the client cannot decode them and that has not been said yet.
     pub(super) fn forward(&mut self, filling: &mut Filling, totals: &mut MediaTotals) -> bool {
         if filling.source.is_none() || !self.peer.is_connected() {
@@ -70,8 +70,7 @@ impl Member {
         }
         let mut no_codec = false;
         if let Some(subscription) = &mut self.video {
-            let fates = picture(&mut self.peer, subscription, filling);
-            no_codec = count(&fates, totals) && subscription.tell_no_codec();
+            no_codec = picture(&mut self.peer, subscription, filling, totals) && subscription.tell_no_codec();
         }
         if let Some(subscription) = &mut self.audio {
             if subscription.is_shut()
@@ -79,10 +78,8 @@ impl Member {
             {
                 subscription.open(first);
             }
-            let write = |packet: &Packet| write(&mut self.peer, subscription, packet);
-            let fates: Vec<_> = filling.audio.iter().map(write).collect();
             // Sound without a common codec is left out; the picture is what a share is about.
-            count(&fates, totals);
+            write(&mut self.peer, subscription, &filling.audio, totals);
         }
         no_codec
     }
@@ -96,41 +93,47 @@ fn renew(subscription: &mut Option<Subscription>, mid: Option<Mid>, entropy: &mu
     }
 }
 
-/// A subscriber that waits is served from the last keyframe in the ring, which holds this turn's packets too.
-fn picture(peer: &mut Peer, subscription: &mut Subscription, filling: &mut Filling) -> Vec<Fate> {
+/// A subscriber that waits is served from the last keyframe in the ring, which holds this turn's packets too. True
+/// when it has not agreed to the codec.
+fn picture(peer: &mut Peer, subscription: &mut Subscription, filling: &mut Filling, totals: &mut MediaTotals) -> bool {
     if !subscription.is_shut() {
-        return filling.video.iter().map(|packet| write(peer, subscription, packet)).collect();
+        return write(peer, subscription, &filling.video, totals);
     }
     let Some(packets) = filling.track.since_keyframe() else {
         // The wish is already open while the first keyframe is awaited; later ones are for those who came later.
         filling.wish.wish();
-        return vec![Fate::Dropped(Drop::Unwanted); filling.video.len()];
+        totals.drop(Drop::Unwanted, filling.video.len());
+        return false;
     };
     if let Some(first) = packets.first() {
         subscription.open(first);
     }
-    packets.into_iter().map(|packet| write(peer, subscription, packet)).collect()
+    write(peer, subscription, packets, totals)
 }
 
-fn write(peer: &mut Peer, subscription: &mut Subscription, packet: &Packet) -> Fate {
-    let Some(payload_type) = subscription.payload_type(packet.format, |mid, format| peer.payload_type(mid, format))
-    else {
-        return Fate::NoCodec;
-    };
-    let Some(header) = subscription.rewrite(packet, payload_type) else {
-        return Fate::Dropped(Drop::Unwanted);
-    };
-    if peer.write(subscription.mid, header, packet) { Fate::Written } else { Fate::Dropped(Drop::Unsent) }
-}
-
-/// Adds to the totals; true when a codec was missing.
-fn count(fates: &[Fate], totals: &mut MediaTotals) -> bool {
-    for fate in fates {
-        match fate {
-            Fate::Written => {}
-            Fate::Dropped(reason) => totals.drop(*reason, 1),
-            Fate::NoCodec => totals.drop(Drop::Unwanted, 1),
+/// True when a codec was missing.
+#[expect(single_use_lifetimes, reason = "an impl in an argument cannot elide it")]
+fn write<'a>(
+    peer: &mut Peer,
+    subscription: &mut Subscription,
+    packets: impl IntoIterator<Item = &'a Packet>,
+    totals: &mut MediaTotals,
+) -> bool {
+    let mut no_codec = false;
+    for packet in packets {
+        let agreed = subscription.payload_type(packet.format, |mid, format| peer.payload_type(mid, format));
+        let Some(payload_type) = agreed else {
+            no_codec = true;
+            totals.drop(Drop::Unwanted, 1);
+            continue;
+        };
+        let Some(header) = subscription.rewrite(packet, payload_type) else {
+            totals.drop(Drop::Unwanted, 1);
+            continue;
+        };
+        if !peer.write(subscription.mid, header, packet) {
+            totals.drop(Drop::Unsent, 1);
         }
     }
-    fates.contains(&Fate::NoCodec)
+    no_codec
 }

@@ -288,3 +288,75 @@ fn a_fresh_peer_connection_replaces_and_the_same_one_renegotiates() {
     assert_eq!(marks(&world, ANN)[20..], [0xab; 10], "after the first ten and the ring's ten, the new ones");
     assert!(world.fanout.can_publish(who, &world.clients[ANN].share.expect("offered").to_string()));
 }
+
+#[test]
+fn tcp_and_udp_clients_share_a_session() {
+    let mut world = World::connected(14, &[Speaks::OverTcp, Speaks::Everything, Speaks::OverTcp]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 1, 10, 4, 0xaa);
+    world.share(ANN, Slot::Agent, 1);
+    film(&mut world, ANN, 1, 10, 4, 0xa1);
+    for (who, expected) in [(VISITOR, 0xa1), (ANN, 0xaa), (BEN, 0xaa)] {
+        assert_eq!(marks(&world, who), [expected; 40]);
+        assert_continuous(&numbers(&world, who));
+    }
+}
+
+#[test]
+fn an_ice_restart_keeps_the_call_and_our_own_credentials() {
+    let mut world = World::connected(15, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 1, 5, 2, 0xaa);
+    for _ in 0..2 {
+        let offer = world.clients[ANN].offer_restart();
+        assert!(!world.fanout.is_fresh(ParticipantId(ANN as u8 + 1), &offer));
+        let answer = world.give_offer(ANN, &offer);
+        assert!(answer.contains("a=ice-ufrag:0a"), "the shard is named: {answer}");
+        world.run(Duration::from_secs(2));
+    }
+    film(&mut world, VISITOR, 11, 5, 2, 0xab);
+    assert!(marks(&world, ANN).ends_with(&[0xab; 10]));
+    assert_continuous(&numbers(&world, ANN));
+    // Consent goes on under the new credentials.
+    world.run(ICE_CONSENT_MAX * 2);
+    assert!(!world.events.contains(&MediaEvent::Disconnected { who: ParticipantId(ANN as u8 + 1) }));
+}
+
+#[test]
+fn an_encoder_that_begins_anew_continues_the_line_at_its_keyframe() {
+    let mut world = World::connected(16, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    film(&mut world, VISITOR, 500, 5, 4, 0xaa);
+    world.clients[VISITOR].change_ssrc();
+    world.send(VISITOR, 2, 7, true, &[0x10, 0x01, 0xdd, 0, 0]);
+    film(&mut world, VISITOR, 3, 5, 4, 0xab);
+    assert_continuous(&numbers(&world, ANN));
+    assert_eq!(marks(&world, ANN), [[0xaa; 20], [0xab; 20]].concat());
+}
+
+// G-26
+#[test]
+fn replayed_packets_are_not_forwarded() {
+    let mut world = World::connected(17, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Slot::Visitor, 1);
+    world.echo = true;
+    film(&mut world, VISITOR, 1, 30, 5, 0xaa);
+    assert_continuous(&numbers(&world, ANN));
+    assert_eq!(world.received(ANN).len(), 150);
+}
+
+// G-21
+#[test]
+fn forged_handshake_records_from_the_right_address_do_not_end_the_call() {
+    let mut failed = 0;
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        world.add(Speaks::Everything);
+        world.forge_handshakes = true;
+        for _ in 0..100 {
+            world.run(Duration::from_millis(50));
+        }
+        failed += usize::from(!world.clients[VISITOR].connected);
+    }
+    assert_eq!(failed, 0, "of 20 calls");
+}

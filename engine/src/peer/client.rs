@@ -6,7 +6,7 @@ use std::time::Instant;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::ice::{StunMessage, TransId};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::{RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
@@ -44,6 +44,7 @@ pub(crate) struct Client {
     pub(crate) keyframe_requests: Vec<Instant>,
     pub(crate) watch: Option<Mid>,
     pub(crate) share: Option<Mid>,
+    protocol: Protocol,
     pending: Option<SdpPendingOffer>,
     now: Instant,
 }
@@ -54,18 +55,25 @@ pub(crate) enum Speaks {
     Everything,
     Vp8Only,
     H264Only,
+    /// Everything, but its network lets no UDP through.
+    OverTcp,
 }
 
 impl Client {
     pub(crate) fn new(address: SocketAddr, now: Instant, speaks: Speaks) -> Self {
         let config = Rtc::builder().set_rtp_mode(true);
         let config = match speaks {
-            Speaks::Everything => config,
+            Speaks::Everything | Speaks::OverTcp => config,
             Speaks::Vp8Only => config.clear_codecs().enable_opus(true, false).enable_vp8(true),
             Speaks::H264Only => config.clear_codecs().enable_opus(true, false).enable_h264(true),
         };
         let mut rtc = config.build(now);
-        rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        let (candidate, protocol) = if speaks == Speaks::OverTcp {
+            (Candidate::builder().tcp().host(address).tcptype(TcpType::Active).build(), Protocol::Tcp)
+        } else {
+            (Candidate::host(address, Protocol::Udp), Protocol::Udp)
+        };
+        rtc.add_local_candidate(candidate.expect("an address"));
         Self {
             rtc,
             address,
@@ -75,6 +83,7 @@ impl Client {
             keyframe_requests: Vec::new(),
             watch: None,
             share: None,
+            protocol,
             pending: None,
             now,
         }
@@ -90,6 +99,27 @@ impl Client {
         let (offer, pending) = api.apply().expect("changes");
         self.pending = Some(pending);
         offer.to_sdp_string()
+    }
+
+    /// A further offer with new ICE credentials, as a browser makes after it changed networks.
+    pub(crate) fn offer_restart(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
+        api.ice_restart(true);
+        let (offer, pending) = api.apply().expect("changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
+    /// The encoder is made anew: another SSRC.
+    pub(crate) fn change_ssrc(&mut self) {
+        let mid = self.share.expect("an offer");
+        let mut direct = self.rtc.direct_api();
+        let (ssrc, rtx) = (direct.new_ssrc(), direct.new_ssrc());
+        assert!(direct.reset_stream_tx(mid, None, ssrc, Some(rtx)).is_some());
+    }
+
+    pub(crate) const fn is_over_tcp(&self) -> bool {
+        matches!(self.protocol, Protocol::Tcp)
     }
 
     /// A further offer of the same PeerConnection, with one section more.
@@ -130,7 +160,7 @@ impl Client {
 
     pub(crate) fn receive(&mut self, now: Instant, source: SocketAddr, payload: &[u8]) {
         self.now = now;
-        let receive = Receive::new(Protocol::Udp, source, self.address, payload).expect("a datagram");
+        let receive = Receive::new(self.protocol, source, self.address, payload).expect("a datagram");
         self.rtc.handle_input(Input::Receive(now, receive)).expect("input");
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fanlight_wire::signal::Slot;
-use fanlight_wire::{FloorEpoch, ParticipantId, ShardId};
+use fanlight_wire::{FloorEpoch, ParticipantId, ShardId, StreamId};
 use str0m_rtp::RtpPacket;
 
 use super::super::*;
@@ -31,6 +31,10 @@ pub(super) struct World {
     pub(super) divert_from: Option<usize>,
     /// This client receives nothing and sends nothing any more.
     pub(super) deaf: Option<usize>,
+    /// Every datagram with media reaches the relay three times.
+    pub(super) echo: bool,
+    /// Forged handshake records come from the address of whoever sends, until it is connected.
+    pub(super) forge_handshakes: bool,
     pub(super) bytes_to_attacker: usize,
     beyond_stun: BTreeMap<SocketAddr, usize>,
     lose: BTreeMap<SocketAddr, usize>,
@@ -55,11 +59,13 @@ impl World {
             attack_with_hellos: false,
             divert_from: None,
             deaf: None,
+            echo: false,
+            forge_handshakes: false,
             bytes_to_attacker: 0,
             beyond_stun: BTreeMap::new(),
             lose: BTreeMap::new(),
             wire: VecDeque::new(),
-            config: PeerConfig { shard: ShardId(0xa), udp: vec![relay], tcp: vec![], certificate },
+            config: PeerConfig { shard: ShardId(0xa), udp: vec![relay], tcp: vec![relay], certificate },
             entropy: Entropy::seeded(seed),
             now: Instant::now(),
         }
@@ -94,7 +100,7 @@ impl World {
         }
     }
 
-    pub(super) fn give_offer(&mut self, index: usize, sdp: &str) {
+    pub(super) fn give_offer(&mut self, index: usize, sdp: &str) -> String {
         let who = ParticipantId(index as u8 + 1);
         let view = if index == 0 { Slot::Agent } else { Slot::Visitor };
         let Self { fanout, demux, config, entropy, .. } = self;
@@ -102,6 +108,7 @@ impl World {
             .offer(self.now, who, view, sdp, config, entropy, demux, PeerKey(index as u64))
             .expect("a usable offer");
         self.clients[index].answer(&answer);
+        answer
     }
 
     pub(super) fn connect(&mut self, index: usize) {
@@ -228,18 +235,32 @@ impl World {
             }
             if self.attack_with_hellos {
                 for port in 0..100 {
-                    self.to_relay(address(ATTACKER, 5_000 + port), &mut client_hello());
+                    self.hand_to_relay(address(ATTACKER, 5_000 + port), &mut client_hello());
                 }
             }
-            self.to_relay(from, &mut payload);
+            let forged = self.forge_handshakes && self.clients.iter().any(|c| c.address == from && !c.connected);
+            for _ in 0..if forged { 40 } else { 0 } {
+                self.hand_to_relay(from, &mut client_hello());
+            }
+            if self.echo && payload[0] >= 128 {
+                self.hand_to_relay(from, &mut payload.clone());
+                self.hand_to_relay(from, &mut payload.clone());
+            }
+            self.hand_to_relay(from, &mut payload);
         }
     }
 
-    fn to_relay(&mut self, source: SocketAddr, payload: &mut [u8]) {
-        let datagram = Datagram { transport: Transport::Udp, source, destination: self.config.udp[0], payload };
+    fn hand_to_relay(&mut self, source: SocketAddr, payload: &mut [u8]) {
+        let transport = self.transport_of(source);
+        let datagram = Datagram { transport, source, destination: self.config.udp[0], payload };
         if let Some(key) = self.demux.route(self.now, &datagram) {
             self.fanout.handle_datagram(self.now, ParticipantId(key.0 as u8 + 1), datagram);
         }
+    }
+
+    fn transport_of(&self, address: SocketAddr) -> Transport {
+        let tcp = self.clients.iter().position(|client| client.address == address && client.is_over_tcp());
+        tcp.map_or(Transport::Udp, |index| Transport::Tcp(StreamId(index as u64)))
     }
 
     fn relay_turn(&mut self) {
@@ -249,6 +270,7 @@ impl World {
             self.events.push(event);
         }
         for train in outbox.trains() {
+            assert_eq!(train.transport, self.transport_of(train.destination), "not by the way it came");
             let longest = self.longest_train.entry(train.destination).or_default();
             *longest = train.segments.max(*longest);
             for segment in outbox.segments(train) {
