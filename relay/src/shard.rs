@@ -294,4 +294,4 @@ async fn pauses(future: impl Future<Output = ()>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

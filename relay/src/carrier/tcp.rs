@@ -265,11 +265,7 @@ impl Reader<'_> {
         if shared.proven.load(Ordering::Relaxed) {
             self.place.prove();
         }
-        let deadline = match (&self.sink, self.place.proven) {
-            (_, true) => self.heard + TCP_MEDIA_IDLE_MAX,
-            (Some(_), false) => self.opened + HELLO_MAX,
-            (None, false) => self.opened + HANDSHAKE_MAX,
-        };
+        let deadline = patience(self.opened, self.heard, self.sink.is_none(), self.place.proven);
         Some(deadline).filter(|&deadline| deadline > clock::now())
     }
 
@@ -292,6 +288,15 @@ impl Reader<'_> {
     /// Waits while the shard is busy: TCP then slows the peer.
     async fn give(&self, input: ShardInput) -> Result<(), End> {
         self.shard.send(input).await.map_err(|_| End::Shard)
+    }
+}
+
+/// How long a stream may stay silent: short until it has begun, a little longer until the engine answers it.
+fn patience(opened: Instant, heard: Instant, begun: bool, proven: bool) -> Instant {
+    match (begun, proven) {
+        (_, true) => heard + TCP_MEDIA_IDLE_MAX,
+        (true, false) => opened + HANDSHAKE_MAX,
+        (false, false) => opened + HELLO_MAX,
     }
 }
 
