@@ -244,12 +244,11 @@ impl Peer {
         if drawn == before {
             return Ok((answer, false));
         }
-        // str0m draws credentials of its own at a restart; ours name the shard and come from the caller's source.
+        // str0m draws credentials of its own at a restart; ours name the shard and come from the caller's source. The
+        // name also stands in every candidate.
         self.rtc.direct_api().set_local_ice_credentials(fresh.to_str0m());
         self.drain();
-        let answer = answer
-            .replace(&format!("a=ice-ufrag:{}\r\n", drawn.ufrag), &format!("a=ice-ufrag:{}\r\n", fresh.ufrag))
-            .replace(&format!("a=ice-pwd:{}\r\n", drawn.pass), &format!("a=ice-pwd:{}\r\n", fresh.pwd));
+        let answer = answer.replace(&drawn.ufrag, &fresh.ufrag).replace(&drawn.pass, &fresh.pwd);
         Ok((answer, true))
     }
 
