@@ -66,7 +66,7 @@ impl Audience {
         }
     }
 
-    /// There is a new snapshot.
+    /// There was no snapshot and now there is.
     pub(super) fn offer(&mut self, now: Instant) {
         for viewer in self.viewers.values_mut() {
             viewer.offer(now);

@@ -121,12 +121,14 @@ impl Dom {
     }
 
     fn replace(&mut self, now: Instant, message: Message, start: u64) {
+        if self.snapshot.is_none() {
+            self.audience.offer(now);
+        }
         self.generation += 1;
         self.counters.snapshots += 1;
         self.snapshot =
             Some(Snapshot { generation: self.generation, frames: message.frames, bytes: message.bytes, start });
         self.requests.fulfil();
-        self.audience.offer(now);
     }
 
     fn take_diff(&mut self, now: Instant, frame: Frame) -> Result<(), Refusal> {

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use fanlight_wire::{Frame, Sequence};
 
+/// Entries whose memory is kept when the ring becomes short.
+const CAPACITY_KEPT: usize = 256;
+
 /// Frames of diffs in the order they came, all of one page epoch and one mask epoch.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
@@ -94,6 +97,10 @@ impl Ring {
         let count = position.saturating_sub(self.tail).min(self.entries.len() as u64);
         self.entries.drain(..count as usize);
         self.tail += count;
+        // A long log that is over shall not hold its place for the rest of the session.
+        if self.entries.capacity() > CAPACITY_KEPT && self.entries.capacity() > 4 * self.entries.len() {
+            self.entries.shrink_to(CAPACITY_KEPT.max(2 * self.entries.len()));
+        }
     }
 
     pub(super) fn clear(&mut self) {

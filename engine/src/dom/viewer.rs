@@ -188,12 +188,12 @@ impl Viewer {
         }
     }
 
-    /// A snapshot has come up; from now on its patience counts.
+    /// There was no snapshot and now there is: from now on the patience with it counts.
     pub(super) fn offer(&mut self, now: Instant) {
         if let Some(degraded) = &mut self.degraded
             && self.place == Place::Outside
         {
-            degraded.waiting.get_or_insert(now);
+            degraded.waiting = Some(now);
         }
     }
 

@@ -404,3 +404,34 @@ fn without_a_cache_nothing_outlives_its_need() {
     assert_eq!([desk.drain(ANN).len(), desk.drain(BEN).len()], [1, 2]);
     assert_eq!(desk.dom.cached_bytes(), 0);
 }
+
+#[test]
+fn without_a_cache_a_gap_is_healed_by_one_snapshot() {
+    let mut desk = Desk::new(false);
+    desk.join(ANN);
+    desk.snapshot(1);
+    desk.drain(ANN);
+    desk.page.diff(1, 10);
+    let after = desk.page.diff(1, 10);
+    assert_eq!(desk.refused(&after), [Some(Code::Gap)]);
+    desk.wait(SNAPSHOT_REQUEST_INTERVAL);
+    desk.snapshot(1);
+    assert_eq!(desk.drain(ANN), [(Kind::Snapshot, 2)]);
+    assert_eq!(desk.dom.counters().requests, 2, "the first page and the gap");
+}
+
+#[test]
+fn without_a_cache_what_follows_a_snapshot_is_kept_while_it_comes_in() {
+    let mut desk = Desk::new(false);
+    desk.join(ANN);
+    desk.snapshot(1);
+    desk.drain(ANN);
+    desk.join(BEN);
+    let frames = desk.page.snapshot(2, 10);
+    desk.give(&frames[..1]);
+    desk.diff(1, 10);
+    assert_eq!(desk.drain(ANN), [(Kind::Diff, 1)]);
+    desk.give(&frames[1..]);
+    assert_eq!(desk.drain(BEN), [(Kind::Snapshot, 0), (Kind::Snapshot, 0), (Kind::Diff, 1)]);
+    assert_eq!((desk.drain(ANN), desk.dom.cached_bytes()), (vec![], 0));
+}

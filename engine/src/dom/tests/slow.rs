@@ -61,6 +61,9 @@ fn behind_in_time_it_lags_and_then_begins_again() {
     assert_eq!(states(&desk.events(), ANN), [LagState::Live]);
     desk.wait(Duration::from_secs(600));
     assert_eq!((desk.events(), desk.dom.deadline()), (vec![], crate::Deadline::IDLE), "an idle page costs no timer");
+    desk.diff(1, 10);
+    desk.wait(LAG_TIME);
+    assert_eq!(states(&desk.events(), ANN), [LagState::Lagging], "after the rest it is watched again");
 }
 
 #[test]
@@ -195,6 +198,34 @@ fn a_degraded_agent_is_not_closed_for_what_was_never_offered() {
 }
 
 #[test]
+fn the_patience_with_a_degraded_agent_begins_with_the_snapshot_it_is_offered() {
+    let mut desk = following();
+    degrade(&mut desk);
+    desk.dom.purge(MaskEpoch::new(1));
+    desk.page.mask = 1;
+    desk.wait(DEGRADED_PATIENCE / 2);
+    desk.events();
+    desk.snapshot(1);
+    desk.wait(DEGRADED_PATIENCE - MS);
+    assert_eq!(states(&desk.events(), ANN), []);
+    desk.wait(MS);
+    assert_eq!(states(&desk.events(), ANN), [LagState::Closed]);
+}
+
+#[test]
+fn a_degraded_agent_gets_the_next_snapshot_at_its_time_without_other_traffic() {
+    let mut desk = following();
+    degrade(&mut desk);
+    desk.snapshot(1);
+    desk.drain(ANN);
+    desk.snapshot(2);
+    desk.events();
+    desk.wait(DEGRADED_SNAPSHOT_INTERVAL);
+    assert_eq!(desk.events(), [resync(ANN, "degraded")]);
+    assert_eq!(desk.drain(ANN).len(), 2);
+}
+
+#[test]
 fn a_log_given_up_under_a_slow_reader_begins_it_again() {
     let mut desk = Desk::with_page(4);
     desk.join(ANN);
@@ -223,6 +254,12 @@ fn without_a_cache_a_stuck_agent_asks_only_when_it_takes_again() {
     desk.wait(Duration::from_secs(60));
     assert_eq!(desk.events(), []);
     assert_eq!(desk.dom.cached_bytes(), 0, "a cursor and no content");
+    desk.join(BEN);
+    desk.events();
+    desk.snapshot(1);
+    desk.drain(BEN);
+    assert_eq!(desk.dom.cached_bytes(), 0, "another one's snapshot is not kept for it");
+    desk.wait(Duration::from_secs(60));
     assert_eq!(desk.drain(ANN), []);
     assert_eq!(desk.events(), [wanted(SnapshotReason::Evicted)]);
     desk.snapshot(1);
