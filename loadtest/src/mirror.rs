@@ -202,7 +202,7 @@ mod tests {
         assert!(feed(&mut mirror, &page.snapshot(0)).is_ok());
         assert!(matches!(feed(&mut mirror, &snapshot), Err(Broken::Mask { .. })));
         let mut other = Page::new(8, PageEpoch::ZERO, page.state().mask, 10);
-        for _ in 0..2 {
+        for _ in 0..3 {
             other.change(1, 0);
         }
         assert_eq!(feed(&mut mirror, &other.change(1, 0)), Err(Broken::Chain));

@@ -1,0 +1,106 @@
+//! What must be true of every slot in every world: never two holders, epochs that grow, requests answered once, and no
+//! packet of an old share after the first of a new one (R014, R015, P17).
+
+use std::collections::BTreeMap;
+
+use fanlight_loadtest::media::Watch;
+use fanlight_wire::ParticipantId;
+use fanlight_wire::signal::{SharePhase, ShareState, Slot};
+
+/// What the participants together have been told of both floors.
+#[derive(Debug, Default)]
+pub struct Floors {
+    holders: BTreeMap<(Slot, u32), ParticipantId>,
+    /// Number of a share that was granted → slot and floor epoch.
+    granted: BTreeMap<u32, (Slot, u32)>,
+    asked: u64,
+    answered: u64,
+    takeovers: u64,
+}
+
+impl Floors {
+    /// Somebody was told about a slot.
+    ///
+    /// # Panics
+    /// When two participants are told of different holders in one epoch.
+    pub fn note_state(&mut self, share: &ShareState) {
+        let Some(holder) = share.holder else {
+            assert_eq!(share.phase, SharePhase::Empty, "a share without holder");
+            return;
+        };
+        let before = *self.holders.entry((share.slot, share.epoch.value())).or_insert(holder);
+        assert_eq!(before, holder, "two holders of {:?} in epoch {:?}", share.slot, share.epoch);
+    }
+
+    pub(crate) const fn note_request(&mut self) {
+        self.asked += 1;
+    }
+
+    /// The answer to a request was lost with its carrier; it is not waited for.
+    pub(crate) const fn forget_requests(&mut self, count: u64) {
+        self.asked -= count;
+    }
+
+    /// A request was granted.
+    ///
+    /// # Panics
+    /// When one epoch is granted twice.
+    pub(crate) fn note_grant(&mut self, share: u32, slot: Slot, epoch: u32) {
+        self.answered += 1;
+        let twice = self.granted.values().any(|granted| *granted == (slot, epoch));
+        assert!(!twice, "epoch {epoch} of {slot:?} was granted twice");
+        self.granted.insert(share, (slot, epoch));
+    }
+
+    pub(crate) const fn note_denial(&mut self) {
+        self.answered += 1;
+    }
+
+    pub(crate) const fn note_takeover(&mut self) {
+        self.takeovers += 1;
+    }
+
+    pub const fn takeovers(&self) -> u64 {
+        self.takeovers
+    }
+
+    /// Requests that were granted.
+    pub fn grants(&self) -> usize {
+        self.granted.len()
+    }
+
+    pub fn is_granted(&self, share: u32) -> bool {
+        self.granted.contains_key(&share)
+    }
+
+    /// Is every request answered? Ask when nothing is under way.
+    ///
+    /// # Panics
+    /// When one is not, or one was answered twice.
+    pub fn check_answers(&self) {
+        assert_eq!(self.asked, self.answered, "requests and answers");
+    }
+
+    /// What a subscriber received: shares that were granted, each in one piece, in the order of their epochs.
+    ///
+    /// # Panics
+    /// When it received anything else.
+    pub fn check_watch(&self, who: &str, watch: &Watch) {
+        let order = match watch.order() {
+            Ok(order) => order,
+            Err((before, after)) => {
+                panic!("{who}: packets of share {before} after share {after}: {:?}, {:?}", watch.shares(), self.granted)
+            }
+        };
+        let mut last = 0;
+        for share in order {
+            let Some((_, epoch)) = self.granted.get(&share) else {
+                panic!("{who}: share {share} was never granted but arrived");
+            };
+            assert!(*epoch > last, "{who}: epoch {epoch} after {last}");
+            last = *epoch;
+        }
+        assert_eq!(watch.foreign(), 0, "{who}: packets that nobody sent");
+        assert_eq!(watch.backwards(), 0, "{who}: RTP time went back");
+    }
+}

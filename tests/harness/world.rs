@@ -1,0 +1,548 @@
+//! One engine, one session, its participants, and the time between them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use fanlight_engine::{Certificate, Datagram, Engine, Entropy, Outbox, PeerConfig, PipeInput, PipeOutput, Transport};
+use fanlight_loadtest::clock;
+use fanlight_loadtest::media::{Path, Publication, Transmit};
+use fanlight_loadtest::seat::Received;
+use fanlight_wire::command::{Admission, Command};
+use fanlight_wire::policy::{Policy, Role, Surface};
+use fanlight_wire::report::Report;
+use fanlight_wire::signal::{ClientInfo, ToClient, ToRelay};
+use fanlight_wire::{Code, Frame, GroupId, PipeId, SessionId, ShardId, StreamId};
+use str0m_netem::NetemConfig;
+
+use crate::actor::{Actor, Link, MediaPath};
+use crate::oracle::Floors;
+
+/// Where the simulated relay is.
+pub const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 7730);
+/// How long a story waits for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Steps at one instant after which a world counts as stuck in a loop.
+const STEPS_MAX: u32 = 100_000;
+
+/// A participant of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Who(pub usize);
+
+/// How a participant's frames and media travel.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// One way, for frames.
+    pub latency: Duration,
+    /// Each way, for media.
+    pub media: NetemConfig,
+    pub path: Path,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        let latency = Duration::from_millis(5);
+        Self { latency, media: NetemConfig::new().latency(latency), path: Path::Udp }
+    }
+}
+
+#[derive(Debug)]
+enum Delivery {
+    ToRelay(PipeId, PipeInput),
+    ToActor(Who, PipeId, PipeOutput),
+}
+
+/// One engine, one session, its participants.
+#[derive(Debug)]
+pub struct World {
+    pub seed: u64,
+    pub floors: Floors,
+    pub reports: Vec<Report>,
+    pub route: Route,
+    pub session: SessionId,
+    engine: Engine,
+    outbox: Outbox,
+    start: Instant,
+    now: Instant,
+    actors: Vec<Actor>,
+    flying: BTreeMap<(Instant, u64), Delivery>,
+    sent: u64,
+    pipes: BTreeMap<PipeId, Who>,
+    last_share: u32,
+    steps: u32,
+}
+
+/// One certificate for all worlds: making one costs more than a short story.
+fn certificate() -> Certificate {
+    static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
+    CERTIFICATE.get_or_init(|| Certificate::generate().expect("a certificate")).clone()
+}
+
+impl World {
+    /// A world with an open session and nobody in it. The same seed draws the same credentials, losses and choices.
+    pub fn new(seed: u64) -> Self {
+        Self::with_policy(seed, Policy::default())
+    }
+
+    pub fn with_policy(seed: u64, policy: Policy) -> Self {
+        let start = clock::now();
+        let media = PeerConfig { shard: ShardId(0), udp: vec![RELAY], tcp: vec![RELAY], certificate: certificate() };
+        let mut engine = Engine::new(media, Entropy::seeded(seed), start);
+        let session = SessionId::from_bytes((u128::from(seed) | 1 << 127).to_be_bytes());
+        let group = GroupId::new("demo").expect("a legal group");
+        engine.handle_command(start, Command::Open { session, group, policy });
+        Self {
+            seed,
+            floors: Floors::default(),
+            reports: Vec::new(),
+            route: Route::default(),
+            session,
+            engine,
+            outbox: Outbox::default(),
+            start,
+            now: start,
+            actors: Vec::new(),
+            flying: BTreeMap::new(),
+            sent: 0,
+            pipes: BTreeMap::new(),
+            last_share: 0,
+            steps: 0,
+        }
+    }
+
+    /// Time since the world began.
+    pub fn age(&self) -> Duration {
+        self.now - self.start
+    }
+
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    pub fn actor(&self, who: Who) -> &Actor {
+        &self.actors[who.0]
+    }
+
+    pub fn actor_mut(&mut self, who: Who) -> &mut Actor {
+        &mut self.actors[who.0]
+    }
+
+    pub fn everybody(&self) -> impl Iterator<Item = Who> + use<> {
+        (0..self.actors.len()).map(Who)
+    }
+
+    pub const fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Somebody comes with a ticket of this role. The name is the subject, too.
+    pub fn enter(&mut self, role: Role, name: &str) -> Who {
+        let who = Who(self.actors.len());
+        let ip = Ipv4Addr::new(10, 1, 0, u8::try_from(who.0 + 1).expect("few actors"));
+        self.actors.push(Actor::new(role, name, SocketAddr::new(ip.into(), 5_000)));
+        self.join(who);
+        who
+    }
+
+    pub fn visitor(&mut self) -> Who {
+        self.enter(Role::Visitor, "visitor")
+    }
+
+    pub fn agent(&mut self, name: &str) -> Who {
+        self.enter(Role::Agent, name)
+    }
+
+    /// Joins (again) with a fresh ticket.
+    pub fn join(&mut self, who: Who) {
+        let actor = &self.actors[who.0];
+        let admission = Admission {
+            session: self.session,
+            role: actor.role,
+            capabilities: actor.role.ceiling(),
+            name: actor.name.clone(),
+            subject: actor.name.clone(),
+            epoch: 1,
+        };
+        let input = PipeInput::Join { admission: Box::new(admission), client: ClientInfo::default() };
+        self.open_pipe(who, input);
+    }
+
+    /// Comes back with the newest resume token on a new carrier.
+    pub fn resume(&mut self, who: Who) {
+        let token = self.actors[who.0].seat.resume().to_owned();
+        let input = PipeInput::Resume { session: self.session, token, client: ClientInfo::default() };
+        self.open_pipe(who, input);
+    }
+
+    fn open_pipe(&mut self, who: Who, input: PipeInput) {
+        let pipe = PipeId(self.sent + 1);
+        self.cut_silently(who);
+        self.pipes.insert(pipe, who);
+        self.actors[who.0].pipe = Some(pipe);
+        self.to_relay(pipe, input);
+    }
+
+    /// The carrier breaks; the relay notices.
+    pub fn cut(&mut self, who: Who) {
+        if let Some(pipe) = self.actors[who.0].pipe {
+            self.to_relay(pipe, PipeInput::Closed);
+        }
+        self.cut_silently(who);
+    }
+
+    fn cut_silently(&mut self, who: Who) {
+        let actor = &mut self.actors[who.0];
+        actor.pipe = None;
+        actor.waiting.clear();
+        actor.seat.lost_carrier();
+        self.floors.forget_requests(actor.asked.len() as u64);
+        actor.asked.clear();
+    }
+
+    /// Sends a signal.
+    pub fn tell(&mut self, who: Who, signal: &ToRelay) {
+        self.send(who, vec![signal.to_frame().expect("a small signal")]);
+    }
+
+    /// Sends frames, if there is a carrier.
+    pub fn send(&mut self, who: Who, frames: Vec<Frame>) {
+        let Some(pipe) = self.actors[who.0].pipe else { return };
+        for frame in frames {
+            self.to_relay(pipe, PipeInput::Frame(frame));
+        }
+    }
+
+    /// The visitor's page changes.
+    pub fn edit(&mut self, who: Who, bytes: usize) {
+        let at = self.now_us();
+        if let Some(page) = self.actors[who.0].page.as_mut() {
+            let frames = page.change(bytes, at);
+            self.send(who, frames);
+        }
+    }
+
+    /// The visitor follows a link and comes back on a new carrier.
+    pub fn load_another_page(&mut self, who: Who) {
+        self.cut(who);
+        self.actors[who.0].page = None;
+        self.resume(who);
+    }
+
+    /// Sets up media and waits until it is connected.
+    pub fn connect_media(&mut self, who: Who) {
+        self.offer_media(who);
+        self.until("the media connection", |world| world.actor(who).has_media());
+    }
+
+    /// Sends an offer; the answer is taken when it comes.
+    pub fn offer_media(&mut self, who: Who) {
+        let mut peer = fanlight_loadtest::media::Peer::new(self.now, self.now_us());
+        let actor = &mut self.actors[who.0];
+        peer.add_address(self.route.path, actor.address).expect("a usable address");
+        let sdp = peer.offer();
+        let seed = self.seed.wrapping_mul(31).wrapping_add(who.0 as u64 * 2);
+        let link = |seed: u64| Link::new(self.route.media.clone().seed(seed));
+        actor.media = Some(MediaPath { peer, path: self.route.path, up: link(seed), down: link(seed + 1) });
+        self.tell(who, &ToRelay::Offer { sdp });
+    }
+
+    /// Captures a screen and asks for the own side's slot. Returns the share's number.
+    pub fn share(&mut self, who: Who, grant: Option<u32>) -> u32 {
+        self.last_share += 1;
+        let share = self.last_share;
+        let now = self.now;
+        let connected = self.actors[who.0].pipe.is_some();
+        let actor = &mut self.actors[who.0];
+        let mid = actor.peer().own_mid();
+        actor
+            .peer()
+            .publish(now, Publication { share, frames_per_second: 20, packets_per_frame: 2, packet_bytes: 200 });
+        if connected {
+            actor.asked.push_back(share);
+            self.floors.note_request();
+            let start = ToRelay::ShareStart { mid, surface: Some(Surface::Window), audio_mid: None, grant };
+            self.tell(who, &start);
+        }
+        share
+    }
+
+    pub fn stop_share(&mut self, who: Who) {
+        self.actors[who.0].peer().stop();
+        self.tell(who, &ToRelay::ShareStop);
+    }
+
+    /// A datagram from anywhere to the relay's media port, at once. Returns what the relay sends in the same turn.
+    pub fn inject(&mut self, source: SocketAddr, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.settle();
+        let mut payload = payload.to_vec();
+        let datagram = Datagram { transport: Transport::Udp, source, destination: RELAY, payload: &mut payload };
+        self.engine.handle_datagram(self.now, datagram);
+        self.engine.poll_datagrams(&mut self.outbox);
+        let sent: Vec<_> = self
+            .outbox
+            .trains()
+            .iter()
+            .flat_map(|train| self.outbox.segments(train).map(|bytes| (train.destination, bytes.to_vec())))
+            .collect();
+        self.spread();
+        self.settle();
+        sent
+    }
+
+    /// Lets this much time pass.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.settle();
+        while self.next_event().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass until `done`.
+    ///
+    /// # Panics
+    /// When that takes more than thirty seconds of the world's time.
+    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = self.now + PATIENCE;
+        self.settle();
+        while !done(self) {
+            let next = self.next_event();
+            assert!(next.is_some_and(|at| at <= end), "seed {}: waited in vain for {what}", self.seed);
+            self.step();
+        }
+    }
+
+    /// The oracles that hold when nothing is under way.
+    ///
+    /// # Panics
+    /// When one does not hold.
+    pub fn check(&self) {
+        self.floors.check_answers();
+        let page = self.actors.iter().find_map(|actor| actor.page.as_ref());
+        for actor in &self.actors {
+            if let Some(watch) = actor.media.as_ref().and_then(|media| media.peer.watch()) {
+                self.floors.check_watch(&format!("seed {}, {}", self.seed, actor.name), watch);
+            }
+            let watches = actor.role != Role::Visitor && actor.pipe.is_some() && !actor.stuck;
+            let consented = actor.seat.stage() == Some(fanlight_wire::signal::Stage::Active);
+            if let (true, true, Some(page)) = (watches, consented, page) {
+                let have = actor.seat.mirror().state();
+                assert_eq!(have, Some(page.state()), "seed {}: {}'s copy of the page", self.seed, actor.name);
+            }
+        }
+    }
+
+    fn to_relay(&mut self, pipe: PipeId, input: PipeInput) {
+        self.sent += 1;
+        self.flying.insert((self.now + self.route.latency, self.sent), Delivery::ToRelay(pipe, input));
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let frames = self.flying.keys().next().map(|(at, _)| *at);
+        let actors = self.actors.iter().filter_map(Actor::next_deadline).min();
+        [frames, actors, self.engine.deadline().at].into_iter().flatten().min()
+    }
+
+    /// Goes to the next event and does all that is due then.
+    fn step(&mut self) {
+        let Some(at) = self.next_event() else { return };
+        if at > self.now {
+            (self.now, self.steps) = (at, 0);
+        }
+        self.steps += 1;
+        assert!(self.steps < STEPS_MAX, "seed {}: the world does not get on from {:?}", self.seed, self.age());
+        while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            match entry.remove() {
+                Delivery::ToRelay(pipe, input) => self.engine.handle_pipe(self.now, pipe, input),
+                Delivery::ToActor(who, pipe, output) => self.deliver(who, pipe, output),
+            }
+        }
+        for who in self.everybody() {
+            self.move_media(who);
+        }
+        if self.engine.deadline().is_due(self.now) {
+            self.engine.handle_timeout(self.now);
+        }
+        self.settle();
+    }
+
+    fn move_media(&mut self, who: Who) {
+        let now = self.now;
+        let Some(media) = self.actors[who.0].media.as_mut() else { return };
+        if media.down.due().is_some_and(|at| at <= now) {
+            for datagram in media.down.receive(now) {
+                media.peer.handle_datagram(now, &datagram);
+            }
+        }
+        if media.peer.deadline() <= now {
+            media.peer.handle_timeout(now);
+        }
+        while let Some(transmit) = media.peer.poll_transmit() {
+            media.up.send(now, transmit);
+        }
+        if media.up.due().is_some_and(|at| at <= now) {
+            let transport = match media.path {
+                Path::Udp => Transport::Udp,
+                Path::Tcp => Transport::Tcp(StreamId(who.0 as u64)),
+            };
+            for mut datagram in media.up.receive(now) {
+                self.engine.handle_datagram(
+                    now,
+                    Datagram {
+                        transport,
+                        source: datagram.source,
+                        destination: datagram.destination,
+                        payload: &mut datagram.payload,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Takes everything that the engine has to give.
+    fn settle(&mut self) {
+        self.engine.poll_datagrams(&mut self.outbox);
+        self.spread();
+        while let Some((pipe, output)) = self.engine.poll_pipe() {
+            let Some(who) = self.pipes.get(&pipe).copied() else { continue };
+            self.sent += 1;
+            let at = self.now + self.route.latency;
+            self.flying.insert((at, self.sent), Delivery::ToActor(who, pipe, output));
+        }
+        while let Some(report) = self.engine.poll_report() {
+            self.reports.push(report);
+        }
+    }
+
+    fn spread(&mut self) {
+        let now = self.now;
+        for train in self.outbox.trains() {
+            let actor = self.actors.iter_mut().find(|actor| actor.address == train.destination);
+            let Some(media) = actor.and_then(|actor| actor.media.as_mut()) else { continue };
+            let path = if train.transport == Transport::Udp { Path::Udp } else { Path::Tcp };
+            for payload in self.outbox.segments(train) {
+                let (source, destination) = (train.source, train.destination);
+                media.down.send(now, Transmit { path, source, destination, payload: payload.to_vec() });
+            }
+        }
+        self.outbox.clear();
+    }
+
+    fn deliver(&mut self, who: Who, pipe: PipeId, output: PipeOutput) {
+        let actor = &mut self.actors[who.0];
+        if actor.pipe != Some(pipe) {
+            return;
+        }
+        if actor.stuck {
+            actor.waiting.push_back(output);
+            return;
+        }
+        match output {
+            PipeOutput::Frame(frame) => {
+                self.to_relay(pipe, PipeInput::Credit(frame.bytes().len()));
+                self.take(who, &frame);
+            }
+            PipeOutput::Close(code) => {
+                actor.closed.push(code.close_code());
+                self.cut_silently(who);
+            }
+        }
+    }
+
+    /// A stuck participant reads again.
+    pub fn unstick(&mut self, who: Who) {
+        self.actors[who.0].stuck = false;
+        let Some(pipe) = self.actors[who.0].pipe else { return };
+        for output in std::mem::take(&mut self.actors[who.0].waiting) {
+            self.deliver(who, pipe, output);
+        }
+    }
+
+    /// A frame arrives at a participant: the seat judges it, then the participant reacts.
+    fn take(&mut self, who: Who, frame: &Frame) {
+        let received = match self.actors[who.0].seat.handle_frame(frame) {
+            Ok(received) => received,
+            Err(wrong) => panic!("seed {}, {}: {wrong}", self.seed, self.actors[who.0].name),
+        };
+        if let Received::Signal(signal) = received {
+            self.judge(who, &signal);
+            self.react(who, &signal);
+        }
+    }
+
+    fn judge(&mut self, who: Who, signal: &ToClient) {
+        let me = self.actors[who.0].seat.id();
+        match signal {
+            ToClient::Share(share) => {
+                self.floors.note_state(share);
+                let mine = share.holder == Some(me);
+                let waiting = share.phase == fanlight_wire::signal::SharePhase::Waiting;
+                if mine
+                    && waiting
+                    && let Some(number) = self.actors[who.0].asked.pop_front()
+                {
+                    self.floors.note_grant(number, share.slot, share.epoch.value());
+                }
+            }
+            ToClient::Welcome { shares, .. } => shares.iter().for_each(|share| self.floors.note_state(share)),
+            ToClient::ShareTakenOver { .. } => self.floors.note_takeover(),
+            ToClient::Denied { re, refusal, .. }
+                if re == "share.start"
+                    && refusal.code != Code::Timeout
+                    && self.actors[who.0].asked.pop_front().is_some() =>
+            {
+                self.floors.note_denial();
+            }
+            _ => {}
+        }
+    }
+
+    fn react(&mut self, who: Who, signal: &ToClient) {
+        let now = self.now;
+        match signal {
+            ToClient::ConsentAsk { ask, .. } if self.actors[who.0].agrees => {
+                self.actors[who.0].seat.asks.clear();
+                self.tell(who, &ToRelay::Consent { ask: *ask, accept: true });
+            }
+            ToClient::ShareInvited { grant, .. } if self.actors[who.0].agrees => {
+                self.actors[who.0].seat.grants.clear();
+                self.tell(who, &ToRelay::ShareAccept { grant: *grant });
+                if self.actors[who.0].has_media() {
+                    self.share(who, Some(*grant));
+                }
+            }
+            ToClient::SnapshotWanted { .. } => self.photograph(who),
+            ToClient::Answer { sdp } => {
+                let answered = self.actors[who.0].peer().answer(now, sdp);
+                assert!(answered.is_ok(), "seed {}: {answered:?}", self.seed);
+            }
+            ToClient::ShareTakenOver { .. } if self.actors[who.0].honest => self.actors[who.0].peer().stop(),
+            _ => {}
+        }
+    }
+
+    /// The visitor's page is photographed for the relay.
+    fn photograph(&mut self, who: Who) {
+        let (seed, at) = (self.seed, self.now_us());
+        let actor = &mut self.actors[who.0];
+        let place = actor.seat.place().expect("welcomed before asked");
+        let (newest, mask, bytes) = (place.page_epoch, place.mask_epoch, actor.snapshot_bytes);
+        actor.snapshots_taken += 1;
+        let page = actor.page.get_or_insert_with(|| fanlight_loadtest::page::Page::new(seed, newest, mask, bytes));
+        let frames = page.snapshot(at);
+        self.send(who, frames);
+    }
+
+    /// The visitor hides more of its page from now on.
+    pub fn hide_more(&mut self, who: Who) {
+        let Some(page) = self.actors[who.0].page.as_mut() else { return };
+        let epoch = page.hide_more();
+        self.tell(who, &ToRelay::Mask { epoch });
+    }
+}

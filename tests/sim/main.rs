@@ -1,0 +1,4 @@
+//! Whole sessions on virtual time: one engine, simulated participants, lossy links, oracles in every run.
+
+mod dom;
+mod screen;
