@@ -19,6 +19,8 @@ mod formats;
 mod sdp;
 mod srtp;
 pub(crate) mod stun;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
