@@ -41,7 +41,7 @@ pub use engine::bear_engine;
 use turn::{Core, Next};
 
 /// Turns without a pause after which a `tokio_uring` runtime is given one to hand its own requests to the kernel.
-const TURNS_PER_PAUSE: u32 = 16;
+const TURNS_PER_PAUSE: u32 = 4;
 
 /// What a shard decides with; the engine, or a scripted one in tests. The contract is the engine's.
 pub trait Decide {

@@ -56,6 +56,8 @@ impl Decide for Echo {
             PipeInput::Resume { token, .. } if token == "no" => {
                 self.outputs.push((pipe, PipeOutput::Close(Code::Resume)));
             }
+            // Work of a given amount, so that a test can keep a shard busy.
+            PipeInput::Credit(amount) => drop((0..amount).map(std::hint::black_box).count()),
             _ => {}
         }
     }

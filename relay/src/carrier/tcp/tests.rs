@@ -123,14 +123,14 @@ fn a_flood_of_frames_does_not_starve_media(backend: BackendChoice) {
     let until = Arc::clone(&done);
     let flood = std::thread::spawn(move || {
         while !until.load(Ordering::Relaxed) {
-            let input = ShardInput::Pipe(PipeId(1), PipeInput::Credit(1));
+            let input = ShardInput::Pipe(PipeId(1), PipeInput::Credit(300));
             if handle.try_send(input) == Err(QueueError::Full) {
                 std::thread::yield_now();
             }
         }
     });
     let mut stream = connect(&shard);
-    for _ in 0..200 {
+    for _ in 0..100 {
         say(&mut stream, &stun());
         assert_eq!(hear(&mut stream), stun());
     }
