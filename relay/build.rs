@@ -10,11 +10,8 @@ fn main() -> io::Result<()> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| missing("CARGO_MANIFEST_DIR"))?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| missing("OUT_DIR"))?);
     let dist = here.join("../web/dist");
-    #[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
-    {
-        println!("cargo::rerun-if-changed=build.rs");
-        println!("cargo::rerun-if-changed={}", dist.display());
-    }
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", dist.display());
     let mut files = Vec::new();
     if dist.is_dir() {
         collect(&dist, &mut files)?;

@@ -7,12 +7,17 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use fanlight_wire::limits;
+use fanlight_wire::{ShardId, limits};
 use serde::{Deserialize, Serialize};
 
 pub mod value;
 
 pub use value::{Listen, Size, Span};
+
+/// The port of a shard, counted from a base that [`Config`] has checked.
+pub const fn port_of(base: u16, shard: ShardId) -> u16 {
+    if base == 0 { 0 } else { base + shard.0 as u16 }
+}
 
 /// Most shards of one node: a relay id in an ICE ufrag names the shard with two hex digits, and no edge host that this
 /// is built for has more cores to give.
@@ -137,7 +142,7 @@ impl MediaAddress {
     }
 }
 
-/// Media over UDP and TCP: one port per shard, counted from `base_port`.
+/// Media over UDP and TCP: one port per shard, counted from `base_port`; 0 lets the kernel choose each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Media {
@@ -149,7 +154,7 @@ pub struct Media {
     pub shards: usize,
 }
 
-/// WebTransport: one UDP port per shard, counted from `base_port`.
+/// WebTransport: one UDP port per shard, counted from `base_port`; 0 lets the kernel choose each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quic {
@@ -415,14 +420,15 @@ impl Config {
             return Err(StartError::config("media.shards", format!("at most {SHARDS_MAX}")));
         }
         let last = SHARDS_MAX as u16;
-        for (key, base) in [("media.base_port", self.media.base_port), ("quic.base_port", self.quic.base_port)] {
-            if base == 0 || base.checked_add(last).is_none() {
-                return Err(StartError::config(key, format!("must be between 1 and {}", u16::MAX - last)));
+        let (media, quic) = (self.media.base_port, self.quic.base_port);
+        for (key, base) in [("media.base_port", media), ("quic.base_port", quic)] {
+            if base.checked_add(last).is_none() {
+                return Err(StartError::config(key, format!("must be at most {}", u16::MAX - last)));
             }
         }
         // Shards are counted at start; eight is what `shards = 0` gives at most.
         let shards = if self.media.shards == 0 { 8 } else { self.media.shards as u16 };
-        if self.quic.enabled && self.media.base_port.abs_diff(self.quic.base_port) < shards {
+        if self.quic.enabled && media != 0 && quic != 0 && media.abs_diff(quic) < shards {
             return Err(StartError::config("quic.base_port", "its ports overlap those of media.base_port"));
         }
         Ok(())

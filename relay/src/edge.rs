@@ -47,15 +47,7 @@ pub type Inbound = Request<Incoming>;
 /// Answers the requests of one listener.
 pub trait Door: Send + Sync + 'static {
     /// Answers one request. Refusals are answers too.
-    fn answer(&self, request: Inbound, peer: Peer) -> impl Future<Output = Response<Body>> + Send;
-}
-
-/// Where a request came from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    pub address: IpAddr,
-    /// Did it come over TLS that this node ended itself?
-    pub secure: bool,
+    fn answer(&self, request: Inbound, peer: IpAddr) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// One listener and what it needs.
@@ -147,7 +139,7 @@ impl Complaints {
 
 async fn connection<D: Door>(
     stream: TcpStream,
-    address: IpAddr,
+    peer: IpAddr,
     tls: Option<TlsAcceptor>,
     door: Arc<D>,
     slot: Option<Slot>,
@@ -157,7 +149,6 @@ async fn connection<D: Door>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was not set");
     }
-    let peer = Peer { address, secure: tls.is_some() };
     match tls {
         None => http(stream, peer, door, slot, stop).await,
         Some(tls) => match tokio::time::timeout(limits::TLS_HANDSHAKE_MAX, tls.accept(stream)).await {
@@ -169,7 +160,7 @@ async fn connection<D: Door>(
 }
 
 /// HTTP/1.1 on one connection. The slot is held until the connection, upgraded or not, is gone.
-async fn http<D: Door, S>(stream: S, peer: Peer, door: Arc<D>, slot: Option<Slot>, mut stop: watch::Receiver<bool>)
+async fn http<D: Door, S>(stream: S, peer: IpAddr, door: Arc<D>, slot: Option<Slot>, mut stop: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -9,10 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use fanlight_control::{Clock, ConnectInfo, Control, ControlConfig, Hooks, WebTransportInfo};
-use fanlight_wire::ShardId;
+use fanlight_control::{Clock, Control, ControlConfig, Hooks};
 use tokio::sync::watch;
 
 use crate::carrier::admit::{Gate, Link, Shards};
@@ -26,9 +23,11 @@ use crate::tls::Certificates;
 
 mod doors;
 mod shards;
+mod webtransport;
 
 use doors::Doors;
 use shards::Threads;
+use webtransport::Endpoints;
 
 /// How often the node looks whether its short-lived certificate should change.
 const RENEW_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -67,13 +66,21 @@ impl Node {
         let doors = Doors::open(&config)?;
         let addresses = doors.addresses();
         let certificates = Arc::new(Certificates::open(&config, UNIX_EPOCH + clock::since_epoch())?);
-        let count = config.shard_count(host.shards());
-        let shards = Shards::new(u8::try_from(count).unwrap_or(u8::MAX));
-        let control = open_control(&config, &addresses, &shards, &certificates)?;
+        let count = u8::try_from(config.shard_count(host.shards())).unwrap_or(u8::MAX);
+        let endpoints = Endpoints::open(&config, count)?;
+        let webtransport = endpoints.origins();
+        let shards = Shards::new(count);
+        let hooks = Hooks {
+            clock: Box::new(NodeClock),
+            shards: Box::new(Link(Arc::clone(&shards))),
+            connect: Box::new(endpoints.connect(Arc::clone(&certificates))),
+        };
+        let control = open_control(&config, &addresses, hooks)?;
         let gate = Gate::new(Arc::clone(&control), Arc::clone(&shards));
         let (stop, stopped) = watch::channel(false);
         let slots = Slots::new(config.limits.connections, config.limits.connections_per_address);
-        let threads = shards::start(&config, count, &certificates, &gate, &slots, &stopped)?;
+        let companions = endpoints.companions(&certificates, &gate, &slots, &stopped)?;
+        let threads = shards::start(&config, count, companions)?;
         shards.fill(threads.handles());
         threads.report_to(&control);
         for warning in host.warnings() {
@@ -81,7 +88,7 @@ impl Node {
         }
         let drain = Arc::new(Drain::default());
         let about = threads.about();
-        let parts = doors::Parts { control: &control, gate, drain: &drain, log_level, about, slots };
+        let parts = doors::Parts { control: &control, gate, drain: &drain, log_level, about, slots, webtransport };
         doors.serve(&config, &certificates, parts, &stopped)?;
         tokio::spawn(renew(Arc::clone(&certificates), stopped));
         Ok(Self { config, addresses, control, shards, threads, drain, certificates, stop })
@@ -175,12 +182,7 @@ fn own_origins(config: &Config, addresses: &Addresses) -> Vec<String> {
     both.into_iter().flatten().collect()
 }
 
-fn open_control(
-    config: &Config,
-    addresses: &Addresses,
-    shards: &Arc<Shards>,
-    certificates: &Arc<Certificates>,
-) -> Result<Arc<Control>, StartError> {
+fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<Arc<Control>, StartError> {
     let data: PathBuf = config.data_dir();
     let mut origins = config.public.origins.clone();
     origins.extend(own_origins(config, addresses));
@@ -190,11 +192,6 @@ fn open_control(
         operator_token_path: addresses.operator.map(|_| config.operator.token_file.clone()),
         origins,
         demo: config.demo_on(),
-    };
-    let hooks = Hooks {
-        clock: Box::new(NodeClock),
-        shards: Box::new(Link(Arc::clone(shards))),
-        connect: Box::new(connect(config, Arc::clone(certificates))),
     };
     Control::open(&settings, hooks).map_err(|e| StartError::host("control", e))
 }
@@ -210,23 +207,6 @@ impl Clock for NodeClock {
     fn now(&self) -> Instant {
         clock::now()
     }
-}
-
-/// Where a client of a shard connects. Asked anew for each client, because the certificate changes.
-fn connect(config: &Config, certificates: Arc<Certificates>) -> impl Fn(ShardId) -> ConnectInfo + Send + Sync + use<> {
-    let (enabled, base) = (config.quic.enabled, config.quic.base_port);
-    let host = config.public_host();
-    move |shard| ConnectInfo {
-        websocket: doors::WEBSOCKET_PATH.into(),
-        webtransport: enabled.then(|| WebTransportInfo {
-            url: format!("{}{}", webtransport_origin(&host, base, shard), crate::carrier::quic::PATH),
-            hashes: certificates.hashes().iter().map(|hash| STANDARD.encode(hash)).collect(),
-        }),
-    }
-}
-
-fn webtransport_origin(host: &str, base: u16, shard: ShardId) -> String {
-    format!("https://{host}:{}", base + u16::from(shard.0))
 }
 
 /// Changes the short-lived certificate in time.
@@ -259,10 +239,5 @@ mod tests {
         let config = Config::parse("[public]\nhost = \"relay.example\"\n").expect("good");
         assert_eq!(own_origins(&config, &addresses()), ["http://relay.example:7700", "https://relay.example"]);
         assert_eq!(addresses().to_string(), "http 127.0.0.1:7700, https 127.0.0.1:443, local 127.0.0.1:7790");
-    }
-
-    #[test]
-    fn each_shard_has_its_own_webtransport_port() {
-        assert_eq!(webtransport_origin("[::1]", 7710, ShardId(2)), "https://[::1]:7712");
     }
 }

@@ -3,6 +3,7 @@
 //! Whoever has a shell on this host may use it without a token. A web page in a browser on this host may not: requests
 //! that carry an `Origin`, or a `Host` that is not the loopback's (a rebound name), are refused.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use fanlight_control::Control;
@@ -11,7 +12,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
 
-use super::{Body, Door, Inbound, Peer, answer};
+use super::{Body, Door, Inbound, answer};
 use crate::drain::{Drain, Phase};
 use crate::telemetry::LogLevel;
 
@@ -42,7 +43,7 @@ struct Status<'a> {
 }
 
 impl Door for Local {
-    async fn answer(&self, request: Inbound, _: Peer) -> Response<Body> {
+    async fn answer(&self, request: Inbound, _: IpAddr) -> Response<Body> {
         if let Some(refusal) = from_a_page(request.headers()) {
             return answer::refused(&refusal);
         }

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{self, HeaderMap};
 
-use super::{Body, Door, Inbound, Peer, answer};
+use super::{Body, Door, Inbound, answer};
 use crate::carrier::admit::Gate;
 use crate::carrier::websocket;
 use crate::statics::Statics;
@@ -31,7 +31,7 @@ pub struct Public {
 }
 
 impl Door for Public {
-    async fn answer(&self, request: Inbound, peer: Peer) -> Response<Body> {
+    async fn answer(&self, request: Inbound, peer: IpAddr) -> Response<Body> {
         let path = request.uri().path();
         if path == WEBSOCKET_PATH {
             self.websocket(request)
@@ -55,8 +55,8 @@ impl Public {
         websocket::upgrade(request, Arc::clone(&self.gate))
     }
 
-    async fn api(&self, request: Inbound, peer: Peer) -> Response<Body> {
-        let address = if self.behind_proxy { forwarded(request.headers(), peer.address) } else { peer.address };
+    async fn api(&self, request: Inbound, peer: IpAddr) -> Response<Body> {
+        let address = if self.behind_proxy { forwarded(request.headers(), peer) } else { peer };
         match answer::collected(request, self.body_max).await {
             Ok(request) => self.control.handle(ControlDoor::Public, request, address).await.map(Full::new),
             Err(refusal) => answer::refused(&refusal),

@@ -11,7 +11,7 @@ use super::*;
 struct Echo;
 
 impl Door for Echo {
-    async fn answer(&self, request: Inbound, _: Peer) -> Response<Body> {
+    async fn answer(&self, request: Inbound, _: IpAddr) -> Response<Body> {
         match answer::collected(request, 16).await {
             Ok(request) => answer::text(StatusCode::OK, format!("{} bytes", request.body().len())),
             Err(refusal) => answer::refused(&refusal),

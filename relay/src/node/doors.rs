@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fanlight_control::Control;
-use fanlight_wire::ShardId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Addresses, webtransport_origin};
+use super::Addresses;
 use crate::carrier::admit::Gate;
 use crate::config::{Config, Listen, StartError};
 use crate::drain::Drain;
@@ -40,6 +39,8 @@ pub(super) struct Parts<'a> {
     pub(super) log_level: LogLevel,
     pub(super) about: About,
     pub(super) slots: Arc<Slots>,
+    /// Origins of the WebTransport endpoints.
+    pub(super) webtransport: Vec<String>,
 }
 
 impl Doors {
@@ -73,7 +74,7 @@ impl Doors {
         let public = Arc::new(Public {
             control: Arc::clone(parts.control),
             gate: parts.gate,
-            statics: Statics::new(&webtransport_origins(config, parts.about.shards), config.demo_on()),
+            statics: Statics::new(&parts.webtransport, config.demo_on()),
             body_max,
             behind_proxy: config.public.behind_proxy,
         });
@@ -103,12 +104,4 @@ impl Doors {
         }
         Ok(())
     }
-}
-
-fn webtransport_origins(config: &Config, shards: usize) -> Vec<String> {
-    if !config.quic.enabled {
-        return Vec::new();
-    }
-    let ids = (0..shards).filter_map(|n| u8::try_from(n).ok());
-    ids.map(|n| webtransport_origin(&config.public_host(), config.quic.base_port, ShardId(n))).collect()
 }

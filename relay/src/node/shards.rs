@@ -10,18 +10,15 @@ use fanlight_control::metrics::{Backend as BackendLabel, Owner};
 use fanlight_engine::{Certificate, Engine};
 use fanlight_wire::ShardId;
 use fanlight_wire::report::Report;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::carrier::admit::{Gate, Shards};
-use crate::carrier::quic::{self, QuicConfig};
-use crate::config::{Backend, Config, StartError};
+use crate::carrier::admit::Shards;
+use crate::config::{Backend, Config, StartError, port_of};
 use crate::edge::local::About;
-use crate::edge::slots::Slots;
 use crate::io::{BackendChoice, BackendKind, MediaBind, cores};
 use crate::queue::{Handle, ShardInput};
 use crate::shard::{Bear, Board, Companion, Shard, ShardConfig, bear_engine};
-use crate::tls::Certificates;
 
 /// Reports that wait for control; a shard drops and counts what does not fit.
 const REPORTS_MAX: usize = 4_096;
@@ -36,24 +33,18 @@ pub(super) struct Threads {
     reports: std::sync::Mutex<Option<mpsc::Receiver<Report>>>,
 }
 
-/// Starts all shards and their WebTransport endpoints.
-pub(super) fn start(
-    config: &Config,
-    count: usize,
-    certificates: &Certificates,
-    gate: &Arc<Gate>,
-    slots: &Arc<Slots>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Threads, StartError> {
+/// Starts all shards, each with its WebTransport endpoint.
+pub(super) fn start(config: &Config, count: u8, mut endpoints: Vec<Companion>) -> Result<Threads, StartError> {
     let (report, reports) = mpsc::channel(REPORTS_MAX);
     let cores = cores().unwrap_or_default();
-    let mut shards = Vec::with_capacity(count);
-    for n in 0..u8::try_from(count).unwrap_or(u8::MAX) {
+    let mut shards = Vec::with_capacity(usize::from(count));
+    for n in 0..count {
         let id = ShardId(n);
         // A core of its own only where there are enough; sharing by pinning would hurt more than it helps.
-        let core = if count <= cores.len() { cores.get(usize::from(n)).copied() } else { None };
+        let core = if usize::from(count) <= cores.len() { cores.get(usize::from(n)).copied() } else { None };
         let shard = ShardConfig { id, core, backend: backend(config), media: media(config, id), tcp: config.media.tcp };
-        let companions = webtransport(config, id, certificates, gate, slots, stop)?;
+        // One endpoint per shard, or none at all.
+        let companions = if endpoints.is_empty() { Vec::new() } else { vec![endpoints.remove(0)] };
         let started = Shard::spawn(shard, bear()?, companions, report.clone());
         shards.push(started.map_err(|e| StartError::host(format!("media.base_port (shard {n})"), e))?);
     }
@@ -76,39 +67,9 @@ const fn backend(config: &Config) -> BackendChoice {
 }
 
 fn media(config: &Config, shard: ShardId) -> Vec<MediaBind> {
-    let port = config.media.base_port + u16::from(shard.0);
+    let port = port_of(config.media.base_port, shard);
     let at = |ip| SocketAddr::new(ip, port);
     config.media.addresses.iter().map(|a| MediaBind { bind: at(a.bind()), advertise: at(a.advertise()) }).collect()
-}
-
-/// The WebTransport endpoint of a shard, on the first media address. It runs on the shard's own thread.
-fn webtransport(
-    config: &Config,
-    shard: ShardId,
-    certificates: &Certificates,
-    gate: &Arc<Gate>,
-    slots: &Arc<Slots>,
-    stop: &watch::Receiver<bool>,
-) -> Result<Vec<Companion>, StartError> {
-    let Some(address) = config.media.addresses.first().filter(|_| config.quic.enabled) else { return Ok(Vec::new()) };
-    let address = SocketAddr::new(address.bind(), config.quic.base_port + u16::from(shard.0));
-    let socket = quic::bind(address)
-        .map_err(|e| StartError::host("quic.base_port", format!("{address}/udp cannot be had ({e})")))?;
-    let quic = QuicConfig {
-        socket,
-        tls: certificates.quic_config()?,
-        gate: Arc::clone(gate),
-        slots: Arc::clone(slots),
-        stop: stop.clone(),
-    };
-    let endpoint: Companion = Box::new(move |_| {
-        Box::pin(async move {
-            if let Err(error) = quic::serve(quic).await {
-                tracing::error!(shard = shard.0, %error, "WebTransport is off; clients fall back to WebSocket");
-            }
-        })
-    });
-    Ok(vec![endpoint])
 }
 
 impl Threads {

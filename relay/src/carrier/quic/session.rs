@@ -197,7 +197,7 @@ impl Conversation {
     }
 
     /// Hands a frame to the writer of its class; a small pointer goes as a datagram and may be lost.
-    async fn send(&mut self, frame: &Frame) -> Result<(), Code> {
+    async fn send(&self, frame: &Frame) -> Result<(), Code> {
         let class = frame.header().kind.class();
         let bytes = frame.bytes().clone();
         if class == Class::Pointer && bytes.len() <= self.session.max_datagram_size() {
