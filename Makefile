@@ -16,29 +16,29 @@ test: lint unit browser e2e
 	@echo "all suites passed"
 
 ## lint: formatting, clippy, dependency policy of the house
-lint: web/dist/.built
+lint: web/node_modules/.built
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 
 ## web: build the browser clients into web/dist
-web: web/dist/.built
+web: web/node_modules/.built
 
 web/node_modules/.installed: web/package.json web/package-lock.json
 	scripts/need node npm
 	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
-web/dist/.built: web/node_modules/.installed $(WEB_SOURCES)
+web/node_modules/.built: web/node_modules/.installed $(WEB_SOURCES)
 	cd web && npm run --silent build
 	@touch $@
 
-$(BIN): web/dist/.built $(RUST_SOURCES)
+$(BIN): web/node_modules/.built $(RUST_SOURCES)
 	scripts/need cargo cc
 	$(CARGO) build --release -p fanlight
 	@touch $@
 
 ## unit: unit, property, vector, simulation and tidy tests in Rust, protocol and scrubber tests in TypeScript
-unit: web/dist/.built
+unit: web/node_modules/.built
 	scripts/need nextest
 	$(CARGO) nextest run --workspace
 	cd web && npm run --silent check && npm test
