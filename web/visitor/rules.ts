@@ -53,6 +53,8 @@ export interface NodeState {
   readonly editable: boolean;
   /** Never shown. */
   readonly secret: boolean;
+  /** A button made of an input: its value is the page's own text, not the visitor's. */
+  readonly button: boolean;
 }
 
 /** The widget itself is never part of what is shown. */
@@ -71,7 +73,7 @@ export function compileRules(options: MaskOptions = {}): Rules {
 
 /** The state above the root of a page. */
 export function rootState(rules: Rules): NodeState {
-  return { tag: '', rule: rules.everything ? 'mask' : 'none', field: false, editable: false, secret: false };
+  return { tag: '', rule: rules.everything ? 'mask' : 'none', field: false, editable: false, secret: false, button: false };
 }
 
 /** The state of an element, given its parent's. */
@@ -84,6 +86,7 @@ export function stateOf(element: ElementLike, parent: NodeState, rules: Rules): 
     field: parent.field || FIELDS.has(tag),
     editable: editing === null ? parent.editable : editing !== 'false',
     secret: parent.secret || isSecret(element),
+    button: tag === 'input' && BUTTONS.has((element.attribute('type') ?? '').toLowerCase()),
   };
 }
 
@@ -95,6 +98,7 @@ function ruleOf(element: ElementLike, parent: NodeState, rules: Rules): NodeStat
   return element.matches(rules.unmask) ? 'unmask' : parent.rule;
 }
 
+const BUTTONS = new Set(['submit', 'button', 'reset']);
 const FIELDS = new Set(['select', 'textarea', 'datalist', 'option']);
 /** Fields whose value no rule can open: passwords, payment cards, one-time codes. */
 const SECRET_PURPOSE = /(?:^|\s)(?:current-password|new-password|one-time-code|cc-number|cc-csc|cc-exp(?:-month|-year)?)(?:\s|$)/iu;
@@ -116,7 +120,7 @@ export function hidesText(state: NodeState): boolean {
 
 /** Is the value of a field of this state hidden? Fields are hidden unless a rule opens them. */
 export function hidesValue(state: NodeState): boolean {
-  return state.secret || state.rule !== 'unmask';
+  return state.button ? state.rule === 'mask' : state.secret || state.rule !== 'unmask';
 }
 
 /** What is shown for a hidden value: always the same, so that not even its length is told. */

@@ -174,9 +174,9 @@ test('the page address is told without its query', () => {
 
 test('what may be seen is seen', () => {
   const shown = snapshot(
-    el('body', { class: 'page', id: 'top' }, el('h1', {}, text('Lamps')), el('input', { type: 'submit', value: 'x' }), el('img', { src: '/known.png', width: '20' })),
+    el('body', { class: 'page', id: 'top' }, el('h1', {}, text('Lamps')), el('input', { type: 'submit', value: 'Send it' }), el('img', { src: '/known.png', width: '20' })),
   );
-  for (const part of ['"Lamps"', '"page"', '"top"', 'fl-asset:00112233445566778899aabbccddeeff', '"width":"20"']) {
+  for (const part of ['"Lamps"', '"Send it"', '"page"', '"top"', 'fl-asset:00112233445566778899aabbccddeeff', '"width":"20"']) {
     assert.ok(shown.includes(part), part);
   }
 });

@@ -30,7 +30,7 @@ export interface Page {
 
 type Plain = Record<string, unknown>;
 
-const MASKED: NodeState = { tag: '', rule: 'mask', field: false, editable: false, secret: true };
+const MASKED: NodeState = { tag: '', rule: 'mask', field: false, editable: false, secret: true, button: false };
 
 // rrweb's numbers: `EventType`, `IncrementalSource`, `NodeType`. Its enums would pull the whole recorder into the tests.
 const FULL_SNAPSHOT = 2;

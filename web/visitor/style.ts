@@ -39,8 +39,10 @@ h2 { font-size: 16px; font-weight: 650; }
 .share p { flex: 1; }
 .foot { display: flex; gap: 8px; padding: 12px 16px 16px; border-top: 1px solid var(--line); flex-wrap: wrap; }
 .foot button { flex: 1; white-space: nowrap; }
-.pill { position: fixed; right: 20px; bottom: 20px; display: flex; align-items: center; gap: 10px; border-radius: 999px; padding: 8px 16px;
-  box-shadow: 0 6px 24px rgb(16 24 40 / 20%); }
+.pill { position: fixed; right: 20px; bottom: 20px; display: flex; align-items: center; gap: 4px; border-radius: 999px; padding: 5px;
+  background: var(--paper); border: 1px solid var(--line); box-shadow: 0 6px 24px rgb(16 24 40 / 20%); }
+.pill button { border-radius: 999px; }
+.pill .plain { display: flex; align-items: center; gap: 10px; padding: 6px 12px; }
 dialog { border: 0; padding: 0; border-radius: 18px; width: 440px; max-width: calc(100vw - 24px); color: var(--ink);
   box-shadow: 0 24px 80px rgb(16 24 40 / 35%); font: inherit; }
 dialog::backdrop { background: rgb(15 23 42 / 55%); }

@@ -29,7 +29,7 @@ const TITLES: Readonly<Record<View['phase'], string>> = {
   idle: 'Live help',
   starting: 'Starting…',
   waiting: 'Live help',
-  active: 'Your page is being seen',
+  active: 'Sharing this page',
   paused: 'Paused',
   ended: 'Session ended',
   failed: 'Live help',
@@ -42,7 +42,9 @@ export class Widget {
   readonly #host = document.createElement(WIDGET_TAG);
   readonly #ask: AskDialog;
   readonly #card = element('section', { class: 'card', 'aria-label': 'Live help' });
-  readonly #pill: HTMLButtonElement;
+  readonly #pill = element('section', { class: 'pill', 'aria-label': 'Live help' });
+  readonly #open: HTMLButtonElement;
+  readonly #pillEnd: HTMLButtonElement;
   readonly #pillText = element('span');
   readonly #dots = [element('span', { class: 'dot', 'aria-hidden': 'true' }), element('span', { class: 'dot', 'aria-hidden': 'true' })];
   readonly #title = element('h2');
@@ -62,7 +64,8 @@ export class Widget {
   constructor(events: WidgetEvents) {
     this.#events = events;
     this.#ask = new AskDialog(events);
-    this.#pill = button('', 'pill', () => this.#fold(false));
+    this.#open = button('', 'plain', () => this.#fold(false));
+    this.#pillEnd = button('End', 'stop', () => events.end());
     this.#buttons = {
       key: button('New key', '', () => events.newKey()),
       pause: button('Pause', '', () => events.pause(this.#view?.phase !== 'paused')),
@@ -124,7 +127,9 @@ export class Widget {
       element('div', { class: 'body' }, this.#lead, this.#note, this.#keyBox, this.#people, this.#share),
       element('div', { class: 'foot' }, b.screen, b.key, b.pause, b.retry, b.close, b.end),
     );
-    this.#pill.append(this.#dots[1] ?? '', this.#pillText);
+    this.#open.append(this.#dots[1] ?? '', this.#pillText);
+    this.#open.setAttribute('aria-expanded', 'false');
+    this.#pill.append(this.#open, this.#pillEnd);
     this.#pill.hidden = true;
     all.append(this.overlay.root, this.screen.root, this.#card, this.#pill, this.#ask.root, this.#live);
     this.screen.root.addEventListener('fold', () => this.#view !== undefined && this.#showButtons(this.#view));
@@ -187,6 +192,7 @@ export class Widget {
     b.screen.hidden = view.theirs.phase === 'empty' || !this.screen.folded;
     b.retry.hidden = view.phase !== 'failed';
     b.end.hidden = !running && view.phase !== 'starting';
+    this.#pillEnd.hidden = b.end.hidden;
     b.close.hidden = view.phase !== 'ended' && view.phase !== 'failed';
   }
 
@@ -205,7 +211,7 @@ export class Widget {
     this.#card.hidden = small;
     this.#pill.hidden = !small;
     if (this.#host.isConnected) {
-      (small ? this.#pill : this.#card.querySelector<HTMLElement>('button'))?.focus();
+      (small ? this.#open : this.#card.querySelector<HTMLElement>('button'))?.focus();
     }
   }
 }
