@@ -15,7 +15,7 @@ use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
 pub use vp8::Mark;
-pub use watch::{Span, Watch};
+pub use watch::{Run, Watch};
 
 pub mod vp8;
 pub mod watch;
@@ -40,7 +40,7 @@ pub struct Transmit {
 /// What to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publication {
-    /// A number that is never given twice; receivers see it in [`Watch::shares`].
+    /// A number that is never given twice; receivers see it in [`Watch::runs`].
     pub share: u32,
     pub frames_per_second: u32,
     pub packets_per_frame: u8,

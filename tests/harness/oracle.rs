@@ -13,6 +13,8 @@ pub struct Floors {
     holders: BTreeMap<(Slot, u32), ParticipantId>,
     /// Number of a share that was granted → slot and floor epoch.
     granted: BTreeMap<u32, (Slot, u32)>,
+    /// Who sends what.
+    owners: BTreeMap<u32, (Slot, ParticipantId)>,
     asked: u64,
     answered: u64,
     takeovers: u64,
@@ -30,6 +32,11 @@ impl Floors {
         };
         let before = *self.holders.entry((share.slot, share.epoch.value())).or_insert(holder);
         assert_eq!(before, holder, "two holders of {:?} in epoch {:?}", share.slot, share.epoch);
+    }
+
+    /// A share of this number is sent from now on.
+    pub(crate) fn note_sender(&mut self, share: u32, slot: Slot, owner: ParticipantId) {
+        self.owners.insert(share, (slot, owner));
     }
 
     pub(crate) const fn note_request(&mut self) {
@@ -81,24 +88,23 @@ impl Floors {
         assert_eq!(self.asked, self.answered, "requests and answers");
     }
 
-    /// What a subscriber received: shares that were granted, each in one piece, in the order of their epochs.
+    /// What a subscriber received: only from holders, each in its epochs, never anything of an earlier holder after the
+    /// first packet of a later one.
     ///
     /// # Panics
     /// When it received anything else.
     pub fn check_watch(&self, who: &str, watch: &Watch) {
-        let order = match watch.order() {
-            Ok(order) => order,
-            Err((before, after)) => {
-                panic!("{who}: packets of share {before} after share {after}: {:?}, {:?}", watch.shares(), self.granted)
-            }
-        };
-        let mut last = 0;
-        for share in order {
-            let Some((_, epoch)) = self.granted.get(&share) else {
-                panic!("{who}: share {share} was never granted but arrived");
+        let mut epoch = 0;
+        for run in watch.runs() {
+            let Some((slot, owner)) = self.owners.get(&run.share) else { panic!("{who}: nobody sends {run:?}") };
+            let granted = self.granted.get(&run.share).map_or(0, |(_, epoch)| *epoch);
+            let from = epoch.max(granted);
+            let mut held = self.holders.range((*slot, from)..).filter(|((at, _), _)| at == slot);
+            let Some(((_, found), _)) = held.find(|(_, holder)| *holder == owner) else {
+                let around: Vec<_> = watch.runs().skip_while(|other| other.last + 20 < run.first).take(8).collect();
+                panic!("{who}: {run:?} of {owner} in epoch {from} or later; around it {around:?}");
             };
-            assert!(*epoch > last, "{who}: epoch {epoch} after {last}");
-            last = *epoch;
+            epoch = *found;
         }
         assert_eq!(watch.foreign(), 0, "{who}: packets that nobody sent");
         assert_eq!(watch.backwards(), 0, "{who}: RTP time went back");

@@ -12,7 +12,7 @@ use fanlight_loadtest::seat::Received;
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::policy::{Policy, Role, Surface};
 use fanlight_wire::report::Report;
-use fanlight_wire::signal::{ClientInfo, ToClient, ToRelay};
+use fanlight_wire::signal::{ClientInfo, SharePhase, Slot, Stage, ToClient, ToRelay};
 use fanlight_wire::{Code, Frame, GroupId, PipeId, SessionId, ShardId, StreamId};
 use str0m_netem::NetemConfig;
 
@@ -179,6 +179,24 @@ impl World {
         self.open_pipe(who, input);
     }
 
+    /// A stranger tries a resume token; returns the code with which it is turned away.
+    pub fn try_resume(&mut self, token: &str) -> Option<u16> {
+        let pipe = PipeId(u64::MAX);
+        let input = PipeInput::Resume { session: self.session, token: token.to_owned(), client: ClientInfo::default() };
+        self.engine.handle_pipe(self.now, pipe, input);
+        let mut closed = None;
+        self.engine.poll_datagrams(&mut self.outbox);
+        self.spread();
+        while let Some((to, output)) = self.engine.poll_pipe() {
+            match output {
+                PipeOutput::Close(code) if to == pipe => closed = Some(code.close_code()),
+                PipeOutput::Frame(_) if to == pipe => return None,
+                output => self.fly(to, output),
+            }
+        }
+        closed
+    }
+
     fn open_pipe(&mut self, who: Who, input: PipeInput) {
         let pipe = PipeId(self.sent + 1);
         self.cut_silently(who);
@@ -262,6 +280,8 @@ impl World {
         actor
             .peer()
             .publish(now, Publication { share, frames_per_second: 20, packets_per_frame: 2, packet_bytes: 200 });
+        let slot = if actor.role == Role::Visitor { Slot::Visitor } else { Slot::Agent };
+        self.floors.note_sender(share, slot, actor.seat.id());
         if connected {
             actor.asked.push_back(share);
             self.floors.note_request();
@@ -330,7 +350,7 @@ impl World {
                 self.floors.check_watch(&format!("seed {}, {}", self.seed, actor.name), watch);
             }
             let watches = actor.role != Role::Visitor && actor.pipe.is_some() && !actor.stuck;
-            let consented = actor.seat.stage() == Some(fanlight_wire::signal::Stage::Active);
+            let consented = actor.seat.stage() == Some(Stage::Active);
             if let (true, true, Some(page)) = (watches, consented, page) {
                 let have = actor.seat.mirror().state();
                 assert_eq!(have, Some(page.state()), "seed {}: {}'s copy of the page", self.seed, actor.name);
@@ -410,14 +430,18 @@ impl World {
         self.engine.poll_datagrams(&mut self.outbox);
         self.spread();
         while let Some((pipe, output)) = self.engine.poll_pipe() {
-            let Some(who) = self.pipes.get(&pipe).copied() else { continue };
-            self.sent += 1;
-            let at = self.now + self.route.latency;
-            self.flying.insert((at, self.sent), Delivery::ToActor(who, pipe, output));
+            self.fly(pipe, output);
         }
         while let Some(report) = self.engine.poll_report() {
             self.reports.push(report);
         }
+    }
+
+    fn fly(&mut self, pipe: PipeId, output: PipeOutput) {
+        let Some(who) = self.pipes.get(&pipe).copied() else { return };
+        self.sent += 1;
+        let at = self.now + self.route.latency;
+        self.flying.insert((at, self.sent), Delivery::ToActor(who, pipe, output));
     }
 
     fn spread(&mut self) {
@@ -482,7 +506,7 @@ impl World {
             ToClient::Share(share) => {
                 self.floors.note_state(share);
                 let mine = share.holder == Some(me);
-                let waiting = share.phase == fanlight_wire::signal::SharePhase::Waiting;
+                let waiting = share.phase == SharePhase::Waiting;
                 if mine
                     && waiting
                     && let Some(number) = self.actors[who.0].asked.pop_front()
@@ -518,6 +542,12 @@ impl World {
                 }
             }
             ToClient::SnapshotWanted { .. } => self.photograph(who),
+            // A page that was just loaded shows itself without being asked.
+            ToClient::Welcome { resumed: true, role: Role::Visitor, stage: Stage::Active, .. }
+                if self.actors[who.0].page.is_none() =>
+            {
+                self.photograph(who);
+            }
             ToClient::Answer { sdp } => {
                 let answered = self.actors[who.0].peer().answer(now, sdp);
                 assert!(answered.is_ok(), "seed {}: {answered:?}", self.seed);

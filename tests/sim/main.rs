@@ -2,3 +2,4 @@
 
 mod dom;
 mod screen;
+mod takeover;

@@ -81,8 +81,8 @@ fn a_second_agent_takes_over_and_nothing_comes_back() {
     let share = world.actor(visitor).seat.share(Slot::Agent).expect("a slot");
     assert_eq!((share.phase, share.holder), (SharePhase::Empty, None));
     let watch = world.actor_mut(visitor).peer().watch().expect("media arrived");
-    assert_eq!(watch.order(), Ok(vec![first, second]));
-    assert!(watch.shares().values().all(|span| span.from_key), "each share begins with a keyframe");
+    assert_eq!(watch.runs().map(|run| run.share).collect::<Vec<_>>(), [first, second]);
+    assert!(watch.runs().all(|run| run.from_key), "each share begins with a keyframe");
     assert_eq!(watch.lost(), 0, "one numbering across the takeover");
     world.check();
 }
@@ -100,7 +100,7 @@ fn a_late_agent_sees_a_running_share_from_a_keyframe() {
     world.connect_media(late);
     world.until("a frame", |world| world.actor(late).frames_seen() > 0);
     let watch = world.actor_mut(late).peer().watch().expect("media arrived");
-    assert!(watch.shares().values().all(|span| span.from_key));
+    assert!(watch.runs().all(|run| run.from_key));
     world.check();
 }
 

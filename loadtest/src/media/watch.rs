@@ -1,5 +1,5 @@
 //! What a receiver has seen of one media section, and the oracles of forwarding: one unbroken numbering, and shares that
-//! follow each other without mixing.
+//! follow each other in runs.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,13 @@ use super::vp8::Mark;
 /// Packets that may be late before one counts as lost.
 const WINDOW: u64 = 1_024;
 
-/// Where the packets of one share lie in the receiver's numbering.
+/// Packets of one share that follow each other in the receiver's numbering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct Run {
+    pub share: u32,
     pub first: u64,
     pub last: u64,
-    /// Was the first packet, in order of the numbering, the beginning of a keyframe?
+    /// Is its first packet the beginning of a keyframe?
     pub from_key: bool,
 }
 
@@ -29,7 +30,8 @@ pub struct Watch {
     packets: u64,
     bytes: u64,
     foreign: u64,
-    shares: BTreeMap<u32, Span>,
+    /// By first number; they do not overlap.
+    runs: BTreeMap<u64, Run>,
     /// Packets still missing of frames that are under way, by share and frame.
     partial: BTreeMap<(u32, u32), u8>,
     frames: u64,
@@ -52,12 +54,7 @@ impl Watch {
             self.foreign += 1;
             return;
         };
-        let starts = mark.key && mark.index == 0;
-        let span = self.shares.entry(mark.share).or_insert(Span { first: number, last: number, from_key: starts });
-        if number < span.first {
-            (span.first, span.from_key) = (number, starts);
-        }
-        span.last = span.last.max(number);
+        self.note_run(number, mark);
         self.note_frame(mark);
         let late = now_us.saturating_sub(mark.at_us);
         self.latencies_us.push(u32::try_from(late).unwrap_or(u32::MAX));
@@ -92,6 +89,30 @@ impl Watch {
             }
         }
         self.timestamp = Some((number, timestamp));
+    }
+
+    fn note_run(&mut self, number: u64, mark: Mark) {
+        let from_key = mark.key && mark.index == 0;
+        let run = Run { share: mark.share, first: number, last: number, from_key };
+        if let Some((_, before)) = self.runs.range_mut(..number).next_back() {
+            if before.share == mark.share {
+                before.last = before.last.max(number);
+                return;
+            }
+            if before.last > number {
+                // A packet of another share in the middle: what follows it is a run of its own.
+                let rest = Run { first: number + 1, from_key: false, ..*before };
+                before.last = number - 1;
+                self.runs.insert(rest.first, rest);
+            }
+        }
+        let after = self.runs.range(number..).next().map(|(first, run)| (*first, *run));
+        if let Some((first, after)) = after.filter(|(_, after)| after.share == mark.share) {
+            self.runs.remove(&first);
+            self.runs.insert(number, Run { first: number, from_key, ..after });
+        } else {
+            self.runs.insert(number, run);
+        }
     }
 
     fn note_frame(&mut self, mark: Mark) {
@@ -140,25 +161,9 @@ impl Watch {
         self.backwards
     }
 
-    pub const fn shares(&self) -> &BTreeMap<u32, Span> {
-        &self.shares
-    }
-
-    /// The shares in the order in which they were seen, or the two that were mixed.
-    ///
-    /// # Errors
-    /// Two shares whose packets overlap in the numbering.
-    pub fn order(&self) -> Result<Vec<u32>, (u32, u32)> {
-        let mut spans: Vec<_> = self.shares.iter().map(|(share, span)| (span.first, span.last, *share)).collect();
-        spans.sort_unstable();
-        for pair in spans.windows(2) {
-            if let [(_, last, before), (first, _, after)] = pair
-                && first <= last
-            {
-                return Err((*before, *after));
-            }
-        }
-        Ok(spans.into_iter().map(|(_, _, share)| share).collect())
+    /// What was received, in the order of the numbering.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values()
     }
 
     /// Takes what was measured since the last call: microseconds from sending to receiving.
@@ -197,13 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn mixed_shares_are_seen() {
+    fn runs_follow_the_numbering_however_packets_arrive() {
         let mut watch = Watch::default();
-        watch.note(1, 1, &packet(1, 0, true), 0);
-        watch.note(2, 2, &packet(2, 0, true), 0);
-        assert_eq!(watch.order(), Ok(vec![1, 2]));
-        watch.note(3, 1, &packet(1, 1, false), 0);
-        assert_eq!(watch.order(), Err((1, 2)));
+        for (number, share) in [(1, 1), (4, 1), (6, 2), (5, 2), (3, 1), (2, 3)] {
+            watch.note(number, number as u32, &packet(share, number as u32, number == 5), 0);
+        }
+        let runs: Vec<_> = watch.runs().map(|run| (run.share, run.first, run.last, run.from_key)).collect();
+        assert_eq!(runs, [(1, 1, 1, false), (3, 2, 2, false), (1, 3, 4, false), (2, 5, 6, true)]);
+        watch.note(7, 1, &packet(2, 9, false), 0);
         assert_eq!(watch.backwards(), 1);
     }
 }
