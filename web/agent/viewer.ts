@@ -30,6 +30,8 @@ export interface Applied {
   events: number;
   snapshots: number;
   resyncs: number;
+  /** Why the last resync was asked for; empty when there was none. */
+  fault: string;
   position: Position | undefined;
   /** `performance.timeOrigin + performance.now()` right after the newest diff or snapshot was in the DOM. */
   appliedAt: number;
@@ -42,7 +44,7 @@ export type Zoom = 'fit' | number;
 const ATTEMPTS_MAX = 3;
 
 export class Viewer {
-  readonly applied: Applied = { events: 0, snapshots: 0, resyncs: 0, position: undefined, appliedAt: 0 };
+  readonly applied: Applied = { events: 0, snapshots: 0, resyncs: 0, fault: '', position: undefined, appliedAt: 0 };
   private readonly assets = new Assets();
   private readonly stream: PageStream;
   private readonly stage: HTMLElement;
@@ -200,6 +202,7 @@ export class Viewer {
   private wantResync(reason: string): void {
     this.failures += reason === 'gap' ? 0 : 1;
     this.applied.resyncs += 1;
+    this.applied.fault = reason;
     if (this.failures >= ATTEMPTS_MAX) {
       this.on.unreadable();
       return;

@@ -7,7 +7,7 @@
 
 import { Viewer, type ViewerEvents } from '../viewer.ts';
 import { button, h, say, show } from './dom.ts';
-import { admitted, self, visitor, type SessionState } from './state.ts';
+import { admitted, pictureNote, self, visitor, type SessionState } from './state.ts';
 
 export type Picture = 'page' | 'screen';
 
@@ -18,6 +18,7 @@ export class Stage {
   private readonly pageRoom = h('div', { class: 'mirror', id: 'mirror' });
   private readonly screenRoom: HTMLElement;
   private readonly veil = h('div', { class: 'veil', role: 'status' });
+  private readonly note = h('p', { class: 'stage-note', role: 'status', hidden: true });
   private readonly veilTitle = h('h2', {});
   private readonly veilText = h('p', {});
   private readonly unmute: HTMLButtonElement;
@@ -37,7 +38,7 @@ export class Stage {
     this.veil.append(
       h('div', { class: 'veil-card' }, this.veilTitle, this.veilText, button('Leave', { class: 'button' }, leave)),
     );
-    this.element = h('section', { class: 'stage', 'aria-label': "The visitor's page" }, this.pageRoom, this.screenRoom, this.veil);
+    this.element = h('section', { class: 'stage', 'aria-label': "The visitor's page" }, this.pageRoom, this.screenRoom, this.note, this.veil);
     this.viewer = new Viewer(this.pageRoom, {
       ...events,
       shown: () => {
@@ -83,6 +84,9 @@ export class Stage {
     }
     show(this.unmute, live && share.audio && this.video.muted);
     this.renderVeil(state, connection);
+    const note = this.veil.hidden ? pictureNote(state, connection) : undefined;
+    show(this.note, note !== undefined);
+    say(this.note, note ?? '');
   }
 
   /** Forgets the page: the session is over, or its rules for hiding have changed. */

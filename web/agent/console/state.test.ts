@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Capability, TAKEN_OVER, type ToClient, type Welcome } from '../../protocol/signal.ts';
 import { bannerWords } from './banner.ts';
 import { grouped, keyDigits } from './keyentry.ts';
-import { admitted, INITIAL, invited, next, noticeOf, shareBlocked, type SessionState } from './state.ts';
+import { admitted, INITIAL, invited, next, noticeOf, pictureNote, shareBlocked, type SessionState } from './state.ts';
 
 const WELCOME: Welcome = {
   t: 'welcome', session: 'ab', you: 2, role: 'agent', name: 'Ann', capabilities: Capability.PUB_SCREEN | Capability.POINTER, resume: 'r', resumed: false,
@@ -64,13 +64,13 @@ test('a resumed welcome replaces what was known and keeps an open invitation', (
   assert.deepEqual(next(asked, WELCOME).invite, { at: 'none' });
 });
 
-test('the visitor on another page is told once, and the way back too', () => {
-  const away: ToClient = { t: 'member', id: 1, role: 'visitor', name: '', presence: 'away' };
+test('while the visitor changes page or this agent reconnects, the stage says that the picture is old', () => {
   const before = after(...ACTIVE);
-  assert.match(noticeOf(before, away)?.text ?? '', /changing page/u);
-  const gone = next(before, away);
-  assert.equal(noticeOf(gone, away), undefined);
-  assert.match(noticeOf(gone, { ...away, presence: 'here' })?.text ?? '', /is back/u);
+  const away: ToClient = { t: 'member', id: 1, role: 'visitor', name: '', presence: 'away' };
+  assert.equal(pictureNote(before, 'connected'), undefined);
+  assert.match(pictureNote(next(before, away), 'connected') ?? '', /changing page/u);
+  assert.match(pictureNote(before, 'reconnecting') ?? '', /last picture/u);
+  assert.equal(noticeOf(before, away), undefined, 'not a second time as a notice');
 });
 
 test('a key is nine digits in whatever spelling it is pasted', () => {

@@ -139,6 +139,17 @@ export const SURFACE_NAMES: Readonly<Record<Surface, string>> = {
   monitor: 'the entire screen',
 };
 
+/** What is going on with the picture that the agent sees, if it is not simply live. */
+export function pictureNote(state: SessionState, connection: string): string | undefined {
+  if (connection === 'reconnecting') {
+    return 'Reconnecting… You see the last picture.';
+  }
+  if (visitor(state)?.presence === 'away') {
+    return 'The visitor is changing page or has lost the connection. You see the last picture.';
+  }
+  return state.lag.state === 'live' ? undefined : 'Catching up with the visitor’s page…';
+}
+
 /** Your own entry, if the relay has told it. */
 export function self(state: SessionState): Member | undefined {
   return state.members.find((member) => member.id === state.you);
@@ -158,7 +169,7 @@ export function displayName(member: Member): string {
   if (member.name !== '') {
     return member.name;
   }
-  return member.role === 'visitor' ? 'Visitor' : `Agent ${member.id}`;
+  return member.role === 'visitor' ? 'The visitor' : `Agent ${member.id}`;
 }
 
 /** May the agent share a screen or ask for one right now (R009)? The reason when not. */
@@ -216,12 +227,12 @@ function withShare(state: SessionState, signal: Extract<ToClient, { t: 'share.st
 
 function memberNotice(known: Member | undefined, now: Member): Notice | undefined {
   const name = displayName(now);
+  if (now.role === 'visitor' && known !== undefined) {
+    // Page changes are frequent; the stage says so for as long as it lasts.
+    return undefined;
+  }
   if (now.presence === 'away' && known?.presence !== 'away') {
-    const text =
-      now.role === 'visitor'
-        ? 'The visitor is changing page or has lost the connection. The last picture stays.'
-        : `${name} has lost the connection.`;
-    return { kind: 'warning', text };
+    return { kind: 'warning', text: `${name} has lost the connection.` };
   }
   if (known === undefined) {
     return { kind: 'info', text: now.presence === 'waiting' ? `${name} is waiting for the visitor's consent.` : `${name} has joined.` };

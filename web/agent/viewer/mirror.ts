@@ -33,7 +33,9 @@ const BASELINE_AHEAD_MS = 365 * 24 * 3600 * 1000;
 const EVENTS_KEPT = 256;
 /** Shown by a rule of no weight, so that the page's own style wins. A canvas without scripts is an ordinary inline box. */
 const VIEWER_RULES = [
-  ':where(canvas){display:inline-block;width:var(--fl-canvas-width,300px);height:auto;aspect-ratio:var(--fl-canvas-ratio,2);background-size:100% 100%;background-repeat:no-repeat}',
+  ':where(canvas){display:inline-block;width:var(--fl-canvas-width,300px);height:auto;aspect-ratio:var(--fl-canvas-ratio,2)}',
+  // What a canvas holds is for browsers that cannot draw.
+  'canvas{font-size:0!important}',
   'canvas>*{display:none!important}',
   `[${BLOCKED_ATTRIBUTE}]{background:repeating-linear-gradient(45deg,#dfe4ec 0 8px,#eef1f6 8px 16px)!important;box-sizing:border-box}`,
   'fl-inert{display:inline-block}',
@@ -200,7 +202,7 @@ function sizeCanvas(canvas: HTMLCanvasElement): void {
   canvas.style.setProperty('--fl-canvas-ratio', `${canvas.width} / ${canvas.height}`);
 }
 
-/** A frame without scripts does not paint canvases, so the picture becomes the element's background, once it is decoded. */
+/** A frame without scripts does not paint canvases, so the element is replaced by its picture, once that is decoded. */
 function showCanvas(canvas: HTMLCanvasElement, dataUrl: string): void {
   const picture = new Image();
   picture.src = dataUrl;
@@ -210,7 +212,9 @@ function showCanvas(canvas: HTMLCanvasElement, dataUrl: string): void {
       return;
     }
     sizeCanvas(canvas);
-    canvas.style.setProperty('background-image', `url("${dataUrl}")`);
+    // A large canvas comes smaller; the resolution gives the picture the size it has on the visitor's page.
+    const resolution = Math.max(0.01, picture.naturalWidth / canvas.width);
+    canvas.style.setProperty('content', `image-set(url("${dataUrl}") ${resolution}x)`);
   };
   picture.decode().then(show, () => undefined);
 }

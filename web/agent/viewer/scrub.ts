@@ -246,7 +246,7 @@ function scrubReference(value: string, tag: string, context: ScrubContext): stri
   if (tag === 'a' || tag === 'area' || tag === '') {
     return value.startsWith('#') ? value : '#';
   }
-  if (tag === 'image' || tag === 'feimage' || tag === 'use') {
+  if (tag === 'image' || tag === 'feimage') {
     return value.startsWith('#') ? value : safeAddress(value, context.lookup);
   }
   return value.startsWith('#') ? value : undefined;

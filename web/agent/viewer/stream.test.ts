@@ -64,7 +64,7 @@ test('an unusable diff or payload asks for a resync once', () => {
   stream.take(message('snapshot', 1, 0));
   stream.take(message('diff', 1, 1));
   stream.take(message('diff', 1, 2));
-  assert.deepEqual(log, ['snapshot 1.0', 'resync Error']);
+  assert.deepEqual(log, ['snapshot 1.0', 'resync Error: unusable']);
   const other = recorded();
   other.stream.take({ ...message('snapshot', 1, 0), payload: Uint8Array.of(0xff, 0xfe) });
   other.stream.take({ ...message('snapshot', 1, 0), payload: Uint8Array.of(0xff, 0xfe) });

@@ -95,7 +95,7 @@ export class PageStream {
       step();
       return true;
     } catch (error) {
-      this.break(error instanceof Error ? error.name : 'error');
+      this.break(error instanceof Error ? `${error.name}: ${error.message}` : 'error');
       return false;
     }
   }
