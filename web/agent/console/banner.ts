@@ -1,6 +1,6 @@
 /** One line under the toolbar that says what is being shared with whom, now (R013). */
 
-import { button, h, say, show } from './dom.ts';
+import { h, say, show } from './dom.ts';
 import type { ShareStep } from './share.ts';
 import { displayName, SURFACE_NAMES, type SessionState } from './state.ts';
 
@@ -12,18 +12,15 @@ interface Words {
 export class Banner {
   readonly element: HTMLElement;
   private readonly text = h('span', { class: 'banner-text' });
-  private readonly stop: HTMLButtonElement;
 
-  constructor(stopSharing: () => void) {
-    this.stop = button('Stop Sharing', { class: 'button button--small' }, stopSharing);
+  constructor() {
     this.element = h('div', { class: 'banner', role: 'status', 'aria-live': 'polite', hidden: true },
-      h('span', { class: 'banner-dot', 'aria-hidden': 'true' }), this.text, this.stop);
+      h('span', { class: 'banner-dot', 'aria-hidden': 'true' }), this.text);
   }
 
   render(state: SessionState, step: ShareStep): void {
     const words = bannerWords(state, step);
     show(this.element, words !== undefined);
-    show(this.stop, step === 'asking' || step === 'sharing');
     if (words !== undefined) {
       this.element.dataset['kind'] = words.kind;
       say(this.text, words.text);

@@ -37,6 +37,11 @@ export function dialog(title: string, paragraphs: readonly (string | Node)[], ch
   return element;
 }
 
+/** Takes away a dialog that has lost its meaning. */
+export function closeDialog(): void {
+  open?.close();
+}
+
 /** R008: what a Mac needs before a browser may capture the screen. */
 export function macHowTo(): Node {
   return h(

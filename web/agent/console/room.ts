@@ -3,12 +3,12 @@
 import { clientInfo, type CarrierChoice, type Closed } from '../../protocol/connection.ts';
 import { TAKEN_OVER } from '../../protocol/signal.ts';
 import { Banner } from './banner.ts';
-import { dialog, macHowTo } from './dialogs.ts';
+import { closeDialog, dialog, macHowTo } from './dialogs.ts';
 import { h } from './dom.ts';
 import { Panel, QualityBadge } from './panel.ts';
 import { Session, type Entry } from './session.ts';
 import { Stage } from './stage.ts';
-import { SURFACE_NAMES, type ShareRefusal } from './state.ts';
+import { endedBy, SURFACE_NAMES, type ShareRefusal } from './state.ts';
 import { savePlace } from './storage.ts';
 import { Toasts } from './toasts.ts';
 import { Toolbar } from './toolbar.ts';
@@ -41,7 +41,7 @@ export class Room {
       () => this.session.leave(),
     );
     this.toolbar = this.makeToolbar();
-    this.banner = new Banner(() => this.session.share.stop());
+    this.banner = new Banner();
     root.replaceChildren(
       h('div', { class: 'room' }, this.toolbar.element, this.banner.element,
         h('main', { class: 'room-body' }, this.stage.element, this.panel.element)),
@@ -150,6 +150,8 @@ export class Room {
   private finish(closed: Closed): void {
     savePlace(undefined);
     this.stage.clear();
-    this.over(closed);
+    this.toasts.clear();
+    closeDialog();
+    this.over({ code: closed.code, sentence: endedBy(this.session.state) ?? closed.sentence });
   }
 }

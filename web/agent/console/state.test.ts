@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Capability, TAKEN_OVER, type ToClient, type Welcome } from '../../protocol/signal.ts';
 import { bannerWords } from './banner.ts';
 import { grouped, keyDigits } from './keyentry.ts';
-import { admitted, INITIAL, invited, next, noticeOf, pictureNote, shareBlocked, type SessionState } from './state.ts';
+import { admitted, endedBy, INITIAL, invited, next, noticeOf, pictureNote, shareBlocked, type SessionState } from './state.ts';
 
 const WELCOME: Welcome = {
   t: 'welcome', session: 'ab', you: 2, role: 'agent', name: 'Ann', capabilities: Capability.PUB_SCREEN | Capability.POINTER, resume: 'r', resumed: false,
@@ -71,6 +71,14 @@ test('while the visitor changes page or this agent reconnects, the stage says th
   assert.match(pictureNote(next(before, away), 'connected') ?? '', /changing page/u);
   assert.match(pictureNote(before, 'reconnecting') ?? '', /last picture/u);
   assert.equal(noticeOf(before, away), undefined, 'not a second time as a notice');
+});
+
+test('the end says who ended it', () => {
+  // R187
+  const end = (by?: number): ToClient => ({ t: 'session.ended', code: 'E_ENDED', sentence: 'The session has ended.', ...(by !== undefined && { by }) });
+  assert.equal(endedBy(after(...ACTIVE, end(1))), 'The visitor has ended the session.');
+  assert.equal(endedBy(after(...ACTIVE, end(2))), 'You have ended the session for everyone.');
+  assert.equal(endedBy(after(...ACTIVE, end())), undefined);
 });
 
 test('a key is nine digits in whatever spelling it is pasted', () => {

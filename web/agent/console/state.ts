@@ -116,9 +116,7 @@ export function noticeOf(before: SessionState, signal: ToClient): Notice | undef
     case 'mode.changed':
       return signal.by === before.you ? undefined : { kind: 'info', text: `The mode is now ${MODE_NAMES[signal.mode]}.` };
     case 'share.answered':
-      return signal.accepted
-        ? { kind: 'info', text: 'The visitor has agreed and is choosing what to share.' }
-        : { kind: 'warning', text: declineText(signal.reason) };
+      return signal.accepted ? undefined : { kind: 'warning', text: declineText(signal.reason) };
     case 'denied':
       return signal.re === 'share.start' ? undefined : { kind: 'warning', text: signal.sentence };
     default:
@@ -170,6 +168,16 @@ export function displayName(member: Member): string {
     return member.name;
   }
   return member.role === 'visitor' ? 'The visitor' : `Agent ${member.id}`;
+}
+
+/** R187: who ended the session, if somebody did. */
+export function endedBy(state: SessionState): string | undefined {
+  const by = state.ended?.by;
+  if (by === undefined) {
+    return undefined;
+  }
+  const member = state.members.find((candidate) => candidate.id === by);
+  return by === state.you ? 'You have ended the session for everyone.' : `${member === undefined ? 'Somebody' : displayName(member)} has ended the session.`;
 }
 
 /** May the agent share a screen or ask for one right now (R009)? The reason when not. */

@@ -18,4 +18,8 @@ export class Toasts {
     }
     setTimeout(() => toast.remove(), SHOWN_MS);
   }
+
+  clear(): void {
+    this.element.replaceChildren();
+  }
 }
