@@ -296,3 +296,14 @@ fn a_draining_shard_lets_nobody_new_in() {
     table.pass(Duration::from_secs(2));
     assert_eq!(table.engine.session_count(), 0);
 }
+
+#[test]
+fn an_agent_that_was_let_in_is_told_so() {
+    let mut table = Table::new();
+    table.join(VISITOR, Role::Visitor, "Visitor");
+    table.join(ANN, Role::Agent, "Ann");
+    table.accept();
+    let told = table.signals(ANN);
+    let here = |signal: &ToClient| matches!(signal, ToClient::Member(m) if m.name == "Ann" && m.presence == Presence::Here);
+    assert!(told.iter().any(here), "{told:?}");
+}

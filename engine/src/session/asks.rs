@@ -13,6 +13,7 @@ use fanlight_wire::{Code, ParticipantId, Refusal};
 
 use super::{Context, Session};
 use crate::deadline::{Deadline, Reason};
+use crate::participant::Participant;
 
 /// One open question about one agent.
 #[derive(Debug, Clone, Copy)]
@@ -118,8 +119,20 @@ impl Session {
         } else {
             self.tell(who, &ToClient::SessionStage { stage });
         }
+        self.tell_what_was_missed(who);
         if watches {
             self.dom.join(cx.now, who);
+        }
+    }
+
+    /// While it waited for consent, `who` was told neither of other members nor of the slots.
+    fn tell_what_was_missed(&mut self, who: ParticipantId) {
+        let others: Vec<_> = self.participants.values().filter(|p| p.id != who).map(Participant::member).collect();
+        for other in others {
+            self.tell(who, &ToClient::Member(other));
+        }
+        for share in self.shares.states() {
+            self.tell(who, &ToClient::Share(share));
         }
     }
 

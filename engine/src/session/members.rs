@@ -165,11 +165,11 @@ impl Session {
             .map_or(Deadline::IDLE, |end| Deadline::new(end, Reason::Grace))
     }
 
-    /// Everybody's view of one member.
+    /// Everybody's view of one member, its own included: presence is decided here, not guessed by clients.
     pub(super) fn announce(&mut self, who: ParticipantId) {
         let Some(member) = self.participants.get(&who).map(Participant::member) else { return };
         let told = ToClient::Member(member);
-        self.each(|other| other.consented && other.id != who, |other| other.tell(&told));
+        self.each(|other| other.consented, |other| other.tell(&told));
     }
 
     pub(super) fn has_watchers(&self) -> bool {
