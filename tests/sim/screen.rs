@@ -157,3 +157,19 @@ fn no_picture_in_three_seconds_empties_the_slot() {
     assert!(world.actor(agents[0]).seat.denials.iter().any(|(re, _)| re == "share.start"), "the asker is told why");
     world.check();
 }
+
+#[test]
+fn whoever_waits_for_consent_learns_what_was_missed() {
+    let mut world = World::new(18);
+    let (visitor, agents) = meeting(&mut world, 1);
+    world.actor_mut(visitor).agrees = false;
+    let late = world.agent("late");
+    world.until("the question", |world| !world.actor(visitor).seat.asks.is_empty());
+    world.share(agents[0], None);
+    world.until("the share to go live", |world| is_live(world, visitor, Slot::Agent, agents[0]));
+    let ask = world.actor(visitor).seat.asks[0];
+    world.tell(visitor, &ToRelay::Consent { ask, accept: true });
+    world.until("the late one to be let in", |world| world.actor(late).seat.mirror().state().is_some());
+    assert!(is_live(&world, late, Slot::Agent, agents[0]));
+    world.check();
+}
