@@ -5,10 +5,12 @@
 //! stops the engine and not our memory; the two directions never wait for each other; the pipe is closed exactly once.
 //! [`websocket`] and [`quic`] are equals; [`tcp`] carries media packets, not frames.
 
+use std::sync::Arc;
+
 use fanlight_engine::{PipeInput, PipeOutput};
 use fanlight_wire::signal::ToClient;
 use fanlight_wire::{Frame, PipeId, Refusal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::queue::{Handle, ShardInput};
 
@@ -24,6 +26,35 @@ pub struct Lane {
     pub shard: Handle,
     /// Ends when the shard is gone.
     pub output: mpsc::UnboundedReceiver<PipeOutput>,
+}
+
+/// How many carriers are open, so that a stop can wait until each has said goodbye.
+#[derive(Debug, Default)]
+pub struct Crowd {
+    count: watch::Sender<usize>,
+}
+
+/// One open carrier; counted until dropped.
+#[derive(Debug)]
+pub struct Guest(Arc<Crowd>);
+
+impl Crowd {
+    pub fn enter(self: &Arc<Self>) -> Guest {
+        self.count.send_modify(|count| *count += 1);
+        Guest(Arc::clone(self))
+    }
+
+    /// Waits until no carrier is open.
+    pub async fn gone(&self) {
+        // The sender is `self`, so waiting cannot fail.
+        drop(self.count.subscribe().wait_for(|count| *count == 0).await);
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count -= 1);
+    }
 }
 
 /// The shard is gone; the carrier cannot go on.

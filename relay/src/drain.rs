@@ -19,8 +19,8 @@ use crate::tls::Certificates;
 
 /// How often a drain looks whether the last session has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How long ended sessions have to tell their clients before the process goes.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long ended sessions, and then their carriers, have to tell their clients before the process goes.
+pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Where a node stands between start and stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use fanlight_control::{Clock, Control, ControlConfig, Hooks};
 use tokio::sync::watch;
 
+use crate::carrier::Crowd;
 use crate::carrier::admit::{Gate, Link, Shards};
 use crate::clock;
 use crate::config::{Config, StartError};
@@ -42,6 +43,7 @@ pub struct Node {
     threads: Threads,
     drain: Arc<Drain>,
     certificates: Arc<Certificates>,
+    crowd: Arc<Crowd>,
     stop: watch::Sender<bool>,
 }
 
@@ -77,6 +79,7 @@ impl Node {
         };
         let control = open_control(&config, &addresses, hooks)?;
         let gate = Gate::new(Arc::clone(&control), Arc::clone(&shards));
+        let crowd = Arc::clone(gate.crowd());
         let (stop, stopped) = watch::channel(false);
         let slots = Slots::new(config.limits.connections, config.limits.connections_per_address);
         let companions = endpoints.companions(&certificates, &gate, &slots, &stopped)?;
@@ -91,7 +94,7 @@ impl Node {
         let parts = doors::Parts { control: &control, gate, drain: &drain, log_level, about, slots, webtransport };
         doors.serve(&config, &certificates, parts, &stopped)?;
         tokio::spawn(renew(Arc::clone(&certificates), stopped));
-        Ok(Self { config, addresses, control, shards, threads, drain, certificates, stop })
+        Ok(Self { config, addresses, control, shards, threads, drain, certificates, crowd, stop })
     }
 
     /// Serves until a signal or the local door asks for the end, drains, and stops.
@@ -108,6 +111,10 @@ impl Node {
     /// Like [`Self::run`], for a process that has its own signals.
     pub async fn until_stopped(self) {
         drain::until_drained(&self.drain, &self.control, &self.shards, self.config.limits.drain.0).await;
+        // The sessions have ended; now each carrier tells its client why.
+        if tokio::time::timeout(drain::FAREWELL, self.crowd.gone()).await.is_err() {
+            tracing::info!("some clients did not answer a goodbye");
+        }
         self.stop.send_replace(true);
         self.threads.stop(&self.shards).await;
         tracing::info!("stopped");

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use fanlight_control::metrics::Lane as Label;
 use fanlight_control::{Control, ShardLink};
 use fanlight_engine::PipeInput;
 use fanlight_wire::command::Command;
@@ -14,7 +15,7 @@ use fanlight_wire::signal::{ClientInfo, SCHEMA, ToRelay};
 use fanlight_wire::{Code, Frame, Kind, PipeId, Refusal, SessionId, ShardId, limits};
 use tokio::sync::mpsc;
 
-use super::Lane;
+use super::{Crowd, Lane};
 use crate::queue::{Handle, ShardInput};
 
 /// The queues of all shards. Filled once, because shards need the gate and the gate needs shards.
@@ -67,6 +68,7 @@ pub struct Gate {
     control: Arc<Control>,
     shards: Arc<Shards>,
     next_pipe: AtomicU64,
+    crowd: Arc<Crowd>,
 }
 
 impl fmt::Debug for Gate {
@@ -77,7 +79,18 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     pub fn new(control: Arc<Control>, shards: Arc<Shards>) -> Arc<Self> {
-        Arc::new(Self { control, shards, next_pipe: AtomicU64::new(1) })
+        Arc::new(Self { control, shards, next_pipe: AtomicU64::new(1), crowd: Arc::default() })
+    }
+
+    /// The carriers that are open, admitted or not.
+    pub const fn crowd(&self) -> &Arc<Crowd> {
+        &self.crowd
+    }
+
+    /// Counts a carrier that this side had to end for something its client did or left undone.
+    pub fn fault(&self, carrier: Label, code: Code) {
+        self.control.metrics().fault(carrier, code);
+        tracing::debug!(carrier = carrier.label(), code = code.label(), "a carrier was ended");
     }
 
     /// May a page of this origin open a carrier at this host? (G-35)

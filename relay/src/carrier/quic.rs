@@ -138,6 +138,7 @@ fn transport() -> io::Result<TransportConfig> {
 
 /// One connection: handshake, CONNECT, session; each with its deadline.
 async fn connection(incoming: Incoming, gate: Arc<Gate>, slot: Slot) {
+    let _guest = gate.crowd().enter();
     let handshake = async { incoming.await };
     let connection = match timeout(limits::HANDSHAKE_MAX, handshake).await {
         Ok(Ok(connection)) => connection,

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanlight_control::metrics::Lane;
 use fanlight_engine::PipeOutput;
 use fanlight_wire::{Code, Frame, Refusal, limits};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -43,12 +44,13 @@ pub fn upgrade(mut request: Inbound, gate: Arc<Gate>) -> Response<Body> {
     // Held until the carrier ends, so that it counts as one of its address's connections.
     let slot = request.extensions_mut().remove::<Arc<Option<Slot>>>();
     let upgraded = hyper::upgrade::on(&mut request);
+    let guest = gate.crowd().enter();
     tokio::spawn(async move {
         match upgraded.await {
             Ok(stream) => run(TokioIo::new(stream), &gate).await,
             Err(error) => tracing::debug!(%error, "an upgrade failed"),
         }
-        drop(slot);
+        drop((slot, guest));
     });
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -123,7 +125,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(stream: S, gate: &Gate) {
     let mut output = lane.output;
     let (mut sink, mut source) = socket.split();
     let code = tokio::select! {
-        code = inbound(&mut source, &uplink) => code,
+        code = inbound(&mut source, &uplink) => code.inspect(|code| gate.fault(Lane::WebSocket, *code)),
         code = outbound(&mut sink, &mut output, &uplink) => code,
     };
     uplink.close().await;

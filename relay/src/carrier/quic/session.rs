@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use fanlight_control::metrics::Lane as Label;
 use fanlight_engine::PipeOutput;
 use fanlight_wire::frame::Splitter;
 use fanlight_wire::{Class, Code, Frame, Refusal, limits};
@@ -29,6 +30,14 @@ struct Stream {
     splitter: Splitter,
 }
 
+/// Why a session is closed by us.
+enum Ending {
+    /// The shard wants it.
+    Wanted(Code),
+    /// The client did or left undone something.
+    Fault(Code),
+}
+
 /// How a part of the session ended.
 type Ended = Result<(), Code>;
 
@@ -44,7 +53,7 @@ pub(super) async fn run(session: Session, gate: &Gate) {
         Err(code) => return end(&session, code).await,
     };
     match gate.open(&first).await {
-        Ok(lane) => Conversation::new(session, lane, opening).run(ctl).await,
+        Ok(lane) => Conversation::new(session, lane, opening).run(ctl, gate).await,
         Err(refusal) => {
             tracing::debug!(code = refusal.code.label(), "a WebTransport session was refused");
             refuse(&mut ctl.send, &refusal).await;
@@ -130,13 +139,20 @@ impl Conversation {
         }
     }
 
-    async fn run(mut self, ctl: Stream) {
+    async fn run(mut self, ctl: Stream, gate: &Gate) {
         let ended = match self.adopt(ctl) {
             Ok(()) => self.talk().await,
-            Err(code) => Some(code),
+            Err(code) => Some(Ending::Fault(code)),
         };
         self.uplink.close().await;
-        let Some(code) = ended else { return };
+        let code = match ended {
+            None => return,
+            Some(Ending::Wanted(code)) => code,
+            Some(Ending::Fault(code)) => {
+                gate.fault(Label::WebTransport, code);
+                code
+            }
+        };
         // Without their queues the writers send what is left and end.
         self.queues.clear();
         if timeout(limits::QUIC_CLOSE_MAX, self.writers.join_all()).await.is_err() {
@@ -146,15 +162,17 @@ impl Conversation {
     }
 
     /// Until the client goes (`None`) or must go.
-    async fn talk(&mut self) -> Option<Code> {
+    async fn talk(&mut self) -> Option<Ending> {
         loop {
             tokio::select! {
                 output = self.output.recv() => match output {
-                    Some(PipeOutput::Frame(frame)) => if let Err(code) = self.send(&frame).await {
-                        return Some(code);
+                    Some(PipeOutput::Frame(frame)) => match self.send(&frame).await {
+                        Ok(()) => {}
+                        Err(Code::Left) => return None,
+                        Err(code) => return Some(Ending::Fault(code)),
                     },
-                    Some(PipeOutput::Close(code)) => return Some(code),
-                    None => return Some(Code::Bug),
+                    Some(PipeOutput::Close(code)) => return Some(Ending::Wanted(code)),
+                    None => return Some(Ending::Fault(Code::Bug)),
                 },
                 datagram = self.session.read_datagram() => match datagram {
                     Ok(bytes) => self.pointer(bytes),
@@ -170,15 +188,15 @@ impl Conversation {
                     let adopted = stream.unwrap_or(Err(Code::Bug)).and_then(|stream| self.adopt(stream));
                     match adopted {
                         Ok(()) | Err(Code::Left) => {}
-                        Err(code) => return Some(code),
+                        Err(code) => return Some(Ending::Fault(code)),
                     }
                 }
                 Some(ended) = self.readers.join_next() => if let Err(code) = ended.unwrap_or(Err(Code::Bug)) {
-                    return Some(code);
+                    return Some(Ending::Fault(code));
                 },
                 Some(ended) = self.writers.join_next() => match ended.unwrap_or(Err(Code::Bug)) {
                     Ok(()) | Err(Code::Left) => return None,
-                    Err(code) => return Some(code),
+                    Err(code) => return Some(Ending::Fault(code)),
                 },
             }
         }
