@@ -2,12 +2,15 @@
 //!
 //! Without I/O, usable on virtual time: [`page`] (a visitor's synthetic page), [`mirror`] (an agent's copy, the oracle),
 //! [`media`] (a WebRTC peer), [`seat`] (what one participant knows). Over real sockets: [`http`] (the public door),
-//! [`carrier`] (WebSocket, WebTransport), [`sockets`] (media over UDP and TCP), [`client`] (all of it together).
+//! [`carrier`] (WebSocket, WebTransport), [`sockets`] (media over UDP and TCP), [`client`] (all of it together). Scenarios of the
+//! binary: [`fanout`].
 
 pub mod carrier;
 pub mod client;
 pub mod clock;
+pub mod fanout;
 pub mod http;
+pub mod latencies;
 pub mod media;
 pub mod mirror;
 pub mod page;
