@@ -7,6 +7,8 @@ use fanlight_engine::{Outbox, Transport};
 use fanlight_wire::StreamId;
 use fanlight_wire::limits::DATAGRAM_BYTES_MAX;
 
+use crate::shard::tests::patiently;
+
 use super::{BackendChoice, Gso, MediaBind, MediaSockets, Socket, SocketReport, uring};
 
 macro_rules! on_both_backends {
@@ -71,7 +73,7 @@ impl Bench {
 
     fn far_takes(&self) -> Vec<u8> {
         let mut buffer = vec![0; 65_536];
-        let bytes = self.far.recv(&mut buffer).expect("a datagram within the far end's patience");
+        let bytes = patiently(|| self.far.recv(&mut buffer)).expect("a datagram within the far end's patience");
         buffer.truncate(bytes);
         buffer
     }
@@ -223,7 +225,7 @@ fn sockets_keep_their_addresses(bench: &mut Bench) -> Answer<'_> {
         let mut buffer = [0; 64];
         let mut answers = Vec::new();
         for _ in 0..2 {
-            let (bytes, from) = bench.far.recv_from(&mut buffer).unwrap();
+            let (bytes, from) = patiently(|| bench.far.recv_from(&mut buffer)).unwrap();
             answers.push((from, buffer[..bytes].to_vec()));
         }
         answers.sort_by_key(|(_, payload)| payload.clone());
@@ -319,7 +321,7 @@ fn ipv6_works_as_ipv4(bench: &mut Bench) -> Answer<'_> {
         outbox.push(Transport::Udp, near, far.local_addr().unwrap(), b"back");
         sockets.send(&outbox);
         let mut buffer = [0; 16];
-        let (bytes, from) = far.recv_from(&mut buffer).unwrap();
+        let (bytes, from) = patiently(|| far.recv_from(&mut buffer)).unwrap();
         assert_eq!((&buffer[..bytes], from), (b"back".as_slice(), near));
     })
 }

@@ -1,5 +1,6 @@
 //! A scripted engine on real threads and sockets, on both backends.
 
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -124,10 +125,20 @@ fn client() -> UdpSocket {
     client
 }
 
+/// Repeats a call that was interrupted: the kernel winds up a closed ring on the thread that had opened it.
+pub(crate) fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 fn asks(client: &UdpSocket, shard: &Shard, question: &[u8]) {
     client.send_to(question, shard.udp[0]).unwrap();
     let mut buffer = [0; 1_500];
-    let (bytes, from) = client.recv_from(&mut buffer).expect("an echo");
+    let (bytes, from) = patiently(|| client.recv_from(&mut buffer)).expect("an echo");
     assert_eq!((&buffer[..bytes], from), (question, shard.udp[0]));
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::io::BackendChoice;
 use crate::queue::QueueError;
 use crate::shard::Shard;
-use crate::shard::tests::{any, echo, stop};
+use crate::shard::tests::{any, echo, patiently, stop};
 
 macro_rules! on_both_runtimes {
     ($($question:ident),+ $(,)?) => {
@@ -57,7 +57,7 @@ fn hear(stream: &mut TcpStream) -> Vec<u8> {
 
 /// The far end closed it, in whatever manner.
 fn is_closed(stream: &mut TcpStream) -> bool {
-    match stream.read(&mut [0; 16]) {
+    match patiently(|| stream.read(&mut [0; 16])) {
         Ok(bytes) => bytes == 0,
         Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
     }
