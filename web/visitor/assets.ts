@@ -42,9 +42,9 @@ interface Entry {
 export class Assets {
   readonly #events: AssetEvents;
   readonly #entries = new Map<string, Entry>();
-  readonly #sent = new Map<string, Asset>();
+  readonly #found = new Map<string, Asset>();
   readonly #waiting: string[] = [];
-  #held: ReadonlySet<string> = new Set();
+  #held = new Set<string>();
   #reading = 0;
   #bytes = 0;
 
@@ -52,13 +52,15 @@ export class Assets {
     this.#events = events;
   }
 
-  /** The relay holds these; everything else this page has is sent again. */
-  begin(held: readonly string[]): void {
-    this.#held = new Set(held);
-    for (const asset of this.#sent.values()) {
-      if (!this.#held.has(asset.name)) {
-        this.#events.send(asset);
-      }
+  /** The relay holds these and no others. */
+  held(names: readonly string[]): void {
+    this.#held = new Set(names);
+  }
+
+  /** Sends what the relay does not hold. Call after a snapshot: the assets of a page follow it. */
+  flush(): void {
+    for (const asset of this.#found.values()) {
+      this.#send(asset);
     }
   }
 
@@ -111,18 +113,23 @@ export class Assets {
   }
 
   #admit(asset: Asset): boolean {
-    if (this.#sent.has(asset.name)) {
+    if (this.#found.has(asset.name)) {
       return true;
     }
-    if (this.#sent.size >= ASSET_COUNT_MAX || this.#bytes + asset.payload.length > ALL_BYTES_MAX) {
+    if (this.#found.size >= ASSET_COUNT_MAX || this.#bytes + asset.payload.length > ALL_BYTES_MAX) {
       return false;
     }
     this.#bytes += asset.payload.length;
-    this.#sent.set(asset.name, asset);
+    this.#found.set(asset.name, asset);
+    this.#send(asset);
+    return true;
+  }
+
+  #send(asset: Asset): void {
     if (!this.#held.has(asset.name)) {
+      this.#held.add(asset.name);
       this.#events.send(asset);
     }
-    return true;
   }
 }
 

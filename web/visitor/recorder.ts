@@ -60,10 +60,14 @@ export class Recorder {
     return this.#stopRecord !== undefined;
   }
 
-  /** Begins with a snapshot. `held` are the assets that the relay still has. */
-  start(held: readonly string[]): void {
+  /** The relay has these assets and no others. */
+  held(names: readonly string[]): void {
+    this.#assets.held(names);
+  }
+
+  /** Begins with a snapshot. */
+  start(): void {
     this.stop();
-    this.#assets.begin(held);
     try {
       this.#stopRecord = record({
         // @rrweb/record brings newer type names than @rrweb/types; the events are the same.
@@ -92,6 +96,7 @@ export class Recorder {
       return;
     }
     this.#canvases.start();
+    this.#assets.flush();
   }
 
   /** Takes a snapshot in the next task. */

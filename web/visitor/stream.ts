@@ -70,6 +70,11 @@ export class PageStream {
     return this.#begun;
   }
 
+  /** Diffs were given up: only a new page epoch shows them to those who follow. */
+  get behind(): boolean {
+    return this.#behind;
+  }
+
   /** A new page epoch; its first snapshot is the caller's next call. */
   begin(pageEpoch: number, maskEpoch: number): void {
     this.#pageEpoch = pageEpoch;
@@ -80,11 +85,10 @@ export class PageStream {
     this.#drop();
   }
 
-  /** Nothing more is sent until {@link begin}. */
+  /** Nothing more is sent until {@link begin}; assets that wait go on waiting. */
   stop(): void {
     this.#begun = false;
     this.#drop();
-    this.#assets.length = 0;
   }
 
   /** Sends a snapshot: everything up to the last diff is in it. */

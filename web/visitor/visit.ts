@@ -47,7 +47,6 @@ export class Visit {
   #you = 0;
   #pageEpoch = 0;
   #maskEpoch = 0;
-  #held: readonly string[] = [];
   #over = false;
 
   constructor(options: VisitOptions, events: VisitEvents) {
@@ -289,7 +288,7 @@ export class Visit {
     this.#you = welcome.you;
     this.#pageEpoch = welcome.page_epoch;
     this.#maskEpoch = Math.max(welcome.mask_epoch, this.#maskEpoch);
-    this.#held = welcome.assets ?? [];
+    this.#recorder.held(welcome.assets ?? []);
     const members = welcome.members.filter((member) => member.id !== welcome.you);
     this.#show({ connection: 'open', members });
     for (const share of welcome.shares) {
@@ -313,17 +312,18 @@ export class Visit {
 
   /** Recording itself begins with a snapshot, so the first one of an epoch is never taken twice: it blocks the page. */
   #onWanted(reason: SnapshotReason): void {
-    if ((reason === 'first' || reason === 'unpaused') && this.#stream.begun) {
-      return;
+    if (this.#stream.behind) {
+      this.#newPage();
+    } else if (!((reason === 'first' || reason === 'unpaused') && this.#stream.begun)) {
+      this.#recorder.photograph();
     }
-    this.#recorder.photograph();
   }
 
   /** A new page epoch from a fresh recording. */
   #newPage(): void {
     this.#pageEpoch += 1;
     this.#stream.begin(this.#pageEpoch, this.#maskEpoch);
-    this.#recorder.start(this.#held);
+    this.#recorder.start();
   }
 
   /** Nothing leaves this page. */
@@ -336,6 +336,8 @@ export class Visit {
   #hideMore(): void {
     this.#maskEpoch += 1;
     this.#connection?.signal({ t: 'mask', epoch: this.#maskEpoch });
+    // The relay forgets everything that was recorded under the older rules, assets too.
+    this.#recorder.held([]);
     this.#newPage();
   }
 
@@ -397,8 +399,6 @@ export class Visit {
     }
     if (denied.re.startsWith('share') || denied.re === 'offer') {
       this.#notice(denied.sentence);
-    } else if (denied.code === 'E_GAP' && this.#recorder.recording) {
-      this.#newPage();
     }
   }
 
