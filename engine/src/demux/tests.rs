@@ -1,3 +1,5 @@
+//! Whose datagram is whose, and what an attacker may not learn or do (G-20, G-22, G-25).
+
 use std::time::Duration;
 
 use fanlight_wire::ShardId;

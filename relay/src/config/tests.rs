@@ -1,3 +1,5 @@
+//! The configuration file: defaults, units, and errors that name the key.
+
 use super::*;
 
 fn problem(text: &str) -> String {
