@@ -30,6 +30,14 @@ test('sharing is offered only after the visitor has agreed, and only to those wh
   assert.match(shareBlocked(active, Capability.INVITE) ?? '', /not allowed/u);
 });
 
+test("the visitor's answer decides about this agent", () => {
+  // R116, R117
+  const yes = after(WELCOME, { t: 'consent.result', kind: 'view', accepted: true }, { t: 'session.stage', stage: 'active' });
+  assert.equal(admitted(yes), true);
+  const no = after(WELCOME, { t: 'consent.result', kind: 'view', accepted: false });
+  assert.deepEqual([admitted(no), no.declined], [false, true]);
+});
+
 test("another agent's consent does not admit this one", () => {
   assert.equal(admitted(after(WELCOME, { t: 'session.stage', stage: 'active' })), false);
 });

@@ -72,7 +72,7 @@ export function next(state: SessionState, signal: ToClient): SessionState {
     case 'session.ended':
       return { ...state, ended: { code: signal.code, sentence: signal.sentence, by: signal.by } };
     case 'consent.result':
-      return signal.kind === 'view' ? { ...state, declined: !signal.accepted } : state;
+      return signal.kind === 'view' ? answered(state, signal.accepted) : state;
     case 'member':
       return { ...state, members: withMember(state.members, signal) };
     case 'member.left':
@@ -213,6 +213,12 @@ function welcomed(state: SessionState, signal: Extract<ToClient, { t: 'welcome' 
   };
 }
 
+/** The relay tells others about us by `member`, and us by the visitor's answer. */
+function answered(state: SessionState, accepted: boolean): SessionState {
+  const here = (member: Member): Member => (accepted && member.id === state.you ? { ...member, presence: 'here' } : member);
+  return { ...state, declined: !accepted, members: state.members.map(here) };
+}
+
 function withMember(members: readonly Member[], changed: Member): Member[] {
   const { id, role, name, presence } = changed;
   const member: Member = { id, role, name, presence };
@@ -229,8 +235,8 @@ function withShare(state: SessionState, signal: Extract<ToClient, { t: 'share.st
   const { slot, epoch, phase, holder, surface, audio } = signal;
   const share = { slot, epoch, phase, audio, ...(holder !== undefined && { holder }), ...(surface !== undefined && { surface }) };
   const shares = { ...state.shares, [signal.slot]: share as ShareState };
-  const answered = signal.slot === 'visitor' && signal.phase !== 'empty';
-  return { ...state, shares, invite: answered ? { at: 'none' } : state.invite };
+  const overtaken = signal.slot === 'visitor' && signal.phase !== 'empty';
+  return { ...state, shares, invite: overtaken ? { at: 'none' } : state.invite };
 }
 
 function memberNotice(known: Member | undefined, now: Member): Notice | undefined {
