@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
-use crate::config::{Config, Listen, StartError};
+use crate::config::{Backend, Config, Listen, StartError};
 use crate::host::Host;
 
 pub mod client;
@@ -91,14 +91,67 @@ pub fn version() -> String {
     format!("fanlight {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// `fanlight check`: the effective file as TOML, what the host can do as comments, so that the output is a file again.
+/// `fanlight check`: the effective file as TOML, what would run and what the host can do as comments, so that the output
+/// is a file again.
 pub fn check(config: &Config, host: &Host) -> String {
     let mut text = config.to_toml();
-    text.push_str("\n# This host:\n");
-    for line in host.to_string().lines() {
-        text.push_str(&format!("#   {line}\n"));
+    let mut section = |title: &str, lines: &[String]| {
+        text.push_str(&format!("\n# {title}\n"));
+        lines.iter().for_each(|line| text.push_str(&format!("#   {line}\n")));
+    };
+    section("This host", &host.to_string().lines().map(Into::into).collect::<Vec<_>>());
+    section("What will run", &plan(config, host));
+    let warnings = host.warnings();
+    if !warnings.is_empty() {
+        section("What holds it back", &warnings);
     }
     text.trim_end().to_string()
+}
+
+fn plan(config: &Config, host: &Host) -> Vec<String> {
+    let shards = config.shard_count(host.shards());
+    let ports = |base: u16| match (base, shards) {
+        (0, _) => "chosen by the kernel".to_string(),
+        (first, 1) => first.to_string(),
+        (first, _) => format!("{first} to {}", usize::from(first) + shards - 1),
+    };
+    let backend = match config.media.backend {
+        Backend::Auto => host.backend().name(),
+        Backend::IoUring => "io_uring",
+        Backend::Mmsg => "mmsg",
+    };
+    let certificate =
+        if config.self_made_certificate() { "self-made".into() } else { config.public.cert.display().to_string() };
+    let on = |on: bool| if on { "on" } else { "off" };
+    vec![
+        format!("shards        {shards} on {backend}"),
+        format!(
+            "media         udp{} {}",
+            if config.media.tcp { " and tcp" } else { "" },
+            ports(config.media.base_port)
+        ),
+        match config.quic.enabled {
+            true => format!("webtransport  udp {}", ports(config.quic.base_port)),
+            false => "webtransport  off".into(),
+        },
+        format!("certificate   {certificate}"),
+        format!("data          {}", config.data_dir().display()),
+        format!("demo          {}", on(config.demo_on())),
+    ]
+}
+
+/// Can the configured backend run here?
+///
+/// # Errors
+/// [`StartError::Host`] that says why not.
+pub fn fit(config: &Config, host: &Host) -> Result<(), StartError> {
+    host.fitness().map_err(|why| StartError::host("media sockets", why))?;
+    match (config.media.backend, &host.uring) {
+        (Backend::IoUring, Err(why)) => {
+            Err(StartError::host("media.backend", format!("{why}; allow it, or set media.backend = \"auto\"")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `fanlight status`.

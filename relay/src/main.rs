@@ -56,13 +56,11 @@ fn run(config: Config) -> Result<(), StartError> {
 fn check(config: &Config) -> Result<String, StartError> {
     let host = Host::probe();
     let text = cli::check(config, &host);
-    match host.fitness() {
-        Ok(()) => Ok(text),
-        Err(why) => {
-            say(&text);
-            Err(StartError::host("media sockets", why))
-        }
+    if let Err(unfit) = cli::fit(config, &host) {
+        say(&text);
+        return Err(unfit);
     }
+    Ok(text)
 }
 
 #[expect(clippy::print_stdout, reason = "the output of a command line program")]

@@ -14,13 +14,13 @@ use tokio::sync::watch;
 
 use crate::carrier::Crowd;
 use crate::carrier::admit::{Gate, Link, Shards};
-use crate::clock;
 use crate::config::{Config, StartError};
 use crate::drain::{self, Drain};
 use crate::edge::slots::Slots;
 use crate::host::Host;
 use crate::telemetry::LogLevel;
 use crate::tls::Certificates;
+use crate::{cli, clock};
 
 mod doors;
 mod shards;
@@ -63,7 +63,7 @@ impl Node {
     /// [`StartError`] when the configuration or the host does not allow it; nothing keeps running then.
     pub async fn start(config: Config, log_level: LogLevel) -> Result<Self, StartError> {
         let host = Host::probe();
-        host.fitness().map_err(|why| StartError::host("media sockets", why))?;
+        cli::fit(&config, &host)?;
         make_data_dir(&config)?;
         let doors = Doors::open(&config)?;
         let addresses = doors.addresses();
@@ -135,7 +135,7 @@ impl Node {
 
     /// What a person wants to know after a start.
     pub fn welcome(&self) -> String {
-        let mut lines = vec![format!("{} is running: {}", crate::cli::version(), self.threads)];
+        let mut lines = vec![format!("{} is running: {}", cli::version(), self.threads)];
         let mut line = |what: &str, value: String| lines.push(format!("  {what:<18}{value}"));
         let base = self.addresses.http.map(|a| format!("http://{a}"));
         if let Some(base) = base.or_else(|| self.addresses.https.map(|_| self.own_origin())) {
