@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::carrier::{Connect, Kind};
 use crate::client::{Client, ClientError, Door, Visit, Way};
@@ -162,7 +162,7 @@ async fn visit_page(mut visitor: Client, what: Fanout, mut stopped: watch::Recei
     let mut tick = interval(Duration::from_secs(1) / u32::try_from(what.changes.max(1)).unwrap_or(1));
     loop {
         tokio::select! {
-            _ = stopped.changed() => return Ok(()),
+            _ = stopped.changed() => return end(&mut visitor).await,
             _ = tick.tick() => {
                 let frames = page.change(what.change_bytes, clock::now_us());
                 visitor.send(frames).await?;
@@ -173,6 +173,13 @@ async fn visit_page(mut visitor: Client, what: Fanout, mut stopped: watch::Recei
             }
         }
     }
+}
+
+/// Ends the session, so that nothing of the run is left on the relay.
+async fn end(visitor: &mut Client) -> Result<(), ClientError> {
+    visitor.tell(&ToRelay::End).await?;
+    let closed = async { while visitor.next().await.is_ok() {} };
+    timeout(Duration::from_secs(5), closed).await.map_err(|_| ClientError::Late("the end"))
 }
 
 async fn react(visitor: &mut Client, page: &mut crate::page::Page, what: &Fanout) -> Result<(), ClientError> {

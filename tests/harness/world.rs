@@ -61,6 +61,10 @@ pub struct World {
     pub reports: Vec<Report>,
     pub route: Route,
     pub session: SessionId,
+    /// Datagrams that participants sent, kept while somebody listens on the wire.
+    pub overheard: Option<Vec<Transmit>>,
+    /// Datagrams that the relay sent to an address where no participant is.
+    pub strays: Vec<(SocketAddr, usize)>,
     engine: Engine,
     outbox: Outbox,
     start: Instant,
@@ -98,6 +102,8 @@ impl World {
             reports: Vec::new(),
             route: Route::default(),
             session,
+            overheard: None,
+            strays: Vec::new(),
             engine,
             outbox: Outbox::default(),
             start,
@@ -126,6 +132,11 @@ impl World {
 
     pub fn actor_mut(&mut self, who: Who) -> &mut Actor {
         &mut self.actors[who.0]
+    }
+
+    /// Where a participant's media comes from.
+    pub fn address(&self, who: Who) -> SocketAddr {
+        self.actors[who.0].address
     }
 
     pub fn everybody(&self) -> impl Iterator<Item = Who> + use<> {
@@ -296,22 +307,12 @@ impl World {
         self.tell(who, &ToRelay::ShareStop);
     }
 
-    /// A datagram from anywhere to the relay's media port, at once. Returns what the relay sends in the same turn.
-    pub fn inject(&mut self, source: SocketAddr, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
-        self.settle();
+    /// A datagram from anywhere to the relay's media port, at once.
+    pub fn inject(&mut self, source: SocketAddr, payload: &[u8]) {
         let mut payload = payload.to_vec();
         let datagram = Datagram { transport: Transport::Udp, source, destination: RELAY, payload: &mut payload };
         self.engine.handle_datagram(self.now, datagram);
-        self.engine.poll_datagrams(&mut self.outbox);
-        let sent: Vec<_> = self
-            .outbox
-            .trains()
-            .iter()
-            .flat_map(|train| self.outbox.segments(train).map(|bytes| (train.destination, bytes.to_vec())))
-            .collect();
-        self.spread();
         self.settle();
-        sent
     }
 
     /// Lets this much time pass.
@@ -344,6 +345,7 @@ impl World {
     /// When one does not hold.
     pub fn check(&self) {
         self.floors.check_answers();
+        assert!(self.strays.is_empty(), "seed {}: sent to strangers: {:?}", self.seed, self.strays);
         let page = self.actors.iter().find_map(|actor| actor.page.as_ref());
         for actor in &self.actors {
             if let Some(watch) = actor.media.as_ref().and_then(|media| media.peer.watch()) {
@@ -404,6 +406,9 @@ impl World {
             media.peer.handle_timeout(now);
         }
         while let Some(transmit) = media.peer.poll_transmit() {
+            if let Some(overheard) = &mut self.overheard {
+                overheard.push(transmit.clone());
+            }
             media.up.send(now, transmit);
         }
         if media.up.due().is_some_and(|at| at <= now) {
@@ -448,7 +453,10 @@ impl World {
         let now = self.now;
         for train in self.outbox.trains() {
             let actor = self.actors.iter_mut().find(|actor| actor.address == train.destination);
-            let Some(media) = actor.and_then(|actor| actor.media.as_mut()) else { continue };
+            let Some(media) = actor.and_then(|actor| actor.media.as_mut()) else {
+                self.strays.push((train.destination, train.range.len()));
+                continue;
+            };
             let path = if train.transport == Transport::Udp { Path::Udp } else { Path::Tcp };
             for payload in self.outbox.segments(train) {
                 let (source, destination) = (train.source, train.destination);
