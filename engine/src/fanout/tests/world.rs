@@ -33,7 +33,9 @@ pub(super) struct World {
     pub(super) deaf: Option<usize>,
     /// Every datagram with media reaches the relay three times.
     pub(super) echo: bool,
-    /// Forged handshake records come from the address of whoever sends, until it is connected.
+    /// Before every datagram come damaged copies of it from the same address.
+    pub(super) mangle: bool,
+    /// Forged handshake records come from the address of whoever sends.
     pub(super) forge_handshakes: bool,
     pub(super) bytes_to_attacker: usize,
     beyond_stun: BTreeMap<SocketAddr, usize>,
@@ -60,6 +62,7 @@ impl World {
             divert_from: None,
             deaf: None,
             echo: false,
+            mangle: false,
             forge_handshakes: false,
             bytes_to_attacker: 0,
             beyond_stun: BTreeMap::new(),
@@ -198,7 +201,7 @@ impl World {
 
     /// Until nothing is on the wire.
     fn settle(&mut self) {
-        loop {
+        for _round in 0..1_000 {
             (0..self.clients.len()).for_each(|index| self.collect(index));
             self.deliver();
             self.relay_turn();
@@ -206,6 +209,7 @@ impl World {
                 return;
             }
         }
+        panic!("the wire never falls silent");
     }
 
     fn collect(&mut self, index: usize) {
@@ -238,9 +242,18 @@ impl World {
                     self.hand_to_relay(address(ATTACKER, 5_000 + port), &mut client_hello());
                 }
             }
-            let forged = self.forge_handshakes && self.clients.iter().any(|c| c.address == from && !c.connected);
-            for _ in 0..if forged { 40 } else { 0 } {
+            for _ in 0..if self.forge_handshakes { 40 } else { 0 } {
                 self.hand_to_relay(from, &mut client_hello());
+            }
+            for _ in 0..if self.mangle { 8 } else { 0 } {
+                let mut mangled = payload.clone();
+                for _ in 0..=self.entropy.array::<1>()[0] % 4 {
+                    let [at, to, cut] = self.entropy.array::<3>();
+                    let length = mangled.len();
+                    mangled[usize::from(at) % length] = to;
+                    mangled.truncate(length - usize::from(cut) % 3 * (length / 8));
+                }
+                self.hand_to_relay(from, &mut mangled);
             }
             if self.echo && payload[0] >= 128 {
                 self.hand_to_relay(from, &mut payload.clone());
