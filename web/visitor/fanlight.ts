@@ -78,7 +78,11 @@ class FanlightWidget {
 
   /** Starts a visit and shows its key; comes back to this tab's running visit if there is one. */
   async start(options?: Partial<StartOptions>): Promise<void> {
-    if (this.#visit !== undefined || this.restore(options)) {
+    if (this.#visit !== undefined) {
+      this.#widget?.open();
+      return;
+    }
+    if (this.restore(options)) {
       return;
     }
     await this.#begin(options).start();

@@ -59,6 +59,12 @@ export class LivePage implements Page {
     return node instanceof HTMLImageElement && node.currentSrc !== '' && node.complete ? node.currentSrc : undefined;
   }
 
+  size(id: number): string {
+    const node = this.#lookup(id);
+    const box = node instanceof Element ? node.getBoundingClientRect() : undefined;
+    return box === undefined || box.width < 1 || box.height < 1 ? '' : `${Math.round(box.width)}x${Math.round(box.height)}`;
+  }
+
   base(id: number): string {
     const node = this.#lookup(id);
     const sheet = (node as Partial<LinkStyle> | null)?.sheet;

@@ -14,7 +14,7 @@ export class ScreenPanel {
   constructor() {
     // A page that starts sound by itself would be stopped by the browser: the visitor turns it on.
     this.#video.muted = true;
-    this.#sound = button('Sound on', '', () => this.#toggleSound());
+    this.#sound = button('Turn sound on', '', () => this.#toggleSound());
     this.#size = button('Larger', '', () => this.#toggleSize());
     const hide = button('Hide', '', () => this.#fold());
     this.root.append(
@@ -64,7 +64,7 @@ export class ScreenPanel {
 
   #toggleSound(): void {
     this.#video.muted = !this.#video.muted;
-    say(this.#sound, this.#video.muted ? 'Sound on' : 'Sound off');
+    say(this.#sound, this.#video.muted ? 'Turn sound on' : 'Turn sound off');
   }
 
   #toggleSize(): void {

@@ -42,6 +42,10 @@ class PlainPage implements Page {
     return undefined;
   }
 
+  size(): string {
+    return '20x10';
+  }
+
   base(): string {
     return 'https://shop.example/';
   }
@@ -179,6 +183,10 @@ test('what may be seen is seen', () => {
   for (const part of ['"Lamps"', '"Send it"', '"page"', '"top"', 'fl-asset:00112233445566778899aabbccddeeff', '"width":"20"']) {
     assert.ok(shown.includes(part), part);
   }
+});
+
+test('a picture that cannot be read keeps its size', () => {
+  assert.ok(snapshot(el('body', {}, el('img', { src: '/unknown.png' }))).includes('"src":"fl-none:20x10"'));
 });
 
 test('the nearest rule wins, and everything can be hidden', () => {

@@ -22,6 +22,8 @@ export interface Page {
   state(id: number): NodeState | undefined;
   /** The address an image shows now, chosen among its candidates; undefined: take the attribute. */
   shown(id: number): string | undefined;
+  /** The size an element has on the screen, `120x80`, or nothing when it has none. */
+  size(id: number): string;
   /** What relative addresses are relative to. */
   base(id: number): string;
   /** The name of an asset, or {@link NOTHING} for now. */
@@ -254,8 +256,14 @@ export class Scrubber {
     if (/^data:image\//iu.test(value.trim())) {
       return value;
     }
+    const named = value.trim() === '' ? NOTHING : this.#assetOf(value, id, attribute);
+    // What cannot be shown keeps its place.
+    return named === NOTHING ? NOTHING + this.#page.size(id) : named;
+  }
+
+  #assetOf(value: string, id: number, attribute: string): string {
     try {
-      return value.trim() === '' ? NOTHING : this.#page.asset(new URL(value, this.#page.base(id)).href, { id, attribute });
+      return this.#page.asset(new URL(value, this.#page.base(id)).href, { id, attribute });
     } catch {
       return NOTHING;
     }

@@ -57,7 +57,7 @@ export class Widget {
   readonly #note = element('div', { class: 'note', role: 'alert', hidden: '' });
   readonly #noteText = element('p');
   readonly #live = element('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
-  readonly #buttons: Record<'key' | 'pause' | 'screen' | 'retry' | 'end' | 'close', HTMLButtonElement>;
+  readonly #buttons: Record<'minimise' | 'key' | 'pause' | 'screen' | 'retry' | 'end' | 'close', HTMLButtonElement>;
   #view: View | undefined;
   #small = false;
 
@@ -67,6 +67,7 @@ export class Widget {
     this.#open = button('', 'plain', () => this.#fold(false));
     this.#pillEnd = button('End', 'stop', () => events.end());
     this.#buttons = {
+      minimise: button('Minimise', 'plain', () => this.#fold(true)),
       key: button('New key', '', () => events.newKey()),
       pause: button('Pause', '', () => events.pause(this.#view?.phase !== 'paused')),
       screen: button('Show agent’s screen', '', () => this.#showScreen()),
@@ -82,6 +83,12 @@ export class Widget {
     if (!this.#host.isConnected) {
       document.documentElement.append(this.#host);
     }
+  }
+
+  /** Unfolds the card and puts the focus in it: the visitor asked for it. */
+  open(): void {
+    this.#fold(false);
+    this.#card.querySelector<HTMLElement>('button:not([hidden])')?.focus();
   }
 
   detach(): void {
@@ -117,13 +124,12 @@ export class Widget {
   #build(): void {
     const root = this.#host.attachShadow({ mode: 'open' });
     const all = element('div', { class: 'root' });
-    const minimise = button('Minimise', 'plain', () => this.#fold(true));
     this.#keyBox.append(element('span', { class: 'soft' }, 'Tell the agent this key'), this.#digits);
     this.#share.append(this.#shareText, button('Stop sharing', '', () => this.#events.stopSharing()));
     this.#note.append(this.#noteText, button('Dismiss', '', () => this.#events.dismiss()));
     const b = this.#buttons;
     this.#card.append(
-      element('div', { class: 'head' }, this.#dots[0] ?? '', this.#title, minimise),
+      element('div', { class: 'head' }, this.#dots[0] ?? '', this.#title, this.#buttons.minimise),
       element('div', { class: 'body' }, this.#lead, this.#note, this.#keyBox, this.#people, this.#share),
       element('div', { class: 'foot' }, b.screen, b.key, b.pause, b.retry, b.close, b.end),
     );
@@ -186,6 +192,7 @@ export class Widget {
   #showButtons(view: View): void {
     const running = view.phase === 'waiting' || view.phase === 'active' || view.phase === 'paused';
     const b = this.#buttons;
+    b.minimise.hidden = view.phase === 'ended' || view.phase === 'failed';
     b.key.hidden = !running || view.phase === 'paused';
     b.pause.hidden = view.phase !== 'active' && view.phase !== 'paused';
     say(b.pause, view.phase === 'paused' ? 'Resume' : 'Pause');
@@ -231,7 +238,7 @@ function lead(view: View): string {
     case 'paused':
       return 'The agent sees the last picture only. Nothing new is shown.';
     case 'active':
-      return 'What you type, passwords and card numbers stay hidden.';
+      return view.own === 'live' ? 'On this page, what you type stays hidden.' : 'What you type, passwords and card numbers stay hidden.';
     default:
       return '';
   }
