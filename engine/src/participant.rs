@@ -93,7 +93,9 @@ impl Participant {
             (false, Some(_)) => Presence::Waiting,
             (true, Some(_)) => Presence::Here,
         };
-        Member { id: self.id, role: self.role, name: self.name.clone(), presence }
+        // R169: agents are shown the visitor's client, nobody is shown an agent's.
+        let client = (self.role == Role::Visitor).then(|| self.client.clone());
+        Member { id: self.id, role: self.role, name: self.name.clone(), presence, client }
     }
 
     /// Attaches a carrier; the one before, if any, is returned to be closed.

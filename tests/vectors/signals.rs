@@ -55,7 +55,7 @@ fn session() -> SessionId {
 }
 
 fn welcome() -> ToClient {
-    let member = |id, role, name: &str, presence| Member { id, role, name: name.into(), presence };
+    let member = |id, role, name: &str, presence| Member { id, role, name: name.into(), presence, client: None };
     ToClient::Welcome {
         session: session(),
         you: VISITOR,
@@ -98,7 +98,8 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         policy_version: 1,
         allowed,
     };
-    let member = Member { id: AGENT, role: Role::Agent, name: "Ben Okafor".into(), presence: Presence::Away };
+    let member =
+        Member { id: AGENT, role: Role::Agent, name: "Ben Okafor".into(), presence: Presence::Away, client: None };
     vec![
         ("welcome", welcome()),
         (

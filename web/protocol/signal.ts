@@ -38,6 +38,8 @@ export interface Member {
   readonly role: Role;
   readonly name: string;
   readonly presence: Presence;
+  /** Of the visitor only (R169). */
+  readonly client?: ClientInfo;
 }
 
 export interface ShareState {

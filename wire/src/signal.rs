@@ -128,6 +128,9 @@ pub struct Member {
     pub role: Role,
     pub name: String,
     pub presence: Presence,
+    /// Of the visitor only: what the agents' client info shows (R169).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientInfo>,
 }
 
 /// Is a member there?

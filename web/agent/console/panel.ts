@@ -2,7 +2,7 @@
 
 import type { ClientInfo } from '../../protocol/signal.ts';
 import { h, say } from './dom.ts';
-import { displayName, MODE_NAMES, type SessionState } from './state.ts';
+import { displayName, MODE_NAMES, visitor, type SessionState } from './state.ts';
 
 /** What the console measures itself. */
 export interface Quality {
@@ -19,11 +19,17 @@ const ROLES = { visitor: 'Visitor', agent: 'Agent', guest: 'Guest (watching)', u
 export class Panel {
   readonly element: HTMLElement;
   private readonly members = h('ul', { class: 'members' });
-  private readonly facts = h('dl', { class: 'facts' });
+  private readonly connection = h('dl', { class: 'facts' });
+  private readonly theirs = h('dl', { class: 'facts' });
+  private readonly yours = h('dl', { class: 'facts' });
 
-  constructor(private readonly client: ClientInfo) {
+  constructor(client: ClientInfo) {
+    writeFacts(this.yours, clientFacts(client));
     this.element = h('aside', { class: 'panel', 'aria-label': 'People and details' },
-      h('h2', {}, 'People'), this.members, h('h2', {}, 'Connection'), this.facts);
+      h('h2', {}, 'People'), this.members,
+      h('h2', {}, 'Connection'), this.connection,
+      h('h2', {}, 'Visitor’s client'), this.theirs,
+      h('h2', {}, 'Your client'), this.yours);
   }
 
   render(state: SessionState, quality: Quality): void {
@@ -37,30 +43,40 @@ export class Panel {
           h('span', { class: 'member-text' }, h('span', { class: 'member-name' }, name), h('span', { class: 'member-detail' }, detail)));
       }),
     );
-    this.renderFacts([
+    writeFacts(this.connection, [
       ['Mode', MODE_NAMES[state.mode]],
       ['Carrier', quality.carrier === '' ? '–' : quality.carrier],
       ['Round trip', quality.rtt === undefined ? '–' : `${Math.max(1, Math.round(quality.rtt))} ms`],
       ['Media', quality.media === 'none' ? 'not in use' : quality.media],
-      ['Operating system', this.client.os],
-      ['Browser', this.client.browser],
-      ['Client version', this.client.client],
       ['Session', state.session.slice(0, 8)],
     ]);
-  }
-
-  private renderFacts(facts: readonly (readonly [string, string])[]): void {
-    if (this.facts.childElementCount !== facts.length * 2) {
-      this.facts.replaceChildren(...facts.flatMap(([name]) => [h('dt', {}, name), h('dd', {})]));
-    }
-    facts.forEach(([, value], index) => {
-      const cell = this.facts.children[index * 2 + 1];
-      if (cell !== undefined) {
-        say(cell as HTMLElement, value);
-      }
-    });
+    writeFacts(this.theirs, clientFacts(visitor(state)?.client));
   }
 }
+
+/** R169: versions only. */
+function clientFacts(client: ClientInfo | undefined): readonly Fact[] {
+  return [
+    ['System', client?.os ?? '–'],
+    ['Browser', client?.browser ?? '–'],
+    ['Fanlight', client?.client ?? '–'],
+  ];
+}
+
+/** Changes only the values that differ, so that a reader's place in the list is kept. */
+function writeFacts(list: HTMLElement, facts: readonly Fact[]): void {
+  if (list.childElementCount !== facts.length * 2) {
+    list.replaceChildren(...facts.flatMap(([name]) => [h('dt', {}, name), h('dd', {})]));
+  }
+  facts.forEach(([, value], index) => {
+    const cell = list.children[index * 2 + 1];
+    if (cell !== undefined) {
+      say(cell as HTMLElement, value);
+    }
+  });
+}
+
+type Fact = readonly [string, string];
 
 /** The badge in the header: a word, a colour and a number. */
 export class QualityBadge {

@@ -220,8 +220,8 @@ function answered(state: SessionState, accepted: boolean): SessionState {
 }
 
 function withMember(members: readonly Member[], changed: Member): Member[] {
-  const { id, role, name, presence } = changed;
-  const member: Member = { id, role, name, presence };
+  const { id, role, name, presence, client } = changed;
+  const member: Member = { id, role, name, presence, ...(client !== undefined && { client }) };
   return members.some((old) => old.id === id)
     ? members.map((old) => (old.id === id ? member : old))
     : [...members, member];
