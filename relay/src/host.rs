@@ -81,7 +81,7 @@ impl Host {
 }
 
 /// One line per kernel setting that clamps a media socket, with the cure.
-pub fn clamp_warnings(report: &SocketReport) -> Vec<String> {
+fn clamp_warnings(report: &SocketReport) -> Vec<String> {
     let line = |(key, bytes)| format!("socket buffers are clamped: set {key} = {bytes} (sysctl -w {key}={bytes})");
     report.clamps().map(line).collect()
 }

@@ -28,7 +28,6 @@ use tokio::task::LocalSet;
 
 use crate::carrier::tcp::{Flavour, TcpMedia};
 use crate::clock;
-use crate::host::clamp_warnings;
 use crate::io::{BackendChoice, BackendKind, MediaBind, MediaSockets, SocketReport, pin as pin_thread, select};
 use crate::queue::{Handle, queues};
 
@@ -144,9 +143,6 @@ impl Shard {
         })?;
         let gone = || io::Error::other("the shard's thread ended at its start");
         let Started { sockets, udp, tcp } = start.recv().map_err(|_| gone())??;
-        for report in &sockets {
-            clamp_warnings(report).iter().for_each(|line| tracing::warn!(shard = handle.shard().0, "{line}"));
-        }
         tracing::info!(shard = handle.shard().0, %backend, "a shard runs");
         Ok(Self { handle, board, backend, sockets, udp, tcp, thread })
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fanlight_engine::{Datagram, Outbox, PipeInput, PipeOutput, Transport};
 use fanlight_wire::command::Command;
@@ -20,6 +20,9 @@ use super::{Bear, Birth, Board, Decide, Status};
 use crate::carrier::tcp::TcpSink;
 use crate::io::{Counters, MediaSockets};
 use crate::queue::{Inputs, PipeSink, ShardInput};
+
+/// The runtime's timers count in milliseconds.
+const TIMER_TICK: Duration = Duration::from_millis(1);
 
 /// What the loop does after a turn.
 pub(super) enum Next {
@@ -108,7 +111,9 @@ impl<D: Decide> Core<D> {
             self.publish(now);
         }
         let publication = self.stale.then_some(publication);
-        Next::SleepUntil([self.engine.deadline().at, publication].into_iter().flatten().min())
+        // What is still due was just served; without a pause a deadline that stays in the past would burn the core.
+        let deadline = self.engine.deadline().at.map(|at| at.max(now + TIMER_TICK));
+        Next::SleepUntil([deadline, publication].into_iter().flatten().min())
     }
 
     fn work(&mut self, now: Instant) {
