@@ -130,10 +130,10 @@ fn plan(config: &Config, host: &Host) -> Vec<String> {
             if config.media.tcp { " and tcp" } else { "" },
             ports(config.media.base_port)
         ),
-        match config.quic.enabled {
-            true => format!("webtransport  udp {}", ports(config.quic.base_port)),
-            false => "webtransport  off".into(),
-        },
+        format!(
+            "webtransport  {}",
+            if config.quic.enabled { format!("udp {}", ports(config.quic.base_port)) } else { "off".into() }
+        ),
         format!("certificate   {certificate}"),
         format!("data          {}", config.data_dir().display()),
         format!("demo          {}", on(config.demo_on())),

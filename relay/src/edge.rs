@@ -23,6 +23,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -37,6 +38,9 @@ pub mod slots;
 use slots::{Slot, Slots};
 
 use crate::clock;
+
+/// Bytes that the kernel holds for a connection beyond what is under way. More would only be older when it arrives.
+const UNSENT_BYTES_MAX: u32 = limits::PIPE_WINDOW_BYTES as u32;
 
 /// The body of every answer: all of it at once.
 pub type Body = Full<Bytes>;
@@ -145,9 +149,11 @@ async fn connection<D: Door>(
     slot: Option<Slot>,
     stop: watch::Receiver<bool>,
 ) {
-    // Small frames must not wait for an acknowledgement; a socket that cannot do that still works.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was not set");
+    // Small frames must not wait for an acknowledgement, and what a slow reader has not taken must stay where it can
+    // still be forgotten. A socket that cannot do either still works.
+    let unsent = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    if let Err(error) = stream.set_nodelay(true).and(unsent) {
+        tracing::debug!(%error, "a connection keeps the kernel's own settings");
     }
     match tls {
         None => http(stream, peer, door, slot, stop).await,

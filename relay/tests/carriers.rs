@@ -116,6 +116,58 @@ async fn a_page_reaches_an_agent_after_consent() {
     house.close().await;
 }
 
+// G-13: an agent that stops reading delays nobody, and catches up by a snapshot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_agent_delays_nobody_and_comes_back() {
+    let house = House::open("").await;
+    let door = house.door();
+    for kind in BOTH {
+        let visit = door.visit("demo").await.expect("a session");
+        let way = Way { door: &door, kind, connect: &visit.connect };
+        let mut visitor = Client::join(&way, &visit.ticket).await.expect("welcome");
+        let mut agents = Vec::new();
+        for index in 0..2 {
+            let key = if index == 0 { visit.key.clone() } else { door.further_key(&visit).await.expect("a key") };
+            let token = door.login_demo(index).await.expect("an agent");
+            let joining = door.join(&token, &key).await.expect("a good key");
+            agents.push(Client::join(&way, &joining.ticket).await.expect("welcome"));
+            visitor.agree().await.expect("consent");
+        }
+        let mut page = visitor.show_page(3, 50_000).await.expect("a page is wanted");
+        for agent in &mut agents {
+            let state = page.state();
+            agent.follow("the page", |seat| seat.mirror().state() == Some(state)).await.expect("equal pages");
+        }
+        let [reading, stuck] = agents.as_mut_slice() else { panic!("two agents") };
+        // Four times what the relay keeps for an agent before it gives the cursor up, and more than sockets hold.
+        for _ in 0..100 {
+            visitor.send(page.change(160_000, 0)).await.expect("open");
+            let state = page.state();
+            reading.follow("a change", |seat| seat.mirror().state() == Some(state)).await.expect("in time");
+            if visitor.seat().snapshots_wanted > 0 {
+                break;
+            }
+        }
+        let before = stuck.seat().resyncs();
+        let state = page.state();
+        let answer = async {
+            loop {
+                visitor.follow("a wish for a snapshot", |seat| seat.snapshots_wanted > 0).await.expect("in time");
+                visitor.seat_mut().snapshots_wanted = 0;
+                visitor.send(page.snapshot(0)).await.expect("open");
+            }
+        };
+        tokio::select! {
+            done = stuck.follow("what it missed", |seat| seat.mirror().state() == Some(state)) => {
+                assert!(done.is_ok(), "{done:?} over {kind:?}");
+            }
+            () = answer => {}
+        }
+        assert!(stuck.seat().resyncs() > before, "it was not stuck over {kind:?}");
+    }
+    house.close().await;
+}
+
 // G-50
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_admits_once_and_a_stranger_never() {

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::{Code, Refusal};
-use crate::frame::{Frame, FrameError, Header, Kind};
+use crate::frame::{Class, Frame, FrameError, Header, Kind};
 use crate::id::{FloorEpoch, MaskEpoch, PageEpoch, ParticipantId, SessionId};
 use crate::policy::{Capabilities, Mode, Role, Surface};
 
@@ -398,6 +398,14 @@ impl ToClient {
     }
 }
 
+/// The class whose order a frame to a client belongs to. A signal is `Ctl`, except `resync`: it says where in the `Dom`
+/// stream a new beginning is, so it must neither overtake what was sent there before nor be overtaken.
+pub fn order_of(frame: &Frame) -> Class {
+    // `resync` is written by [`ToClient::to_frame`] alone, which puts the tag first.
+    let resync = frame.header().kind == Kind::Signal && frame.payload().starts_with(br#"{"t":"resync","#);
+    if resync { Class::Dom } else { frame.header().kind.class() }
+}
+
 fn signal_frame<T: Serialize>(signal: &T) -> Result<Frame, FrameError> {
     // Serialising these types cannot fail: their maps have string keys and nothing in them refuses.
     let json = serde_json::to_vec(signal).unwrap_or_default();
@@ -415,6 +423,16 @@ mod tests {
             hello,
             ToRelay::Hello { schema: 1, ticket: Some("x".into()), resume: None, client: ClientInfo::default() }
         );
+    }
+
+    #[test]
+    fn a_resync_keeps_its_place_among_the_pages() {
+        let of = |signal: ToClient| signal.to_frame().map(|frame| order_of(&frame));
+        assert_eq!(of(ToClient::Resync { reason: "lag".into() }), Ok(Class::Dom));
+        assert_eq!(of(ToClient::ResumeToken { resume: "resync".into() }), Ok(Class::Ctl));
+        assert_eq!(of(ToClient::Pong { at: 1.0 }), Ok(Class::Ctl));
+        let diff = Frame::new(Header::single(Kind::Diff), b"").expect("small");
+        assert_eq!(order_of(&diff), Class::Dom);
     }
 
     #[test]

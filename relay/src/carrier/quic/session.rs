@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fanlight_control::metrics::Lane as Label;
 use fanlight_engine::PipeOutput;
 use fanlight_wire::frame::Splitter;
+use fanlight_wire::signal::order_of;
 use fanlight_wire::{Class, Code, Frame, Refusal, limits};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -216,7 +217,7 @@ impl Conversation {
 
     /// Hands a frame to the writer of its class; a small pointer goes as a datagram and may be lost.
     async fn send(&self, frame: &Frame) -> Result<(), Code> {
-        let class = frame.header().kind.class();
+        let class = order_of(frame);
         let bytes = frame.bytes().clone();
         if class == Class::Pointer && bytes.len() <= self.session.max_datagram_size() {
             let length = bytes.len();
