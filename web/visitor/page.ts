@@ -3,18 +3,25 @@
  * same-origin frames.
  *
  * States are remembered while one event is scrubbed and forgotten after it, so a rule that changes takes effect with the next.
+ * What was shown before and is hidden now is noticed ({@link LivePage.tightened}): copies of it exist and must be forgotten.
  */
-import { rootState, stateOf, type ElementLike, type NodeState, type Rules } from './rules.ts';
+import { hidesText, hidesValue, rootState, stateOf, type ElementLike, type NodeState, type Rules } from './rules.ts';
 import type { Page, Use } from './scrub.ts';
 
 /** Finds the node with a recorder's number. */
 export type Lookup = (id: number) => Node | null;
+
+const TEXT_SHOWN = 1;
+const VALUE_SHOWN = 2;
 
 export class LivePage implements Page {
   readonly #lookup: Lookup;
   readonly #rules: Rules;
   readonly #asset: (address: string, use: Use) => string;
   #states = new Map<Element, NodeState>();
+  /** What was decided last for an element, as bits: text shown, value shown. */
+  readonly #shown = new WeakMap<Element, number>();
+  #tightened = false;
 
   constructor(lookup: Lookup, rules: Rules, asset: (address: string, use: Use) => string) {
     this.#lookup = lookup;
@@ -25,6 +32,13 @@ export class LivePage implements Page {
   /** Call before each event. */
   forget(): void {
     this.#states = new Map();
+  }
+
+  /** Is something hidden now that was shown when it was last looked at? Asking resets it. */
+  tightened(): boolean {
+    const tightened = this.#tightened;
+    this.#tightened = false;
+    return tightened;
   }
 
   state(id: number): NodeState | undefined {
@@ -50,8 +64,15 @@ export class LivePage implements Page {
     for (const at of path.reverse()) {
       state = stateOf(seen(at), state, this.#rules);
       this.#states.set(at, state);
+      this.#compare(at, state);
     }
     return state;
+  }
+
+  #compare(element: Element, state: NodeState): void {
+    const now = (hidesText(state) ? 0 : TEXT_SHOWN) | (hidesValue(state) ? 0 : VALUE_SHOWN);
+    this.#tightened ||= ((this.#shown.get(element) ?? 0) & ~now) !== 0;
+    this.#shown.set(element, now);
   }
 
   shown(id: number): string | undefined {

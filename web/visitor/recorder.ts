@@ -9,7 +9,7 @@ import type { eventWithTime } from '@rrweb/types';
 import { Assets, type Asset } from './assets.ts';
 import { CanvasWatch } from './canvas.ts';
 import { LivePage } from './page.ts';
-import { HIDDEN_VALUE, RULE_ATTRIBUTES, hidesValue, type Rules } from './rules.ts';
+import { HIDDEN_VALUE, hidesValue, type Rules } from './rules.ts';
 import { Scrubber, type Use } from './scrub.ts';
 
 export interface RecorderEvents {
@@ -141,7 +141,7 @@ export class Recorder {
       if (clean !== undefined) {
         this.#pass(clean);
       }
-      if (event.type === INCREMENTAL && namesRule(event)) {
+      if (this.#page.tightened() && event.type === INCREMENTAL) {
         this.#events.hidden();
       }
     } catch (error) {
@@ -189,10 +189,4 @@ export class Recorder {
       this.#emit({ type: INCREMENTAL, data, timestamp: Date.now() } as unknown as eventWithTime);
     }
   }
-}
-
-/** Did the page change an attribute that says what is hidden? */
-function namesRule(event: eventWithTime): boolean {
-  const changes = (event.data as { source?: number; attributes?: Array<{ attributes: Record<string, unknown> }> } | undefined)?.attributes;
-  return Array.isArray(changes) && changes.some((change) => Object.keys(change.attributes).some((name) => RULE_ATTRIBUTES.has(name)));
 }
