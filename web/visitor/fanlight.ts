@@ -135,6 +135,11 @@ class FanlightWidget {
     return this.#visit?.facts;
   }
 
+  /** Loses the carrier as a broken network would, for tests. */
+  drop(): void {
+    this.#visit?.drop();
+  }
+
   /** This page in the form that an agent's mirror is compared with. */
   pageHtml(): string {
     const visit = this.#visit;

@@ -86,6 +86,10 @@ export class Visit {
     return this.#recorder.hides(element);
   }
 
+  drop(): void {
+    this.#connection?.drop();
+  }
+
   /** Creates a session and shows its key. */
   async start(): Promise<void> {
     this.#show({ phase: 'starting' });

@@ -50,7 +50,7 @@ export class Widget {
   readonly #title = element('h2');
   readonly #lead = element('p', { class: 'soft' });
   readonly #keyBox = element('div', { class: 'key', hidden: '' });
-  readonly #digits = element('div', { class: 'digits', role: 'text' });
+  readonly #digits = element('div', { class: 'digits', role: 'img' });
   readonly #people = element('ul', { class: 'people', 'aria-label': 'Who is with you' });
   readonly #share = element('div', { class: 'share', hidden: '' });
   readonly #shareText = element('p');
@@ -139,7 +139,11 @@ export class Widget {
     this.#pill.hidden = true;
     all.append(this.overlay.root, this.screen.root, this.#card, this.#pill, this.#ask.root, this.#live);
     this.screen.root.addEventListener('fold', () => this.#view !== undefined && this.#showButtons(this.#view));
-    root.append(element('style', {}, STYLE), all);
+    // A constructed sheet also works on sites whose policy forbids inline styles.
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    root.append(all);
   }
 
   #showHead(view: View): void {
