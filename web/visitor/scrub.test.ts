@@ -163,6 +163,12 @@ test('hidden when a field is typed into, a sheet changes, or something unknown h
   }
 });
 
+test('the widget tells nothing of itself', () => {
+  const widget = el('fanlight-widget', {});
+  const data = { source: 15, id: widget.id, styleIds: [1], styles: [{ styleId: 1, rules: [{ rule: SECRET, index: 0 }] }] };
+  assert.equal(change(el('body', {}, widget), data), 'null');
+});
+
 test('custom and plug-in events do not pass', () => {
   const scrubber = new Scrubber(new PlainPage(el('body', {})), compileRules());
   for (const type of [0, 1, 5, 6, 7]) {

@@ -8,7 +8,7 @@
  */
 import type { eventWithTime } from '@rrweb/types';
 import { NOTHING, scrubCss } from './css.ts';
-import { RULE_ATTRIBUTES, hidesText, hidesValue, maskText, maskValue, type NodeState, type Rules } from './rules.ts';
+import { RULE_ATTRIBUTES, WIDGET_TAG, hidesText, hidesValue, maskText, maskValue, type NodeState, type Rules } from './rules.ts';
 
 /** Where an address is used, so that it can be told again when its asset is ready. */
 export interface Use {
@@ -334,8 +334,11 @@ export class Scrubber {
     };
   }
 
-  #adopted(data: Plain): Plain {
+  #adopted(data: Plain): Plain | undefined {
     const id = Number(data['id'] ?? 0);
+    if (this.#page.state(id)?.tag === WIDGET_TAG) {
+      return undefined;
+    }
     const styles = list(data['styles']).map((style) => ({
       styleId: style['styleId'],
       rules: list(style['rules']).map((rule) => ({ rule: this.#sheetCss(rule['rule'], id), ...numbers(rule, 'index') })),
