@@ -51,7 +51,7 @@ export class Media {
   async answer(sdp: string): Promise<void> {
     const { peer } = this;
     if (peer?.signalingState === 'have-local-offer') {
-      await peer.setRemoteDescription({ type: 'answer', sdp });
+      await peer.setRemoteDescription({ type: 'answer', sdp }).catch(() => this.renewLater());
     }
   }
 
@@ -146,10 +146,15 @@ export class Media {
     if (peer.connectionState === 'connected') {
       this.failures = 0;
     } else if (peer.connectionState === 'failed') {
-      const wait = Math.min(RENEW_AFTER_MAX_MS, RENEW_AFTER_MS * 2 ** this.failures);
-      this.failures += 1;
-      this.timer = window.setTimeout(() => this.renew(), wait);
+      this.renewLater();
     }
+  }
+
+  private renewLater(): void {
+    const wait = Math.min(RENEW_AFTER_MAX_MS, RENEW_AFTER_MS * 2 ** this.failures);
+    this.failures += 1;
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.renew(), wait);
   }
 
   private async limitBitrate(sender: RTCRtpSender): Promise<void> {

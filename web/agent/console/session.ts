@@ -158,7 +158,7 @@ export class Session {
         this.welcomed(signal.resumed);
         break;
       case 'answer':
-        void this.media.answer(signal.sdp).catch(() => this.media.renew());
+        void this.media.answer(signal.sdp);
         break;
       case 'resync':
         this.viewer?.expectSnapshot();

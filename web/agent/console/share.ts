@@ -25,12 +25,14 @@ export interface ShareEvents {
 export class Share {
   private current: ShareStep = 'idle';
   private captured: MediaStream | undefined;
+  /** The relay was asked for the slot, so it has to be told when the share ends. */
+  private announced = false;
   /** What the browser says is captured; kept for announcing the share again. */
   private surface: Surface | undefined;
   private withAudio = false;
 
   constructor(
-    private readonly media: Media,
+    private readonly media: Pick<Media, 'carry' | 'drop' | 'sections'>,
     private readonly you: () => number,
     private readonly on: ShareEvents,
   ) {}
@@ -44,13 +46,13 @@ export class Share {
     if (this.current === 'picking') {
       return;
     }
-    const before = this.current;
     this.move('picking');
     let capture: MediaStream;
     try {
       capture = await navigator.mediaDevices.getDisplayMedia(captureOptions(prefer));
     } catch (error) {
-      this.move(before);
+      // Back to what is still running; it may have ended while the picker was open.
+      this.move(this.captured === undefined ? 'idle' : 'sharing');
       this.on.notCaptured(error);
       return;
     }
@@ -59,7 +61,7 @@ export class Share {
 
   /** R040: ends the share; the session goes on. */
   stop(): void {
-    const announced = this.current === 'asking' || this.current === 'sharing';
+    const { announced } = this;
     this.end();
     if (announced) {
       this.on.send({ t: 'share.stop' });
@@ -68,7 +70,7 @@ export class Share {
 
   /** The connection under a running share was replaced. */
   announceAgain(): void {
-    if (this.current === 'asking' || this.current === 'sharing') {
+    if (this.announced) {
       this.announce();
     }
   }
@@ -89,13 +91,15 @@ export class Share {
   /** Stops the tracks and says nothing: the session is over or the relay knows. */
   end(): void {
     this.media.drop();
+    this.captured = undefined;
+    this.announced = false;
     this.move('idle');
   }
 
   private follow(share: ShareState): void {
     if (share.holder === this.you() && share.phase !== 'empty' && this.current === 'asking') {
       this.move('sharing');
-    } else if (share.holder !== this.you() && this.current === 'sharing') {
+    } else if (share.holder !== this.you() && this.current === 'sharing' && this.announced) {
       // The slot is empty or somebody else's: no keyframe came in time, or the relay ended it.
       this.end();
     }
@@ -126,6 +130,7 @@ export class Share {
     if (sections === undefined) {
       return;
     }
+    this.announced = true;
     this.on.send({
       t: 'share.start',
       mid: sections.mid,
@@ -135,9 +140,6 @@ export class Share {
   }
 
   private move(step: ShareStep): void {
-    if (step === 'idle') {
-      this.captured = undefined;
-    }
     if (this.current !== step) {
       this.current = step;
       this.on.step(step);
