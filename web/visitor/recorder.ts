@@ -18,6 +18,8 @@ export interface RecorderEvents {
   asset(asset: Asset): void;
   /** The rules for hiding could not be applied; nothing more is recorded. */
   failed(error: unknown): void;
+  /** A change may have been missed: begin a new page epoch. */
+  lost(): void;
   /** More is hidden than what was already sent says: it must be forgotten by everybody. */
   hidden(): void;
 }
@@ -25,6 +27,8 @@ export interface RecorderEvents {
 const META = 4;
 const FULL_SNAPSHOT = 2;
 const INCREMENTAL = 3;
+/** A page on which the recorder fails more often is not shown at all. */
+const STUMBLES_MAX = 10;
 /** Style sheets whose assets became ready are told again at most this often. */
 const RETELL_MS = 60;
 
@@ -38,6 +42,8 @@ export class Recorder {
   #stopRecord: (() => void) | undefined;
   #meta: eventWithTime | undefined;
   #uses = new Map<string, Use>();
+  #stumbles = 0;
+  #recovering = false;
   #retelling: ReturnType<typeof setTimeout> | undefined;
 
   constructor(rules: Rules, events: RecorderEvents) {
@@ -85,9 +91,9 @@ export class Recorder {
           headMetaHttpEquiv: true, headMetaVerification: true, headMetaAuthorship: true, headMetaDescKeywords: true, headTitleMutations: true,
         },
         sampling: { mousemove: false, mouseInteraction: false, scroll: 33, media: 400, input: 'last' },
-        // The product's own errors must not become the page's.
+        // The recorder's errors must not become the page's.
         errorHandler: (error) => {
-          this.#fail(error);
+          this.#stumble(error);
           return true;
         },
       });
@@ -156,6 +162,22 @@ export class Recorder {
       this.#events.snapshot(this.#meta === undefined ? [event] : [this.#meta, event]);
     } else {
       this.#events.diff(event);
+    }
+  }
+
+  /** The recorder itself failed and may have missed a change: it begins anew, but not for ever. */
+  #stumble(error: unknown): void {
+    this.#stumbles += 1;
+    if (this.#stumbles > STUMBLES_MAX) {
+      this.#fail(error);
+    } else if (!this.#recovering) {
+      this.#recovering = true;
+      setTimeout(() => {
+        this.#recovering = false;
+        if (this.recording) {
+          this.#events.lost();
+        }
+      });
     }
   }
 

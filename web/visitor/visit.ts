@@ -62,6 +62,7 @@ export class Visit {
       diff: (event) => this.#stream.diff(event),
       asset: (asset) => this.#stream.asset(asset),
       failed: (error) => this.#maskFailed(error),
+      lost: () => this.#newPage(),
       hidden: () => this.#hideMore(),
     });
     this.#share = new Share({
