@@ -4,6 +4,8 @@
 //! `make fuzz` (`FUZZ_SECONDS`) goes on from there for a while, with other mutations each time. An input that breaks
 //! something is printed as a line to be added to `corpus/<target>.txt`.
 
+#![expect(clippy::print_stdout, reason = "a long run shows how far it is, and the input that broke something")]
+
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;

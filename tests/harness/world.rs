@@ -202,7 +202,7 @@ impl World {
             match output {
                 PipeOutput::Close(code) if to == pipe => closed = Some(code.close_code()),
                 PipeOutput::Frame(_) if to == pipe => return None,
-                output => self.fly(to, output),
+                output => self.fly_down(to, output),
             }
         }
         closed
@@ -213,13 +213,13 @@ impl World {
         self.cut_silently(who);
         self.pipes.insert(pipe, who);
         self.actors[who.0].pipe = Some(pipe);
-        self.to_relay(pipe, input);
+        self.fly_up(pipe, input);
     }
 
     /// The carrier breaks; the relay notices.
     pub fn cut(&mut self, who: Who) {
         if let Some(pipe) = self.actors[who.0].pipe {
-            self.to_relay(pipe, PipeInput::Closed);
+            self.fly_up(pipe, PipeInput::Closed);
         }
         self.cut_silently(who);
     }
@@ -242,7 +242,7 @@ impl World {
     pub fn send(&mut self, who: Who, frames: Vec<Frame>) {
         let Some(pipe) = self.actors[who.0].pipe else { return };
         for frame in frames {
-            self.to_relay(pipe, PipeInput::Frame(frame));
+            self.fly_up(pipe, PipeInput::Frame(frame));
         }
     }
 
@@ -275,7 +275,7 @@ impl World {
         peer.add_address(self.route.path, actor.address).expect("a usable address");
         let sdp = peer.offer();
         let seed = self.seed.wrapping_mul(31).wrapping_add(who.0 as u64 * 2);
-        let link = |seed: u64| Link::new(self.route.media.clone().seed(seed));
+        let link = |seed: u64| Link::new(self.route.media.seed(seed));
         actor.media = Some(MediaPath { peer, path: self.route.path, up: link(seed), down: link(seed + 1) });
         self.tell(who, &ToRelay::Offer { sdp });
     }
@@ -360,7 +360,7 @@ impl World {
         }
     }
 
-    fn to_relay(&mut self, pipe: PipeId, input: PipeInput) {
+    fn fly_up(&mut self, pipe: PipeId, input: PipeInput) {
         self.sent += 1;
         self.flying.insert((self.now + self.route.latency, self.sent), Delivery::ToRelay(pipe, input));
     }
@@ -435,14 +435,14 @@ impl World {
         self.engine.poll_datagrams(&mut self.outbox);
         self.spread();
         while let Some((pipe, output)) = self.engine.poll_pipe() {
-            self.fly(pipe, output);
+            self.fly_down(pipe, output);
         }
         while let Some(report) = self.engine.poll_report() {
             self.reports.push(report);
         }
     }
 
-    fn fly(&mut self, pipe: PipeId, output: PipeOutput) {
+    fn fly_down(&mut self, pipe: PipeId, output: PipeOutput) {
         let Some(who) = self.pipes.get(&pipe).copied() else { return };
         self.sent += 1;
         let at = self.now + self.route.latency;
@@ -477,7 +477,7 @@ impl World {
         }
         match output {
             PipeOutput::Frame(frame) => {
-                self.to_relay(pipe, PipeInput::Credit(frame.bytes().len()));
+                self.fly_up(pipe, PipeInput::Credit(frame.bytes().len()));
                 self.take(who, &frame);
             }
             PipeOutput::Close(code) => {

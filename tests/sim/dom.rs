@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fanlight_loadtest::page::Page;
 use fanlight_tests::{Who, World};
 use fanlight_wire::Code;
 use fanlight_wire::limits::SNAPSHOT_REQUEST_INTERVAL;
@@ -79,7 +80,7 @@ fn an_agent_that_reads_nothing_delays_nobody_and_comes_back() {
         if number % 50 == 0 {
             world.run(Duration::from_millis(20));
             let (page, copy) = (world.actor(visitor), world.actor(agents[1]));
-            assert_eq!(copy.seat.mirror().state(), page.page.as_ref().map(|page| page.state()), "at once");
+            assert_eq!(copy.seat.mirror().state(), page.page.as_ref().map(Page::state), "at once");
         }
     }
     let taken = world.actor(visitor).snapshots_taken;
@@ -98,7 +99,7 @@ fn a_page_load_keeps_the_session_and_begins_a_new_epoch() {
     for _ in 0..3 {
         world.load_another_page(visitor);
         world.until("the new page", |world| {
-            let page = world.actor(visitor).page.as_ref().map(|page| page.state());
+            let page = world.actor(visitor).page.as_ref().map(Page::state);
             page.is_some() && agents.iter().all(|agent| world.actor(*agent).seat.mirror().state() == page)
         });
         edit(&mut world, visitor, 10);
