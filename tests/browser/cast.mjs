@@ -55,6 +55,7 @@ function onlyWebSocket() {
 
 async function openPage(browser, { viewport = { width: 1000, height: 700 }, init = [] }) {
     const context = await browser.newContext({ viewport });
+    context.setDefaultTimeout(10_000);
     await context.addInitScript(keepPeers);
     for (const script of init) await context.addInitScript(script);
     const page = await context.newPage();
