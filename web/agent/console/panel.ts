@@ -39,7 +39,7 @@ export class Panel {
         const holds = Object.values(state.shares).some((share) => share.holder === member.id && share.phase !== 'empty');
         const detail = [ROLES[member.role], PRESENCE[member.presence], ...(holds ? ['sharing a screen'] : [])].join(' · ');
         return h('li', { class: 'member', 'data-presence': member.presence, 'data-role': member.role },
-          h('span', { class: 'avatar', 'aria-hidden': 'true' }, member.role === 'visitor' && member.name === '' ? 'V' : initials(displayName(member))),
+          h('span', { class: 'avatar', 'aria-hidden': 'true' }, displayName(member) === 'The visitor' ? 'V' : initials(displayName(member))),
           h('span', { class: 'member-text' }, h('span', { class: 'member-name' }, name), h('span', { class: 'member-detail' }, detail)));
       }),
     );

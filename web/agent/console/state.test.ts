@@ -87,6 +87,7 @@ test('the end says who ended it', () => {
   assert.equal(endedBy(after(...ACTIVE, end(1))), 'The visitor has ended the session.');
   assert.equal(endedBy(after(...ACTIVE, end(2))), 'You have ended the session for everyone.');
   assert.equal(endedBy(after(...ACTIVE, end())), undefined);
+  assert.match(endedBy(after(WELCOME, { t: 'consent.result', kind: 'view', accepted: false })) ?? '', /chose not to share/u);
 });
 
 test('a key is nine digits in whatever spelling it is pasted', () => {

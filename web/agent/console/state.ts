@@ -164,17 +164,17 @@ export function admitted(state: SessionState): boolean {
 
 /** A member's name as others see it. */
 export function displayName(member: Member): string {
-  if (member.name !== '') {
-    return member.name;
+  if (member.role === 'visitor' && (member.name === '' || member.name === 'Visitor')) {
+    return 'The visitor';
   }
-  return member.role === 'visitor' ? 'The visitor' : `Agent ${member.id}`;
+  return member.name === '' ? `Agent ${member.id}` : member.name;
 }
 
-/** R187: who ended the session, if somebody did. */
+/** R187: why it is over, when the relay's own sentence does not say it best. */
 export function endedBy(state: SessionState): string | undefined {
   const by = state.ended?.by;
   if (by === undefined) {
-    return undefined;
+    return state.declined ? 'The visitor chose not to share their page. Ask them for a new key if they change their mind.' : undefined;
   }
   const member = state.members.find((candidate) => candidate.id === by);
   return by === state.you ? 'You have ended the session for everyone.' : `${member === undefined ? 'Somebody' : displayName(member)} has ended the session.`;
