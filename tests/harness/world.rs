@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 use fanlight_engine::{Certificate, Datagram, Engine, Entropy, Outbox, PeerConfig, PipeInput, PipeOutput, Transport};
 use fanlight_loadtest::clock;
 use fanlight_loadtest::media::{Path, Publication, Transmit};
-use fanlight_loadtest::seat::Received;
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::policy::{Policy, Role, Surface};
 use fanlight_wire::report::Report;
-use fanlight_wire::signal::{ClientInfo, SharePhase, Slot, Stage, ToClient, ToRelay};
-use fanlight_wire::{Code, Frame, GroupId, PipeId, SessionId, ShardId, StreamId};
+use fanlight_wire::signal::{ClientInfo, Slot, Stage, ToRelay};
+use fanlight_wire::{Frame, GroupId, PipeId, SessionId, ShardId};
 use str0m_netem::NetemConfig;
 
 use crate::actor::{Actor, Link, MediaPath};
 use crate::oracle::Floors;
+
+mod behaviour;
+mod time;
 
 /// Where the simulated relay is.
 pub const RELAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 7730);
@@ -315,30 +317,6 @@ impl World {
         self.settle();
     }
 
-    /// Lets this much time pass.
-    pub fn run(&mut self, time: Duration) {
-        let end = self.now + time;
-        self.settle();
-        while self.next_event().is_some_and(|at| at <= end) {
-            self.step();
-        }
-        self.now = end;
-    }
-
-    /// Lets time pass until `done`.
-    ///
-    /// # Panics
-    /// When that takes more than thirty seconds of the world's time.
-    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
-        let end = self.now + PATIENCE;
-        self.settle();
-        while !done(self) {
-            let next = self.next_event();
-            assert!(next.is_some_and(|at| at <= end), "seed {}: waited in vain for {what}", self.seed);
-            self.step();
-        }
-    }
-
     /// The oracles that hold when nothing is under way.
     ///
     /// # Panics
@@ -360,133 +338,6 @@ impl World {
         }
     }
 
-    fn fly_up(&mut self, pipe: PipeId, input: PipeInput) {
-        self.sent += 1;
-        self.flying.insert((self.now + self.route.latency, self.sent), Delivery::ToRelay(pipe, input));
-    }
-
-    fn next_event(&self) -> Option<Instant> {
-        let frames = self.flying.keys().next().map(|(at, _)| *at);
-        let actors = self.actors.iter().filter_map(Actor::next_deadline).min();
-        [frames, actors, self.engine.deadline().at].into_iter().flatten().min()
-    }
-
-    /// Goes to the next event and does all that is due then.
-    fn step(&mut self) {
-        let Some(at) = self.next_event() else { return };
-        if at > self.now {
-            (self.now, self.steps) = (at, 0);
-        }
-        self.steps += 1;
-        assert!(self.steps < STEPS_MAX, "seed {}: the world does not get on from {:?}", self.seed, self.age());
-        while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= self.now) {
-            match entry.remove() {
-                Delivery::ToRelay(pipe, input) => self.engine.handle_pipe(self.now, pipe, input),
-                Delivery::ToActor(who, pipe, output) => self.deliver(who, pipe, output),
-            }
-        }
-        for who in self.everybody() {
-            self.move_media(who);
-        }
-        if self.engine.deadline().is_due(self.now) {
-            self.engine.handle_timeout(self.now);
-        }
-        self.settle();
-    }
-
-    fn move_media(&mut self, who: Who) {
-        let now = self.now;
-        let Some(media) = self.actors[who.0].media.as_mut() else { return };
-        if media.down.due().is_some_and(|at| at <= now) {
-            for datagram in media.down.receive(now) {
-                media.peer.handle_datagram(now, &datagram);
-            }
-        }
-        if media.peer.deadline() <= now {
-            media.peer.handle_timeout(now);
-        }
-        while let Some(transmit) = media.peer.poll_transmit() {
-            if let Some(overheard) = &mut self.overheard {
-                overheard.push(transmit.clone());
-            }
-            media.up.send(now, transmit);
-        }
-        if media.up.due().is_some_and(|at| at <= now) {
-            let transport = match media.path {
-                Path::Udp => Transport::Udp,
-                Path::Tcp => Transport::Tcp(StreamId(who.0 as u64)),
-            };
-            for mut datagram in media.up.receive(now) {
-                self.engine.handle_datagram(
-                    now,
-                    Datagram {
-                        transport,
-                        source: datagram.source,
-                        destination: datagram.destination,
-                        payload: &mut datagram.payload,
-                    },
-                );
-            }
-        }
-    }
-
-    /// Takes everything that the engine has to give.
-    fn settle(&mut self) {
-        self.engine.poll_datagrams(&mut self.outbox);
-        self.spread();
-        while let Some((pipe, output)) = self.engine.poll_pipe() {
-            self.fly_down(pipe, output);
-        }
-        while let Some(report) = self.engine.poll_report() {
-            self.reports.push(report);
-        }
-    }
-
-    fn fly_down(&mut self, pipe: PipeId, output: PipeOutput) {
-        let Some(who) = self.pipes.get(&pipe).copied() else { return };
-        self.sent += 1;
-        let at = self.now + self.route.latency;
-        self.flying.insert((at, self.sent), Delivery::ToActor(who, pipe, output));
-    }
-
-    fn spread(&mut self) {
-        let now = self.now;
-        for train in self.outbox.trains() {
-            let actor = self.actors.iter_mut().find(|actor| actor.address == train.destination);
-            let Some(media) = actor.and_then(|actor| actor.media.as_mut()) else {
-                self.strays.push((train.destination, train.range.len()));
-                continue;
-            };
-            let path = if train.transport == Transport::Udp { Path::Udp } else { Path::Tcp };
-            for payload in self.outbox.segments(train) {
-                let (source, destination) = (train.source, train.destination);
-                media.down.send(now, Transmit { path, source, destination, payload: payload.to_vec() });
-            }
-        }
-        self.outbox.clear();
-    }
-
-    fn deliver(&mut self, who: Who, pipe: PipeId, output: PipeOutput) {
-        let actor = &mut self.actors[who.0];
-        if actor.pipe != Some(pipe) {
-            return;
-        }
-        if actor.stuck {
-            actor.waiting.push_back(output);
-            return;
-        }
-        match output {
-            PipeOutput::Frame(frame) => {
-                self.fly_up(pipe, PipeInput::Credit(frame.bytes().len()));
-                self.take(who, &frame);
-            }
-            PipeOutput::Close(code) => {
-                actor.closed.push(code.close_code());
-                self.cut_silently(who);
-            }
-        }
-    }
-
     /// A stuck participant reads again.
     pub fn unstick(&mut self, who: Who) {
         self.actors[who.0].stuck = false;
@@ -494,87 +345,6 @@ impl World {
         for output in std::mem::take(&mut self.actors[who.0].waiting) {
             self.deliver(who, pipe, output);
         }
-    }
-
-    /// A frame arrives at a participant: the seat judges it, then the participant reacts.
-    fn take(&mut self, who: Who, frame: &Frame) {
-        let received = match self.actors[who.0].seat.handle_frame(frame) {
-            Ok(received) => received,
-            Err(wrong) => panic!("seed {}, {}: {wrong}", self.seed, self.actors[who.0].name),
-        };
-        if let Received::Signal(signal) = received {
-            self.judge(who, &signal);
-            self.react(who, &signal);
-        }
-    }
-
-    fn judge(&mut self, who: Who, signal: &ToClient) {
-        let me = self.actors[who.0].seat.id();
-        match signal {
-            ToClient::Share(share) => {
-                self.floors.note_state(share);
-                let mine = share.holder == Some(me);
-                let waiting = share.phase == SharePhase::Waiting;
-                if mine
-                    && waiting
-                    && let Some(number) = self.actors[who.0].asked.pop_front()
-                {
-                    self.floors.note_grant(number, share.slot, share.epoch.value());
-                }
-            }
-            ToClient::Welcome { shares, .. } => shares.iter().for_each(|share| self.floors.note_state(share)),
-            ToClient::ShareTakenOver { .. } => self.floors.note_takeover(),
-            ToClient::Denied { re, refusal, .. }
-                if re == "share.start"
-                    && refusal.code != Code::Timeout
-                    && self.actors[who.0].asked.pop_front().is_some() =>
-            {
-                self.floors.note_denial();
-            }
-            _ => {}
-        }
-    }
-
-    fn react(&mut self, who: Who, signal: &ToClient) {
-        let now = self.now;
-        match signal {
-            ToClient::ConsentAsk { ask, .. } if self.actors[who.0].agrees => {
-                self.actors[who.0].seat.asks.clear();
-                self.tell(who, &ToRelay::Consent { ask: *ask, accept: true });
-            }
-            ToClient::ShareInvited { grant, .. } if self.actors[who.0].agrees => {
-                self.actors[who.0].seat.grants.clear();
-                self.tell(who, &ToRelay::ShareAccept { grant: *grant });
-                if self.actors[who.0].has_media() {
-                    self.share(who, Some(*grant));
-                }
-            }
-            ToClient::SnapshotWanted { .. } => self.photograph(who),
-            // A page that was just loaded shows itself without being asked.
-            ToClient::Welcome { resumed: true, role: Role::Visitor, stage: Stage::Active, .. }
-                if self.actors[who.0].page.is_none() =>
-            {
-                self.photograph(who);
-            }
-            ToClient::Answer { sdp } => {
-                let answered = self.actors[who.0].peer().answer(now, sdp);
-                assert!(answered.is_ok(), "seed {}: {answered:?}", self.seed);
-            }
-            ToClient::ShareTakenOver { .. } if self.actors[who.0].honest => self.actors[who.0].peer().stop(),
-            _ => {}
-        }
-    }
-
-    /// The visitor's page is photographed for the relay.
-    fn photograph(&mut self, who: Who) {
-        let (seed, at) = (self.seed, self.now_us());
-        let actor = &mut self.actors[who.0];
-        let place = actor.seat.place().expect("welcomed before asked");
-        let (newest, mask, bytes) = (place.page_epoch, place.mask_epoch, actor.snapshot_bytes);
-        actor.snapshots_taken += 1;
-        let page = actor.page.get_or_insert_with(|| fanlight_loadtest::page::Page::new(seed, newest, mask, bytes));
-        let frames = page.snapshot(at);
-        self.send(who, frames);
     }
 
     /// The visitor hides more of its page from now on.
