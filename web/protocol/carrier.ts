@@ -5,7 +5,7 @@
  * A carrier is open or gone for good; {@link Connection} (connection.ts) decides what comes after it.
  */
 import { DATAGRAM_BYTES_MAX, FRAME_BYTES_MAX, HEADER_BYTES } from './limits.ts';
-import { Class, FrameSplitter, classOf, decodeFrame, encodeFrame, type Frame } from './frame.ts';
+import { Class, FrameError, FrameSplitter, classOf, decodeFrame, encodeFrame, type Frame } from './frame.ts';
 
 export type CarrierName = 'websocket' | 'webtransport';
 
@@ -108,6 +108,9 @@ export async function openWebTransport(url: string, hashes: readonly string[], e
   }
 }
 
+/** How long the reason of a close may lag behind the end of its streams. */
+const CLOSE_REASON_MS = 500;
+
 class TransportCarrier implements Carrier {
   readonly name = 'webtransport';
   readonly #transport: WebTransport;
@@ -188,9 +191,14 @@ class TransportCarrier implements Carrier {
           this.#deliver(frame);
         }
       }
-    } catch {
-      this.close(4001, 'E_FRAME');
-      this.#end(0);
+    } catch (error) {
+      if (error instanceof FrameError) {
+        this.close(4001, 'E_FRAME');
+        this.#end(0);
+      } else {
+        // A closing session breaks its streams first and says why a moment later.
+        setTimeout(() => this.#end(0), CLOSE_REASON_MS);
+      }
     }
   }
 
