@@ -39,7 +39,6 @@ for (const carrier of ['websocket', 'webtransport']) {
 
         after(() => session?.close());
 
-        // R015
         test(`equals the visitor's after ${EDITS} random edits, for two agents`, async () => {
             const { visitor, agents } = session;
             const done = await visitor.page.evaluate(editPage, { seed: SEED, count: EDITS });

@@ -81,7 +81,7 @@ const framesSince = (at) => visitor.page.evaluate((start) => window.__frames.sli
 const frameCount = () => visitor.page.evaluate(() => window.__frames.length);
 
 describe('takeover', () => {
-    // R014, R015, P17
+    // R014, R015
     test(`${RUNS} times: the message, no frame of the old share after the new one, a short gap`, async () => {
         const colors = new Map([[ann, 'red'], [ben, 'blue']]);
         await ann.shareMine();
