@@ -173,6 +173,13 @@ impl Dom {
         self.ask(now);
     }
 
+    /// The session goes on: what was asked while it did not has been told to nobody.
+    pub fn go_on(&mut self, now: Instant) {
+        self.seen = Some(now);
+        self.requests.visitor_back();
+        self.ask(now);
+    }
+
     /// The next thing to do; poll until `None` before pulling frames.
     pub fn poll_event(&mut self) -> Option<DomEvent> {
         self.audience.events.pop_front()

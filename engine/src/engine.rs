@@ -91,10 +91,7 @@ impl Engine {
             PipeInput::Resume { session, token, client } => self.resume(pipe, session, &token, client),
             PipeInput::Frame(frame) => self.with_pipe(pipe, |session, cx, who| session.handle_frame(cx, who, frame)),
             PipeInput::Credit(bytes) => self.with_pipe(pipe, |session, _, who| session.credit(who, bytes)),
-            PipeInput::Closed => {
-                self.with_pipe(pipe, |session, cx, who| session.carrier_closed(cx, pipe, who));
-                self.pipes.remove(&pipe);
-            }
+            PipeInput::Closed => self.forget_pipe(pipe),
         }
     }
 
@@ -157,7 +154,7 @@ impl Engine {
         loop {
             if let Some((pipe, output)) = self.outputs.pop_front() {
                 if matches!(output, PipeOutput::Close(_)) {
-                    self.pipes.remove(&pipe);
+                    self.forget_pipe(pipe);
                 }
                 return Some((pipe, output));
             }
@@ -226,6 +223,12 @@ impl Engine {
     fn turn_away(&mut self, pipe: PipeId, refusal: &Refusal) {
         tracing::debug!(code = %refusal.code, rule = %refusal.rule, "turned away");
         self.outputs.push_back((pipe, PipeOutput::Close(refusal.code)));
+    }
+
+    /// A carrier is gone or was told to go: from here on its participant is away, whether or not the host says so too.
+    fn forget_pipe(&mut self, pipe: PipeId) {
+        self.with_pipe(pipe, |session, cx, who| session.carrier_closed(cx, pipe, who));
+        self.pipes.remove(&pipe);
     }
 
     fn with_pipe(&mut self, pipe: PipeId, act: impl FnOnce(&mut Session, &mut Context<'_>, ParticipantId)) {

@@ -296,6 +296,9 @@ impl Session {
         }
         let told = ToClient::SessionStage { stage };
         self.each(|member| member.consented, |member| member.tell(&told));
+        if stage == Stage::Active {
+            self.dom.go_on(cx.now);
+        }
         if before == Stage::Paused && stage == Stage::Active {
             self.tell_visitor(&ToClient::SnapshotWanted { reason: SnapshotReason::Unpaused });
         }

@@ -35,6 +35,8 @@ pub const LOG_FRAMES_MAX: usize = 20_000;
 pub const ASSET_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Assets kept beside a session's snapshot.
 pub const ASSET_COUNT_MAX: usize = 512;
+/// Assets named in a `welcome`, which is one frame and has other things to say; the others are sent once more.
+pub const ASSET_NAMES_MAX: usize = 256;
 /// A snapshot blocks the visitor's page, so it is asked for at most this often per session.
 pub const SNAPSHOT_REQUEST_INTERVAL: Duration = Duration::from_secs(5);
 /// A joining agent is served from snapshot + log; the log may be this many times the snapshot before a new one is
@@ -271,6 +273,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 const _: () = assert!(PAYLOAD_BYTES_MAX < u16::MAX as usize, "a payload length fits the header field");
 const _: () = assert!(MESSAGE_CHUNKS_MAX < u16::MAX as usize, "a chunk index fits the header field");
 const _: () = assert!(SNAPSHOT_BYTES_MAX <= MESSAGE_BYTES_MAX, "a snapshot is one message");
+const _: () = assert!(ASSET_NAMES_MAX * 35 < PAYLOAD_BYTES_MAX * 2 / 3, "a welcome fits its frame");
 const _: () = assert!(LAG_BYTES < RESYNC_BYTES && RESYNC_BYTES < LOG_BYTES_MAX, "an agent lags before it resyncs");
 const _: () = assert!(PIPE_WINDOW_BYTES >= 4 * FRAME_BYTES_MAX, "a pipe keeps several frames under way");
 const _: () = assert!(PARTICIPANTS_LIFETIME_MAX < u8::MAX as usize, "a participant id fits the source byte");

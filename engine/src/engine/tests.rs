@@ -304,6 +304,81 @@ fn an_agent_that_was_let_in_is_told_so() {
     table.join(ANN, Role::Agent, "Ann");
     table.accept();
     let told = table.signals(ANN);
-    let here = |signal: &ToClient| matches!(signal, ToClient::Member(m) if m.name == "Ann" && m.presence == Presence::Here);
+    let here =
+        |signal: &ToClient| matches!(signal, ToClient::Member(m) if m.name == "Ann" && m.presence == Presence::Here);
     assert!(told.iter().any(here), "{told:?}");
+}
+
+#[test]
+fn a_visitor_that_takes_nothing_is_cut_off_and_its_place_expires() {
+    let mut table = Table::new();
+    table.join(VISITOR, Role::Visitor, "Visitor");
+    let mut closed = false;
+    // Each answer to a ping stays uncredited, until neither window nor queue has room.
+    for _ in 0..8_000 {
+        table.now += Duration::from_millis(50);
+        table.say(VISITOR, &ToRelay::Ping { at: 1.0 });
+        while let Some((_, output)) = table.engine.poll_pipe() {
+            closed |= output == PipeOutput::Close(Code::TooSlow);
+        }
+    }
+    assert!(closed, "whoever lets its queue fill is cut off");
+    table.give(VISITOR, PipeInput::Closed);
+    table.pass(Duration::from_secs(121));
+    assert_eq!(table.engine.session_count(), 0, "a carrier that was cut off begins the grace time");
+}
+
+#[test]
+fn who_waits_for_consent_learns_nothing_of_the_others() {
+    // R116
+    let mut table = Table::active();
+    let welcome = table.join(BEN, Role::Agent, "Ben");
+    let Some(ToClient::Welcome { members, shares, .. }) = welcome.first() else { panic!("{welcome:?}") };
+    let names: Vec<_> = members.iter().map(|member| (member.name.as_str(), member.client.is_some())).collect();
+    assert_eq!(names, [("Visitor", false), ("Ben", false)], "neither other agents nor the visitor's client");
+    assert!(shares.is_empty(), "{shares:?}");
+    table.accept();
+    let told = table.signals(BEN);
+    let ann = |signal: &ToClient| matches!(signal, ToClient::Member(m) if m.name == "Ann");
+    let visitor = |signal: &ToClient| matches!(signal, ToClient::Member(m) if m.client.is_some());
+    assert!(told.iter().any(ann) && told.iter().any(visitor), "{told:?}");
+}
+
+#[test]
+fn a_page_with_many_assets_can_be_resumed() {
+    let mut table = Table::new();
+    let token = resume_of(&table.join(VISITOR, Role::Visitor, "Visitor"));
+    table.join(ANN, Role::Agent, "Ann");
+    table.accept();
+    table.dom(Kind::Snapshot, 1, 0);
+    for number in 0..600_u32 {
+        let mut payload = vec![0; 16];
+        payload[..4].copy_from_slice(&number.to_be_bytes());
+        let header = Header { page_epoch: PageEpoch::new(1), message: number + 1_000, ..Header::single(Kind::Asset) };
+        table.give(VISITOR, PipeInput::Frame(Frame::new(header, &payload).expect("small")));
+    }
+    table.outputs(VISITOR);
+    table.give(VISITOR, PipeInput::Closed);
+    table.give(BEN, PipeInput::Resume { session: SESSION, token, client: ClientInfo::default() });
+    let again = table.signals(BEN);
+    let Some(ToClient::Welcome { resumed: true, assets, .. }) = again.first() else { panic!("{again:?}") };
+    assert_eq!(assets.last().map(String::as_str), Some("00000257000000000000000000000000"), "the newest is named");
+}
+
+#[test]
+fn a_snapshot_wished_for_too_early_is_asked_for_when_the_session_begins() {
+    let mut table = Table::active();
+    table.dom(Kind::Snapshot, 1, 0);
+    table.say(ANN, &ToRelay::Leave);
+    table.signals(VISITOR);
+    // New masks while nobody may watch: the page is wished for, and the visitor must not be asked yet.
+    table.say(VISITOR, &ToRelay::Mask { epoch: MaskEpoch::new(1) });
+    table.deliver();
+    table.pass(Duration::from_secs(6));
+    let wanted = |signal: &ToClient| matches!(signal, ToClient::SnapshotWanted { .. });
+    assert!(!table.signals(VISITOR).iter().any(wanted), "nothing is asked before consent");
+    table.join(BEN, Role::Agent, "Ben");
+    table.accept();
+    table.pass(Duration::from_millis(10));
+    assert!(table.signals(VISITOR).iter().any(wanted), "the next agent does not wait for the repetition");
 }

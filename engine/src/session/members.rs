@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use fanlight_wire::command::Admission;
-use fanlight_wire::limits::{AGENT_GRACE, AGENTS_MAX, VISITOR_GRACE};
+use fanlight_wire::limits::{AGENT_GRACE, AGENTS_MAX, ASSET_NAMES_MAX, VISITOR_GRACE};
 use fanlight_wire::policy::Role;
 use fanlight_wire::report::Report;
-use fanlight_wire::signal::{ClientInfo, Stage, ToClient};
+use fanlight_wire::signal::{ClientInfo, Member, ShareState, Stage, ToClient};
 use fanlight_wire::{Code, ParticipantId, PipeId, Refusal};
 
 use super::{Context, Session};
@@ -204,11 +204,15 @@ impl Session {
     }
 
     fn welcome(&mut self, cx: &mut Context<'_>, who: ParticipantId, resumed: bool) {
-        let members: Vec<_> = self.participants.values().map(Participant::member).collect();
-        let shares = self.shares.states();
+        let (members, shares) = self.company(who);
+        let mut assets = Vec::new();
         let Some(participant) = self.participants.get_mut(&who) else { return };
         let resume = participant.rotate_token(self.id, cx.entropy);
-        let is_visitor = participant.role == Role::Visitor;
+        if participant.role == Role::Visitor {
+            assets = self.dom.asset_names();
+            // What is not named is sent once more; a welcome that does not fit its frame would never arrive.
+            assets.drain(..assets.len().saturating_sub(ASSET_NAMES_MAX));
+        }
         let told = ToClient::Welcome {
             session: self.id,
             you: who,
@@ -224,10 +228,21 @@ impl Session {
             shares,
             page_epoch: self.dom.page_epoch(),
             mask_epoch: self.dom.mask_epoch(),
-            assets: if is_visitor { self.dom.asset_names() } else { Vec::new() },
+            assets,
             policy_version: self.policy.version,
         };
         participant.tell(&told);
+    }
+
+    /// Whom and what `who` is shown at its welcome. Before the visitor's consent (R116): itself, and that there is a
+    /// visitor; the rest is told by `let_in`.
+    fn company(&self, who: ParticipantId) -> (Vec<Member>, Vec<ShareState>) {
+        let members = self.participants.values().map(Participant::member);
+        if self.participants.get(&who).is_some_and(|participant| participant.consented) {
+            return (members.collect(), self.shares.states());
+        }
+        let near = members.filter(|member| member.id == who || member.role == Role::Visitor);
+        (near.map(|member| Member { client: None, ..member }).collect(), Vec::new())
     }
 }
 
