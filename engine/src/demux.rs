@@ -6,11 +6,11 @@
 //! counted, so a stranger neither gets an answer nor learns which names exist. It leaves to [`crate::peer`] where to
 //! send: only there a check of ours that was answered makes an address a destination.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use fanlight_wire::limits::{ICE_CONSENT_MAX, VALIDATED_ADDRESSES_MAX};
+use fanlight_wire::limits::{ICE_CONSENT_MAX, ICE_NAMES_MAX, VALIDATED_ADDRESSES_MAX};
 use fanlight_wire::report::{Drop, ShardTotals};
 
 use crate::datagram::{Datagram, Transport};
@@ -47,8 +47,8 @@ pub struct Demux {
 
 #[derive(Debug)]
 struct Entry {
-    /// More than one after an ICE restart: the old ones stay good until the peer leaves.
-    credentials: Vec<IceCredentials>,
+    /// More than one after an ICE restart, newest last: the newest [`ICE_NAMES_MAX`] are good until the peer leaves.
+    credentials: VecDeque<IceCredentials>,
     tuples: Vec<Tuple>,
 }
 
@@ -69,8 +69,13 @@ impl Demux {
     /// Lets checks with these credentials in, for this peer. Called again for the same peer after an ICE restart.
     pub fn insert(&mut self, key: PeerKey, credentials: &IceCredentials) {
         self.names.insert(credentials.ufrag.clone(), key);
-        let entry = self.peers.entry(key).or_insert_with(|| Entry { credentials: Vec::new(), tuples: Vec::new() });
-        entry.credentials.push(credentials.clone());
+        let entry = self.peers.entry(key).or_insert_with(|| Entry { credentials: VecDeque::new(), tuples: Vec::new() });
+        entry.credentials.push_back(credentials.clone());
+        if entry.credentials.len() > ICE_NAMES_MAX
+            && let Some(oldest) = entry.credentials.pop_front()
+        {
+            self.names.remove(&oldest.ufrag);
+        }
     }
 
     /// Forgets a peer, its names and its addresses.

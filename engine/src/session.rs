@@ -148,7 +148,7 @@ impl Session {
             Route::Signal => self.handle_signal(cx, who, standing, &frame),
             Route::Dom => {
                 let kind = frame.header().kind;
-                self.dom.handle_frame(cx.now, frame.stamped(who))?;
+                self.dom.handle_frame(cx.now, frame.detached().stamped(who))?;
                 count_dom(&mut self.dom_frames_in, kind);
                 Ok(())
             }

@@ -374,6 +374,13 @@ impl Frame {
         }
         Self { header, bytes: bytes.freeze() }
     }
+
+    /// The same frame in memory of its own. Carriers cut frames out of larger buffers, and a small frame that is kept
+    /// for long would keep the whole buffer.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), ..self }
+    }
 }
 
 /// Splits a byte stream (WebTransport, TCP) into frames. Holds at most one frame's bytes.
@@ -464,6 +471,17 @@ mod tests {
         assert_eq!(stamped.header().source, ParticipantId(2));
         assert_eq!(stamped.payload(), frame.payload());
         assert_eq!(Frame::parse(stamped.bytes().clone()), Ok(stamped));
+    }
+
+    #[test]
+    fn a_detached_frame_keeps_none_of_the_buffer_it_came_in() {
+        let frame = Frame::new(header(), b"hello").expect("a small frame");
+        let mut splitter = Splitter::default();
+        splitter.push(&frame.bytes().repeat(100));
+        let cut = splitter.next_frame().expect("a good stream").expect("a whole frame");
+        assert!(!cut.bytes().is_unique(), "it shares the splitter's buffer");
+        let detached = cut.detached();
+        assert!(detached == frame && detached.bytes().is_unique());
     }
 
     #[test]

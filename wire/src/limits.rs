@@ -128,6 +128,8 @@ pub const MEDIA_SECTIONS_MAX: usize = 8;
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Media to a peer stops this long after its last valid connectivity check (RFC 7675 §5.1 allows 30 s).
 pub const ICE_CONSENT_MAX: Duration = Duration::from_secs(15);
+/// ICE credentials of one peer that are good at a time: those before a restart stay good while it is under way.
+pub const ICE_NAMES_MAX: usize = 4;
 /// Addresses remembered per peer as validated by ICE.
 pub const VALIDATED_ADDRESSES_MAX: usize = 8;
 /// Largest datagram taken in or sent out.

@@ -160,3 +160,16 @@ proptest! {
         prop_assert_eq!(table.route(5, &DTLS), None);
     }
 }
+
+#[test]
+fn a_peer_that_restarts_again_and_again_keeps_few_names() {
+    let mut table = Table::new();
+    let mut entropy = Entropy::seeded(2);
+    let newer: Vec<_> = (0..100).map(|_| IceCredentials::new(ShardId(0x1f), &mut entropy)).collect();
+    newer.iter().for_each(|credentials| table.demux.insert(ANN, credentials));
+    assert_eq!(table.demux.names.len(), ICE_NAMES_MAX + 1, "those of Ann, and Ben's");
+    assert_eq!(table.prove(5_000, ANN), None, "the first is long replaced");
+    table.ann = newer.last().expect("a hundred").clone();
+    assert_eq!(table.prove(5_000, ANN), Some(ANN));
+    assert_eq!(table.prove(5_001, BEN), Some(BEN));
+}
