@@ -9,14 +9,16 @@ use crate::{assert_none, files, root, text};
 /// Cells of every table row of a Markdown text, back-ticks removed.
 fn rows(markdown: &str) -> Vec<Vec<String>> {
     let table = markdown.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---"));
-    table
-        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect())
-        .collect()
+    table.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
 }
 
 fn missing(rows: &[Vec<String>], wanted: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
     let found = |wanted: &[String]| rows.iter().any(|row| row.starts_with(wanted));
-    wanted.into_iter().filter(|wanted| !found(wanted)).map(|wanted| format!("no row `{}`", wanted.join(" | "))).collect()
+    wanted
+        .into_iter()
+        .filter(|wanted| !found(wanted))
+        .map(|wanted| format!("no row `{}`", wanted.join(" | ")))
+        .collect()
 }
 
 fn protocol() -> Vec<Vec<String>> {

@@ -111,7 +111,8 @@ fn crates_import_only_what_they_may() {
 fn the_engine_stays_behind_its_wall() {
     let closure = engine_closure();
     assert!(closure.contains("str0m"), "the closure was read");
-    let found: Vec<String> = BEYOND_THE_WALL.iter().filter(|name| closure.contains(**name)).map(|n| (*n).to_owned()).collect();
+    let found: Vec<String> =
+        BEYOND_THE_WALL.iter().filter(|name| closure.contains(**name)).map(|n| (*n).to_owned()).collect();
     assert_none(&found);
 }
 

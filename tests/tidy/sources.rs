@@ -51,7 +51,19 @@ const ONE_PLACE: [OnePlace; 8] = [
     },
     OnePlace {
         needle: "/work/",
-        within: &["engine/", "relay/", "control/", "wire/", "loadtest/", "bench/", "web/", "docs/", "systemd/", "README", "Makefile"],
+        within: &[
+            "engine/",
+            "relay/",
+            "control/",
+            "wire/",
+            "loadtest/",
+            "bench/",
+            "web/",
+            "docs/",
+            "systemd/",
+            "README",
+            "Makefile",
+        ],
         allowed: &[],
         why: "no path of one machine",
     },
@@ -77,10 +89,12 @@ fn sources() -> Vec<String> {
 
 /// The production lines of a file (above its tests) without comments, numbered from one.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().take_while(|line| line.trim() != "#[cfg(test)]").enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| {
-        let line = line.trim_start();
-        !line.starts_with("//") && !line.starts_with('*') && !line.starts_with("/*")
-    })
+    text.lines().take_while(|line| line.trim() != "#[cfg(test)]").enumerate().map(|(at, line)| (at + 1, line)).filter(
+        |(_, line)| {
+            let line = line.trim_start();
+            !line.starts_with("//") && !line.starts_with('*') && !line.starts_with("/*")
+        },
+    )
 }
 
 fn misplaced(path: &str, text: &str) -> Vec<String> {
@@ -89,7 +103,12 @@ fn misplaced(path: &str, text: &str) -> Vec<String> {
         let searched = rule.within.iter().any(|prefix| path.starts_with(prefix));
         let allowed = rule.allowed.iter().any(|prefix| path.starts_with(prefix));
         // Test modules beside the code may build the other end of a wire.
-        if !searched || allowed || path.ends_with("tests.rs") || path.ends_with("testing.rs") || path.contains("/tests/") {
+        if !searched
+            || allowed
+            || path.ends_with("tests.rs")
+            || path.ends_with("testing.rs")
+            || path.contains("/tests/")
+        {
             continue;
         }
         for (at, line) in code_lines(text).filter(|(_, line)| line.contains(rule.needle)) {
@@ -133,7 +152,8 @@ fn files_are_small_and_say_what_they_own() {
     let sources = sources();
     let mut complaints: Vec<String> = sources.iter().filter_map(|path| too_long(path, &text(path))).collect();
     complaints.extend(sources.iter().filter_map(|path| undocumented(path, &text(path))));
-    complaints.extend(sources.iter().filter(|path| path.ends_with("/mod.rs")).map(|path| format!("{path}: use x.rs + x/")));
+    complaints
+        .extend(sources.iter().filter(|path| path.ends_with("/mod.rs")).map(|path| format!("{path}: use x.rs + x/")));
     assert_none(&complaints);
 }
 

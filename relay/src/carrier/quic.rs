@@ -103,7 +103,11 @@ fn screened(incoming: Incoming, endpoint: &Endpoint, slots: &Arc<Slots>) -> Opti
         Some(slot) => Some((incoming, slot)),
         None => {
             // An unproven address gets no answer: the packet may name a victim.
-            if validated { incoming.refuse() } else { incoming.ignore() }
+            if validated {
+                incoming.refuse()
+            } else {
+                incoming.ignore()
+            }
             None
         }
     }
