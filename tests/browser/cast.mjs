@@ -1,5 +1,7 @@
 // The people of a browser test: a visitor on the demo shop and agents in the console, played by real clicks.
 
+import { inflateRawSync } from 'node:zlib';
+
 import { until } from './harness.mjs';
 
 /** Names of the demo relay's agents. */
@@ -212,8 +214,12 @@ export class Agent extends Person {
         return this.choose('Share Screen', /^Ask the visitor/u);
     }
 
+    /** Loses the carrier as a broken network would; answers what the console then knows of its connection. */
     drop() {
-        return this.page.evaluate(() => window.__fanlight.drop());
+        return this.page.evaluate(() => {
+            window.__fanlight.drop();
+            return window.__fanlight.quality().connection;
+        });
     }
 }
 
@@ -279,4 +285,21 @@ export function framesOf(writes) {
         rest.set(lane, buffer);
     }
     return frames;
+}
+
+/** The payloads of whole messages, decompressed, with the kind of each. */
+export function messagesOf(frames) {
+    const open = new Map();
+    const messages = [];
+    for (const frame of frames) {
+        const key = `${frame.kind} ${frame.message}`;
+        const parts = [...(open.get(key) ?? []), frame.payload];
+        open.set(key, parts);
+        if (parts.length === frame.chunkCount) {
+            const bytes = Buffer.concat(parts);
+            messages.push({ kind: frame.kind, bytes: frame.deflated ? inflateRawSync(bytes) : bytes });
+            open.delete(key);
+        }
+    }
+    return messages;
 }

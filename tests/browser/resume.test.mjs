@@ -71,7 +71,7 @@ for (const carrier of ['websocket', 'webtransport']) {
         test('when an agent’s carrier is cut, also three times in a row', async () => {
             for (const text of ['Once', 'Twice', 'Thrice']) {
                 await interrupted(async () => {
-                    await session.agents[0].drop();
+                    assert.equal(await session.agents[0].drop(), 'reconnecting');
                     await change(session.visitor, text);
                 });
             }
