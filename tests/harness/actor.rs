@@ -35,6 +35,10 @@ impl Link {
         self.0.handle_input(Input::Packet(now, Flying(datagram)));
     }
 
+    pub(crate) fn change(&mut self, config: NetemConfig) {
+        self.0.set_config(config);
+    }
+
     pub(crate) fn due(&self) -> Option<Instant> {
         (!self.0.is_empty()).then(|| self.0.poll_timeout())
     }
@@ -78,6 +82,8 @@ pub struct Actor {
     pub snapshot_bytes: usize,
     /// How many snapshots it has taken.
     pub snapshots_taken: u32,
+    /// Pointer frames that arrived.
+    pub pointers_seen: u32,
     /// Visitor: says yes to whoever asks.
     pub agrees: bool,
     /// Stops its tracks when it is told that somebody took over. A hostile client does not.
@@ -103,6 +109,7 @@ impl Actor {
             page: None,
             snapshot_bytes: 20_000,
             snapshots_taken: 0,
+            pointers_seen: 0,
             agrees: true,
             honest: true,
             stuck: false,

@@ -12,7 +12,7 @@ use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::policy::{Policy, Role, Surface};
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{ClientInfo, Slot, Stage, ToRelay};
-use fanlight_wire::{Frame, GroupId, PipeId, SessionId, ShardId};
+use fanlight_wire::{Frame, GroupId, Header, Kind, PipeId, SessionId, ShardId};
 use str0m_netem::NetemConfig;
 
 use crate::actor::{Actor, Link, MediaPath};
@@ -39,13 +39,15 @@ pub struct Route {
     pub latency: Duration,
     /// Each way, for media.
     pub media: NetemConfig,
+    /// Does `media` deliver in the order of sending (no jitter, no reordering)?
+    pub keeps_order: bool,
     pub path: Path,
 }
 
 impl Default for Route {
     fn default() -> Self {
         let latency = Duration::from_millis(5);
-        Self { latency, media: NetemConfig::new().latency(latency), path: Path::Udp }
+        Self { latency, media: NetemConfig::new().latency(latency), keeps_order: true, path: Path::Udp }
     }
 }
 
@@ -257,6 +259,12 @@ impl World {
         }
     }
 
+    /// Moves the own pointer.
+    pub fn point(&mut self, who: Who) {
+        let header = Header::single(Kind::PointerMove);
+        self.send(who, vec![Frame::new(header, &[0x40, 0, 0x40, 0, 0]).expect("a small frame")]);
+    }
+
     /// The visitor follows a link and comes back on a new carrier.
     pub fn load_another_page(&mut self, who: Who) {
         self.cut(who);
@@ -280,6 +288,11 @@ impl World {
         let link = |seed: u64| Link::new(self.route.media.seed(seed));
         actor.media = Some(MediaPath { peer, path: self.route.path, up: link(seed), down: link(seed + 1) });
         self.tell(who, &ToRelay::Offer { sdp });
+    }
+
+    /// From now on the relay's datagrams travel like this to a participant.
+    pub fn change_way_down(&mut self, who: Who, config: NetemConfig) {
+        self.actors[who.0].media.as_mut().expect("media was set up").down.change(config.seed(self.seed));
     }
 
     /// Captures a screen and asks for the own side's slot. Returns the share's number.
@@ -327,7 +340,8 @@ impl World {
         let page = self.actors.iter().find_map(|actor| actor.page.as_ref());
         for actor in &self.actors {
             if let Some(watch) = actor.media.as_ref().and_then(|media| media.peer.watch()) {
-                self.floors.check_watch(&format!("seed {}, {}", self.seed, actor.name), watch);
+                let who = format!("seed {}, {}", self.seed, actor.name);
+                self.floors.check_watch(&who, watch, self.route.keeps_order);
             }
             let watches = actor.role != Role::Visitor && actor.pipe.is_some() && !actor.stuck;
             let consented = actor.seat.stage() == Some(Stage::Active);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fanlight_tests::{Who, World};
+use fanlight_wire::report::Drop;
 use fanlight_wire::signal::{SharePhase, Slot};
 
 use crate::screen::meeting;
@@ -40,6 +41,12 @@ fn overheard_handshake() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
         all.iter().map(|datagram| datagram.payload.clone()).filter(|payload| kind(payload)).collect()
     };
     (of(is_stun), of(is_dtls))
+}
+
+/// Datagrams that were dropped because their address had proven nothing.
+fn unvalidated(world: &mut World) -> u64 {
+    let at = Drop::ALL.iter().position(|reason| *reason == Drop::Unvalidated).expect("a reason");
+    world.engine().totals().drops[at]
 }
 
 /// Everybody is admitted; media is not set up yet.
@@ -87,16 +94,19 @@ fn a_damaged_check_is_met_with_silence() {
     meeting(&mut world, 1);
     let checks: Vec<_> = world.overheard.take().expect("was listening").into_iter().map(|d| d.payload).collect();
     let mut random = fastrand::Rng::with_seed(503);
+    let (before, mut injected) = (unvalidated(&mut world), 0);
     for check in checks.iter().filter(|payload| is_stun(payload)).take(20) {
         for _ in 0..200 {
             let mut damaged = check.clone();
-            // The header's type and cookie decide whether it is STUN at all; the rest is signed.
-            let at = random.usize(8..damaged.len() - 8);
+            // The signature itself: the last attributes are MESSAGE-INTEGRITY (24 bytes) and FINGERPRINT (8 bytes).
+            let at = damaged.len() - 8 - 1 - random.usize(..20);
             damaged[at] ^= 1 << random.u32(..8);
             world.inject(stranger(0), &damaged);
+            injected += 1;
         }
     }
     world.run(Duration::from_secs(1));
+    assert_eq!(unvalidated(&mut world) - before, injected);
     world.check();
 }
 
@@ -109,6 +119,11 @@ fn media_from_a_stranger_goes_nowhere_and_moves_nothing() {
     world.until("the share to go live", |world| {
         world.actor(visitor).seat.share(Slot::Agent).is_some_and(|share| share.phase == SharePhase::Live)
     });
+    // A stranger who cannot sign gets no further by knocking.
+    for check in overheard_handshake().0 {
+        world.inject(stranger(1), &check);
+    }
+    let refused = unvalidated(&mut world);
     let mut forged = 0;
     for _ in 0..100 {
         world.overheard = Some(Vec::new());
@@ -121,6 +136,7 @@ fn media_from_a_stranger_goes_nowhere_and_moves_nothing() {
         }
     }
     assert!(forged > 100, "only {forged} packets were forged");
+    assert_eq!(unvalidated(&mut world) - refused, forged, "each was dropped, and counted as what it is");
     world.run(Duration::from_millis(500));
     let seen = world.actor(visitor).frames_seen();
     assert!(seen >= 45, "the real ones arrive: {seen} frames");

@@ -59,6 +59,35 @@ fn nothing_flows_before_consent() {
 }
 
 #[test]
+fn whoever_waits_for_consent_sees_and_does_nothing() {
+    // R116. Another agent is admitted; everything flows, but not to the one who waits. Its seat judges every frame.
+    let (mut world, visitor, agents) = visit(9, 1);
+    world.actor_mut(visitor).agrees = false;
+    let waiting = world.agent("waiting");
+    world.run(Duration::from_millis(50));
+    world.connect_media(visitor);
+    world.connect_media(agents[0]);
+    world.actor_mut(visitor).agrees = true;
+    world.tell(agents[0], &ToRelay::ShareInvite);
+    for _ in 0..50 {
+        world.edit(visitor, 100);
+        world.point(visitor);
+        world.point(waiting);
+        world.run(Duration::from_millis(20));
+    }
+    assert!(world.actor(agents[0]).frames_seen() > 0, "the admitted one sees the screen");
+    assert!(world.actor(agents[0]).pointers_seen > 0, "and the pointer");
+    world.tell(waiting, &ToRelay::Resync);
+    world.offer_media(waiting);
+    world.run(Duration::from_secs(1));
+    let waiting = world.actor(waiting);
+    assert_eq!((waiting.seat.mirror().snapshots(), waiting.frames_seen(), waiting.pointers_seen), (0, 0, 0));
+    assert!(!waiting.has_media() && !waiting.seat.denials.is_empty(), "its wishes are refused");
+    assert_eq!(world.actor(visitor).pointers_seen, 0, "its pointer is not shown");
+    world.check();
+}
+
+#[test]
 fn a_late_agent_costs_the_visitor_nothing() {
     let (mut world, visitor, _) = visit(3, 1);
     edit(&mut world, visitor, 100);
@@ -133,6 +162,10 @@ fn hiding_more_takes_back_what_was_shown() {
     edit(&mut world, visitor, 30);
     let before = world.actor(visitor).snapshots_taken;
     world.hide_more(visitor);
+    world.run(Duration::from_millis(50));
+    let early = world.agent("early");
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.actor(early).seat.mirror().snapshots(), 0, "what was shown before is forgotten at once");
     // Snapshots are asked for at most every five seconds.
     world.run(SNAPSHOT_REQUEST_INTERVAL + Duration::from_secs(1));
     world.unstick(agents[1]);

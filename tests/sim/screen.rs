@@ -88,6 +88,37 @@ fn a_second_agent_takes_over_and_nothing_comes_back() {
 }
 
 #[test]
+fn whoever_says_stop_and_goes_on_sending_is_seen_by_nobody() {
+    let mut world = World::new(19);
+    let (visitor, agents) = meeting(&mut world, 1);
+    world.share(agents[0], None);
+    world.until("the share to go live", |world| is_live(world, visitor, Slot::Agent, agents[0]));
+    world.tell(agents[0], &ToRelay::ShareStop);
+    world.run(Duration::from_millis(100));
+    let seen = world.actor(visitor).frames_seen();
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.actor(visitor).frames_seen(), seen);
+    world.check();
+}
+
+#[test]
+fn what_was_lost_of_an_old_share_is_not_repaired_after_a_takeover() {
+    // The visitor asks again for packets of the first share when the second one is already on its way.
+    for seed in 20..40 {
+        let mut world = World::new(seed);
+        let (visitor, agents) = meeting(&mut world, 2);
+        let lossy = RandomLoss::new(Probability::new(0.2));
+        world.change_way_down(visitor, NetemConfig::new().latency(Duration::from_millis(25)).loss(lossy));
+        for turn in 0..6 {
+            world.share(agents[turn % 2], None);
+            world.run(Duration::from_millis(400));
+        }
+        assert!(world.actor(visitor).frames_seen() > 0);
+        world.check();
+    }
+}
+
+#[test]
 fn a_late_agent_sees_a_running_share_from_a_keyframe() {
     let mut world = World::new(14);
     let (visitor, agents) = meeting(&mut world, 1);

@@ -19,13 +19,14 @@ const ROUNDS: u64 = 100;
 fn route(random: &mut fastrand::Rng) -> Route {
     let latency = Duration::from_millis(random.u64(1..8));
     let mut media = NetemConfig::new().latency(Duration::from_millis(random.u64(12..30)));
-    if random.bool() {
+    let keeps_order = random.bool();
+    if !keeps_order {
         media = media.jitter(Duration::from_millis(random.u64(1..4)));
     }
     if random.u32(..3) == 0 {
         media = media.loss(RandomLoss::new(Probability::new(random.f32() * 0.1)));
     }
-    Route { latency, media, ..Route::default() }
+    Route { latency, media, keeps_order, ..Route::default() }
 }
 
 /// One thing that one agent does.
@@ -90,9 +91,12 @@ fn live_through(seed: u64) -> (u64, u64) {
         world.check();
         agree_on_the_holder(&world, &everybody);
     }
-    // Everybody stops: the slot is empty and stays so.
+    // Everybody says that they stop, and half of them lie: the slot is empty and stays so.
     for agent in &agents {
-        world.stop_share(*agent);
+        if random.bool() {
+            world.actor_mut(*agent).peer().stop();
+        }
+        world.tell(*agent, &ToRelay::ShareStop);
     }
     world.run(Duration::from_millis(500));
     let seen = world.actor(visitor).frames_seen();

@@ -32,6 +32,8 @@ pub struct Watch {
     foreign: u64,
     /// By first number; they do not overlap.
     runs: BTreeMap<u64, Run>,
+    /// Each share once per time that its packets began to arrive, repairs included.
+    arrivals: Vec<u32>,
     /// Packets still missing of frames that are under way, by share and frame.
     partial: BTreeMap<(u32, u32), u8>,
     frames: u64,
@@ -54,6 +56,9 @@ impl Watch {
             self.foreign += 1;
             return;
         };
+        if self.arrivals.last() != Some(&mark.share) {
+            self.arrivals.push(mark.share);
+        }
         self.note_run(number, mark);
         self.note_frame(mark);
         let late = now_us.saturating_sub(mark.at_us);
@@ -166,6 +171,12 @@ impl Watch {
         self.runs.values()
     }
 
+    /// The shares in the order in which their packets arrived. On a path that keeps the order this is the order in which
+    /// they were sent, repairs included.
+    pub fn arrivals(&self) -> &[u32] {
+        &self.arrivals
+    }
+
     /// Takes what was measured since the last call: microseconds from sending to receiving.
     pub fn take_latencies(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.latencies_us)
@@ -208,6 +219,7 @@ mod tests {
             watch.note(number, number as u32, &packet(share, number as u32, number == 5), 0);
         }
         let runs: Vec<_> = watch.runs().map(|run| (run.share, run.first, run.last, run.from_key)).collect();
+        assert_eq!(watch.arrivals(), [1, 2, 1, 3]);
         assert_eq!(runs, [(1, 1, 1, false), (3, 2, 2, false), (1, 3, 4, false), (2, 5, 6, true)]);
         watch.note(7, 1, &packet(2, 9, false), 0);
         assert_eq!(watch.backwards(), 1);

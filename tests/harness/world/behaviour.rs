@@ -5,7 +5,7 @@ use fanlight_loadtest::page::Page;
 use fanlight_loadtest::seat::Received;
 use fanlight_wire::policy::Role;
 use fanlight_wire::signal::{SharePhase, Stage, ToClient, ToRelay};
-use fanlight_wire::{Code, Frame, PipeId};
+use fanlight_wire::{Code, Frame, Kind, PipeId};
 
 use super::{Who, World};
 
@@ -37,9 +37,15 @@ impl World {
             Ok(received) => received,
             Err(wrong) => panic!("seed {}, {}: {wrong}", self.seed, self.actors[who.0].name),
         };
-        if let Received::Signal(signal) = received {
-            self.judge(who, &signal);
-            self.react(who, &signal);
+        match received {
+            Received::Signal(signal) => {
+                self.judge(who, &signal);
+                self.react(who, &signal);
+            }
+            Received::Other(frame) if frame.header().kind == Kind::PointerMove => {
+                self.actors[who.0].pointers_seen += 1;
+            }
+            Received::Page(_) | Received::Other(_) => {}
         }
     }
 
