@@ -76,8 +76,6 @@ pub(crate) fn configuration(folder: &Path, backend: &str, more: &str) -> String 
 pub(crate) struct House {
     child: Child,
     pub(crate) folder: Folder,
-    /// What it printed at the start.
-    pub(crate) welcome: String,
     pub(crate) public: String,
     pub(crate) operator: String,
     pub(crate) local: String,
@@ -114,7 +112,7 @@ impl House {
             rest.split('/').next().expect("a host").to_owned()
         };
         let (public, operator, local) = (door("start here"), door("operator door"), door("metrics"));
-        Self { child, folder, welcome, public, operator, local }
+        Self { child, folder, public, operator, local }
     }
 
     pub(crate) fn door(&self) -> Door {
@@ -125,6 +123,10 @@ impl House {
     pub(crate) fn operator_token(&self) -> String {
         let path = self.folder.0.join("operator.token");
         std::fs::read_to_string(path).expect("it is made at the start").trim().to_owned()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -219,6 +221,7 @@ impl Drop for House {
 }
 
 /// Prints a figure with what the machine was doing meanwhile.
+#[expect(clippy::print_stdout, reason = "figures are what this suite is for")]
 pub(crate) fn say(figure: &str) {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown");

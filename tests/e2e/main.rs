@@ -5,8 +5,16 @@
 //! average under which they were taken, because latencies of a busy machine say little about the product.
 
 mod dom;
+mod flood;
+mod hostile;
 mod house;
+mod interop;
+mod intruders;
 mod life;
+mod limits;
 mod media;
+#[path = "../fuzz/mutate.rs"]
+mod mutate;
 mod plain;
 mod scene;
+mod stuck;

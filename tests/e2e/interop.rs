@@ -1,0 +1,45 @@
+//! A WebRTC stack of somebody else joins through the documented signalling and decodes what it is sent.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::house::{House, root, say};
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().expect("it can be run");
+    let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&said));
+    output
+}
+
+/// A Python of our own with what `requirements.txt` names; made once.
+fn python(requirements: &Path) -> PathBuf {
+    let folder = root().join("target/interop-venv");
+    let (python, stamp) = (folder.join("bin/python"), folder.join("installed"));
+    let wanted = std::fs::read_to_string(requirements).expect("it is in the repository");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return python;
+    }
+    run(Command::new(root().join("scripts/need")).arg("python-venv"));
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+    run(Command::new(&python).args(pip).arg(requirements));
+    std::fs::write(stamp, wanted).expect("a file in its own folder");
+    python
+}
+
+#[tokio::test]
+async fn aiortc_joins_and_decodes() {
+    let folder = root().join("tests/interop");
+    let python = python(&folder.join("requirements.txt"));
+    for backend in crate::house::BACKENDS {
+        let mut house = House::open(backend, "");
+        let script = folder.join("aiortc_join.py");
+        let output = run(Command::new(&python).arg(script).arg(house.door().base()));
+        let figure = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(figure.contains("decoded"), "{figure}");
+        assert_eq!(house.metric("fanlight_srtp_handshakes_total", "other").await, 0.0, "AES-GCM with aiortc, too");
+        house.assert_sound().await;
+        say(&format!("{figure} on {backend}"));
+    }
+}
