@@ -59,6 +59,12 @@ function enter(entry: Entry): void {
   drawHeader(room);
 }
 
+/** Ends that say more than "over". */
+const OVER: Readonly<Record<string, readonly [string, string]>> = {
+  E_LEFT: ['You have left the session', 'The others can go on without you.'],
+  E_CONSENT: ['The visitor declined', 'They chose not to share their page. In a minute you may ask again with a new key.'],
+};
+
 function over(closed: Closed): void {
   drawHeader();
   const by = login;
@@ -69,11 +75,11 @@ function over(closed: Closed): void {
       askForKey(by, '');
     }
   });
-  const left = closed.code === 'E_LEFT';
+  const [title, text] = OVER[closed.code] ?? ['The session is over', closed.sentence];
   screen.replaceChildren(
     h('main', { class: 'card', 'aria-labelledby': 'over-title' },
-      h('h1', { id: 'over-title' }, left ? 'You have left the session' : 'The session is over'),
-      h('p', { class: 'lead', role: 'status' }, left ? 'The others can go on without you.' : closed.sentence),
+      h('h1', { id: 'over-title' }, title),
+      h('p', { class: 'lead', role: 'status' }, text),
       again),
   );
   again.focus();

@@ -64,7 +64,7 @@ test('codes are the same list', () => {
     assert.equal(codeOfClose(code.close), code);
     assert.equal(codeOf(code.label), code);
   }
-  assert.ok(isFinal('E_ENDED') && !isFinal('E_DRAIN') && !isFinal('E_TOO_SLOW'));
+  assert.ok(isFinal('E_ENDED') && isFinal('E_CONSENT') && !isFinal('E_DRAIN') && !isFinal('E_TOO_SLOW'));
 });
 
 test('limits are the same numbers', () => {

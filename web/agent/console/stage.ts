@@ -117,7 +117,7 @@ export class Stage {
       return ['Connecting…', 'Joining the session.'];
     }
     if (state.declined) {
-      return ['The visitor declined', 'They chose not to share their page. You can leave, or wait while you talk to them.'];
+      return ['The visitor declined', 'They chose not to share their page.'];
     }
     if (self(state)?.presence === 'waiting' || state.stage === 'waiting') {
       return visitor(state) === undefined
