@@ -50,6 +50,18 @@ impl<T: Clone> Bearers<T> {
         held.get(&hash).filter(|held| held.is_valid(now)).map(|held| held.value.clone())
     }
 
+    /// Revokes the oldest bearers of values that `chosen` picks, until at most `most` of those that end are left.
+    pub(crate) fn thin(&self, most: usize, chosen: impl Fn(&T) -> bool) {
+        let mut held = locked(&self.held);
+        let ends = |(hash, held): (&Hash, &Held<T>)| held.until.filter(|_| chosen(&held.value)).map(|at| (at, *hash));
+        let mut picked: Vec<_> = held.iter().filter_map(ends).collect();
+        picked.sort_unstable();
+        picked.truncate(picked.len().saturating_sub(most));
+        for (_, hash) in picked {
+            held.remove(&hash);
+        }
+    }
+
     pub(crate) fn revoke(&self, hash: &Hash) {
         locked(&self.held).remove(hash);
     }

@@ -208,21 +208,16 @@ impl Control {
         let policy = policy_of(&self.store, group).await?;
         let session = SessionId::from_bytes(random());
         let created = self.hooks.clock.unix_seconds();
-        let shard = self.placement.place()?;
+        let place = self.placement.place()?;
         let record = (session, group.clone(), policy.version);
         let kept =
             self.store.ask(move |connection| insert_session(connection, &record.0, &record.1, record.2, created));
-        let opened = match kept.await {
-            Ok(()) => self.open_on(shard, session, group, policy, created),
-            Err(refusal) => Err(refusal),
-        };
-        if opened.is_err() {
-            self.placement.release(shard);
-        } else {
-            let about = About { group: Some(group.clone()), session: Some(session), who: Some(who.into()), code: None };
-            self.audit(what::SESSION_CREATED, about);
-        }
-        opened.map(|handle| (session, handle))
+        kept.await?;
+        let handle = self.open_on(place.shard(), session, group, policy, created)?;
+        place.keep();
+        let about = About { group: Some(group.clone()), session: Some(session), who: Some(who.into()), code: None };
+        self.audit(what::SESSION_CREATED, about);
+        Ok((session, handle))
     }
 
     fn open_on(

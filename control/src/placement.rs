@@ -1,6 +1,8 @@
 //! Which shard becomes a new session's home: the one with the fewest.
 //!
-//! Invariant: a place taken here is given back exactly once, by [`Placement::release`].
+//! Invariant: a place taken here is given back exactly once: by [`Placement::release`] when its session has ended, or by
+//! dropping the [`Place`] when the session did not come about. A request may be dropped wherever it waits, because its
+//! client has gone.
 
 use std::sync::Mutex;
 
@@ -24,13 +26,13 @@ impl Placement {
     ///
     /// # Errors
     /// `E_OVERLOAD` when every shard is full.
-    pub(crate) fn place(&self) -> Result<ShardId, Refusal> {
+    pub(crate) fn place(&self) -> Result<Place<'_>, Refusal> {
         let mut sessions = locked(&self.sessions);
         let emptiest = (0_u8..).zip(sessions.iter_mut()).min_by_key(|(_, count)| **count);
         match emptiest {
             Some((shard, count)) if *count < SESSIONS_PER_SHARD_MAX => {
                 *count += 1;
-                Ok(ShardId(shard))
+                Ok(Place { placement: self, shard: ShardId(shard), kept: false })
             }
             _ => Err(Refusal::new(Code::Overload, "limits::SESSIONS_PER_SHARD_MAX")),
         }
@@ -43,6 +45,34 @@ impl Placement {
     }
 }
 
+/// A place on a shard for a session that is being made.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    placement: &'a Placement,
+    shard: ShardId,
+    kept: bool,
+}
+
+impl Place<'_> {
+    pub(crate) const fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// The session has come about; its end gives the place back.
+    pub(crate) fn keep(mut self) -> ShardId {
+        self.kept = true;
+        self.shard
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.placement.release(self.shard);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,13 +80,14 @@ mod tests {
     #[test]
     fn sessions_spread_and_a_full_node_refuses() {
         let placement = Placement::new(2);
-        let homes: Vec<_> = (0..4).map(|_| placement.place().expect("room").0).collect();
+        let homes: Vec<_> = (0..4).map(|_| placement.place().expect("room").keep().0).collect();
         assert_eq!(homes, [0, 1, 0, 1]);
         placement.release(ShardId(1));
-        assert_eq!(placement.place(), Ok(ShardId(1)));
+        drop(placement.place().expect("a place for a session that does not come about"));
+        assert_eq!(placement.place().expect("the same place").keep(), ShardId(1));
         for _ in 4..2 * SESSIONS_PER_SHARD_MAX {
-            placement.place().expect("room");
+            placement.place().expect("room").keep();
         }
-        assert_eq!(placement.place().map_err(|refusal| refusal.code), Err(Code::Overload));
+        assert_eq!(placement.place().expect_err("the node is full").code, Code::Overload);
     }
 }

@@ -3,8 +3,7 @@
 use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use fanlight_wire::limits::LOGINS_MAX;
-use fanlight_wire::limits::{LOGIN_LIFE, SESSIONS_PER_SHARD_MAX};
+use fanlight_wire::limits::{LOGIN_LIFE, LOGINS_MAX, LOGINS_PER_AGENT_MAX, SESSIONS_PER_SHARD_MAX};
 use fanlight_wire::{Code, GroupId, Refusal, SessionId};
 
 use crate::bearers::Bearers;
@@ -49,11 +48,12 @@ impl Presence {
         }
     }
 
-    /// A bearer for an agent.
+    /// A bearer for an agent. Of those it has already the newest stay good, so that one agent cannot use up the node's.
     ///
     /// # Errors
     /// `E_OVERLOAD` when too many agents are signed in.
     pub(crate) fn sign_in(&self, login: Login, now: Instant) -> Result<String, Refusal> {
+        self.logins.thin(LOGINS_PER_AGENT_MAX - 1, |held| *held == login);
         let issued = self.logins.issue(login, Some(now + LOGIN_LIFE), now);
         issued.map(|(text, _)| text).ok_or_else(|| Refusal::new(Code::Overload, "limits::LOGINS_MAX"))
     }
@@ -89,5 +89,31 @@ impl Presence {
                 Err(_) => Caller::Stranger,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::control::testing::an_instant;
+
+    #[test]
+    fn an_agent_that_signs_in_again_and_again_keeps_its_newest_logins() {
+        let presence = Presence::new(1, "operator");
+        let login = |agent: &str| {
+            let group = GroupId::new("demo").expect("a legal id");
+            Login { group, agent: agent.into(), name: agent.into() }
+        };
+        let start = an_instant();
+        let ben = presence.sign_in(login("ben"), start).expect("room");
+        let tokens: Vec<_> = (0..100)
+            .map(|second| presence.sign_in(login("ann"), start + Duration::from_secs(second)).expect("room"))
+            .collect();
+        let now = start + Duration::from_secs(100);
+        let good = |token: &&String| matches!(presence.public_caller(Some(token), now), Caller::Agent(_));
+        assert_eq!(tokens.iter().filter(good).count(), LOGINS_PER_AGENT_MAX);
+        assert!(tokens.last().as_ref().is_some_and(good) && good(&&ben), "the newest, and other agents' stay");
     }
 }

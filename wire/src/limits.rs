@@ -242,6 +242,8 @@ pub const LOGIN_CHECKS_MAX: usize = 2;
 pub const LOGIN_WAITING_MAX: usize = 64;
 /// Agents signed in on one node.
 pub const LOGINS_MAX: usize = 100_000;
+/// Of these, one agent's: its browsers and tabs. A further one ends the oldest.
+pub const LOGINS_PER_AGENT_MAX: usize = 16;
 /// Rounds of PBKDF2-HMAC-SHA-256 over an agent's secret (OWASP names 600 000 for what people choose; ours are random).
 pub const SECRET_ROUNDS: u32 = 210_000;
 /// Life of a join ticket.
