@@ -230,3 +230,24 @@ fn many_worlds_with_random_histories_end_equal() {
         world.check();
     }
 }
+
+#[test]
+fn a_missing_change_is_never_passed_over() {
+    let (mut world, visitor, agents) = visit(10, 2);
+    edit(&mut world, visitor, 5);
+    for _ in 0..3 {
+        // A change is made and never sent: what follows fits nobody's copy, and is refused until a snapshot has come.
+        let at = world.now_us();
+        let page = world.actor_mut(visitor).page.as_mut().expect("a page");
+        let before = page.state();
+        drop(page.change(10, at));
+        edit(&mut world, visitor, 3);
+        let refused = world.actor(visitor).seat.denials.iter().any(|(_, code)| *code == Code::Gap);
+        assert!(refused, "the visitor is told");
+        let seen = world.actor(agents[0]).seat.mirror().state();
+        assert!(seen.is_none_or(|seen| seen == before || seen.sequence > before.sequence));
+        world.run(SNAPSHOT_REQUEST_INTERVAL + Duration::from_secs(1));
+        edit(&mut world, visitor, 5);
+        world.check();
+    }
+}
