@@ -59,7 +59,7 @@ bench:
 
 ## loadtest: one page to many agents against a relay that is running (`make run` in another terminal)
 loadtest:
-	$(CARGO) run --release -p fanlight-loadtest -- fanout --agents 100 --seconds 30
+	$(CARGO) run --release -p fanlight-loadtest -- fanout --agents 80 --seconds 30
 
 ## fuzz: mutate every decoder's corpus for SECONDS (default 60) each, with progress
 fuzz:
