@@ -18,14 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use fanlight_wire::limits::{
-    ACCEPT_COMPLAINT_INTERVAL, ACCEPT_REST, CONNECTIONS_PER_ADDRESS_MAX, DATAGRAM_BYTES_MAX, HANDSHAKE_MAX, HELLO_MAX,
-    TCP_MEDIA_BACKLOG_BYTES_MAX, TCP_MEDIA_IDLE_MAX, TCP_MEDIA_UNPROVEN_MAX,
+    ACCEPT_COMPLAINT_INTERVAL, ACCEPT_REST, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DATAGRAM_BYTES_MAX,
+    HANDSHAKE_MAX, HELLO_MAX, TCP_MEDIA_BACKLOG_BYTES_MAX, TCP_MEDIA_IDLE_MAX, TCP_MEDIA_UNPROVEN_MAX,
 };
 use fanlight_wire::{ShardId, StreamId};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use crate::clock;
+use crate::edge::slots::source_of;
 use crate::queue::{Handle, ShardInput};
 
 mod framing;
@@ -78,7 +79,7 @@ pub struct TcpMedia {
 
 impl TcpMedia {
     pub fn new(shard: Handle, flavour: Flavour) -> Self {
-        let book = Rc::new(RefCell::new(Book { next: first_stream(shard.shard()), open: BTreeMap::new() }));
+        let book = Rc::new(RefCell::new(Book { next: first_stream(shard.shard()), total: 0, open: BTreeMap::new() }));
         Self { shard, flavour, book }
     }
 
@@ -123,6 +124,8 @@ fn first_stream(shard: ShardId) -> u64 {
 #[derive(Debug)]
 struct Book {
     next: u64,
+    /// Streams of all addresses, of which each counts as one source by [`source_of`].
+    total: usize,
     open: BTreeMap<IpAddr, Count>,
 }
 
@@ -143,10 +146,15 @@ struct Place {
 impl Place {
     fn take(book: &Rc<RefCell<Book>>, address: IpAddr) -> Option<Self> {
         let mut open = book.borrow_mut();
+        let address = source_of(address);
+        if open.total >= CONNECTIONS_MAX {
+            return None;
+        }
         let count = open.open.get(&address).copied().unwrap_or_default();
         if count.unproven >= TCP_MEDIA_UNPROVEN_MAX || count.all >= CONNECTIONS_PER_ADDRESS_MAX {
             return None;
         }
+        open.total += 1;
         open.open.insert(address, Count { all: count.all + 1, unproven: count.unproven + 1 });
         let id = StreamId(open.next);
         open.next += 1;
@@ -174,6 +182,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let unproven = usize::from(!self.proven);
+        self.book.borrow_mut().total -= 1;
         self.change(|count| {
             count.all -= 1;
             count.unproven -= unproven;

@@ -65,7 +65,8 @@ impl Drop for Slot {
     }
 }
 
-fn source_of(address: IpAddr) -> IpAddr {
+/// What counts as one source of connections.
+pub fn source_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
         v4 @ IpAddr::V4(_) => v4,

@@ -29,6 +29,7 @@ on_both_backends! {
     datagrams_and_frames_go_through_the_engine,
     a_deadline_wakes_a_shard_without_input,
     a_panic_ends_the_sessions_and_the_shard_goes_on,
+    the_end_of_a_session_is_never_lost,
     an_occupied_port_is_named,
     a_pipe_ends_with_its_close,
 }
@@ -205,6 +206,27 @@ fn a_panic_ends_the_sessions_and_the_shard_goes_on(backend: BackendChoice) {
     stop(shard);
     let status = board.read();
     assert_eq!((status.panics, status.pipes, status.totals.packets_in), (panics, 0, 1));
+}
+
+fn the_end_of_a_session_is_never_lost(backend: BackendChoice) {
+    let (shard, mut reported) = echo(backend, any());
+    let client = client();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let group = GroupId::new("demo").unwrap();
+    // More than find a place among the reports while nobody reads them.
+    let sessions = 100;
+    for number in 0..sessions {
+        let session = SessionId::from_bytes([number; 16]);
+        let open = Command::Open { session, group: group.clone(), policy: Policy::default() };
+        shard.handle.try_send(ShardInput::Command(open)).unwrap();
+        asks(&client, &shard, b"alive");
+        client.send_to(b"poison", shard.udp[0]).unwrap();
+        // What comes in the same burst as the poison is lost with it.
+        while runtime.block_on(shard.handle.status()).unwrap().panics <= u64::from(number) {}
+    }
+    let ended = (0..sessions).filter(|_| matches!(reported.blocking_recv(), Some(Report::Ended { .. })));
+    assert_eq!(ended.count(), usize::from(sessions));
+    stop(shard);
 }
 
 fn an_occupied_port_is_named(backend: BackendChoice) {

@@ -3,7 +3,7 @@
 //! Owns the engine and the tables that turn its outputs into sends. Everything in a turn is synchronous; waiting is
 //! the loop's business.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,6 +53,9 @@ struct Ties {
     /// Open sessions and when they were opened, so that a panic can tell control which ones ended.
     sessions: BTreeMap<SessionId, Instant>,
     reports: mpsc::Sender<Report>,
+    /// Ends that found no place among the reports. Control counts sessions by them, so they are never lost; it opens no
+    /// more than it counts, which bounds them.
+    unsaid: VecDeque<Report>,
     status: Status,
     stop: bool,
 }
@@ -80,6 +83,7 @@ impl<D: Decide> Core<D> {
             streams: HashMap::new(),
             sessions: BTreeMap::new(),
             reports,
+            unsaid: VecDeque::new(),
             status: Status::new(shard, sockets.backend()),
             stop: false,
         };
@@ -169,7 +173,7 @@ impl<D: Decide> Core<D> {
 
     fn publish(&mut self, now: Instant) {
         self.published = now;
-        self.stale = false;
+        self.stale = self.ties.repeat();
         let status = self.ties.status(&mut self.engine, self.sockets.counters());
         self.board.publish(status);
     }
@@ -239,9 +243,19 @@ impl Ties {
         if let Report::Ended { session, .. } = &report {
             self.sessions.remove(session);
         }
-        if self.reports.try_send(report).is_err() {
-            self.status.reports_lost += 1;
+        match self.reports.try_send(report) {
+            Err(mpsc::error::TrySendError::Full(end @ Report::Ended { .. })) => self.unsaid.push_back(end),
+            Err(_) => self.status.reports_lost += 1,
+            Ok(()) => {}
         }
+    }
+
+    /// Says what found no place before. True when there is still none.
+    fn repeat(&mut self) -> bool {
+        for end in std::mem::take(&mut self.unsaid) {
+            self.report(end);
+        }
+        !self.unsaid.is_empty()
     }
 
     fn send_streams(&mut self, outbox: &Outbox) {

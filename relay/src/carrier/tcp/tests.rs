@@ -172,7 +172,7 @@ fn only_stun_begins_a_stream() {
 
 #[test]
 fn places_are_counted_per_address_and_given_back() {
-    let book = Rc::new(RefCell::new(Book { next: first_stream(ShardId(2)), open: BTreeMap::new() }));
+    let book = Rc::new(RefCell::new(Book { next: first_stream(ShardId(2)), total: 0, open: BTreeMap::new() }));
     let [one, two]: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
     let mut places: Vec<_> = (0..TCP_MEDIA_UNPROVEN_MAX).map(|_| Place::take(&book, one).unwrap()).collect();
     assert!(Place::take(&book, one).is_none() && Place::take(&book, two).is_some());
@@ -187,5 +187,16 @@ fn places_are_counted_per_address_and_given_back() {
     places.iter_mut().for_each(Place::prove);
     assert!(Place::take(&book, one).is_none(), "proven streams have a limit too");
     drop(places);
-    assert!(book.borrow().open.is_empty());
+    assert!(book.borrow().open.is_empty() && book.borrow().total == 0);
+}
+
+#[test]
+fn a_source_with_many_addresses_has_one_share() {
+    let book = Rc::new(RefCell::new(Book { next: 0, total: 0, open: BTreeMap::new() }));
+    let address = |last| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+    let held: Vec<_> = (0..100).filter_map(|last| Place::take(&book, address(last))).collect();
+    assert_eq!(held.len(), TCP_MEDIA_UNPROVEN_MAX, "a household of IPv6 addresses is one source");
+    book.borrow_mut().total = CONNECTIONS_MAX;
+    assert!(Place::take(&book, [10, 0, 0, 1].into()).is_none(), "the house is full");
+    book.borrow_mut().total = held.len();
 }
