@@ -126,7 +126,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(stream: S, gate: &Gate) {
     let (mut sink, mut source) = socket.split();
     let code = tokio::select! {
         code = inbound(&mut source, &uplink) => code.inspect(|code| gate.fault(Lane::WebSocket, *code)),
-        code = outbound(&mut sink, &mut output, &uplink) => code,
+        code = outbound(&mut sink, &mut output, &uplink, limits::PIPE_DEAD) => code,
     };
     uplink.close().await;
     if let (Some(code), Ok(socket)) = (code, sink.reunite(source)) {
@@ -161,11 +161,13 @@ where
     }
 }
 
-/// Shard → client, until the shard says so (`Some`) or the client is gone (`None`).
+/// Shard → client, until the shard says so (`Some`) or the client is gone (`None`). A client that sends but takes nothing
+/// for as long as `patience` is cut off: what the shard wants, a close too, waits behind the write.
 async fn outbound<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
     output: &mut mpsc::UnboundedReceiver<PipeOutput>,
     uplink: &Uplink,
+    patience: Duration,
 ) -> Option<Code>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -179,13 +181,17 @@ where
                 if count == 0 {
                     return Some(Code::Bug);
                 }
-                if let ControlFlow::Break(code) = write(sink, &mut batch, uplink).await {
-                    return code;
+                match timeout(patience, write(sink, &mut batch, uplink)).await {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(code)) => return code,
+                    Err(_) => return Some(Code::TooSlow),
                 }
             }
             _ = ping.tick() => {
-                if sink.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
-                    return None;
+                match timeout(patience, sink.send(Message::Ping(bytes::Bytes::new()))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return None,
+                    Err(_) => return Some(Code::TooSlow),
                 }
             }
         }
@@ -251,7 +257,10 @@ const CLOSE_MAX: Duration = limits::QUIC_CLOSE_MAX;
 
 #[cfg(test)]
 mod tests {
+    use fanlight_wire::{Header, Kind, PipeId, ShardId};
+
     use super::*;
+    use crate::queue::queues;
 
     fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
         list.iter().map(|(n, v)| (n.parse().expect("a name"), HeaderValue::from_static(v))).collect()
@@ -273,5 +282,20 @@ mod tests {
             let rest: Vec<_> = GOOD.into_iter().filter(|(name, _)| *name != left_out).collect();
             assert_eq!(check(&Method::GET, &headers(&rest)).map_err(|r| r.code), Err(Code::Input), "{left_out}");
         }
+    }
+
+    // G-13
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_is_cut_off() {
+        let (stream, _never_read) = tokio::io::duplex(1_024);
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limited())).await;
+        let (mut sink, _source) = socket.split();
+        let (shard, _inputs) = queues(ShardId(0));
+        let uplink = Uplink { pipe: PipeId(1), shard };
+        let (engine, mut output) = mpsc::unbounded_channel();
+        let frame = Frame::new(Header::single(Kind::Signal), &[7; 10_000]).expect("fits a frame");
+        engine.send(PipeOutput::Frame(frame)).expect("an open channel");
+        let patience = Duration::from_millis(1);
+        assert_eq!(outbound(&mut sink, &mut output, &uplink, patience).await, Some(Code::TooSlow));
     }
 }
