@@ -39,6 +39,20 @@ function optionsOf(script: HTMLScriptElement): Partial<StartOptions> {
   return options;
 }
 
+/** The page around this frame, if it is this site's own and has (or is about to load) the widget. */
+function around(): Window | undefined {
+  for (let at: Window = window; at !== at.parent; at = at.parent) {
+    try {
+      if (at.parent.Fanlight !== undefined || at.parent.document.readyState === 'loading') {
+        return at.parent;
+      }
+    } catch {
+      return undefined; // Another site's.
+    }
+  }
+  return undefined;
+}
+
 function boot(script: HTMLScriptElement | undefined): void {
   window.Fanlight = Fanlight;
   document.addEventListener('click', (event) => {
@@ -46,14 +60,15 @@ function boot(script: HTMLScriptElement | undefined): void {
     if (start !== null) {
       event.preventDefault();
       const group = start.getAttribute(START_ATTRIBUTE) ?? '';
-      void Fanlight.start(group === '' ? {} : { group });
+      // What the page around shows contains this frame; a visit of its own would take that one's place in the session.
+      void (around()?.Fanlight ?? Fanlight).start(group === '' ? {} : { group });
     }
   });
   if (script === undefined) {
     return;
   }
   Fanlight.configure(optionsOf(script));
-  if (script.dataset['auto'] !== undefined) {
+  if (script.dataset['auto'] !== undefined && around() === undefined) {
     Fanlight.restore();
   }
 }
