@@ -15,6 +15,7 @@ use fanlight_wire::signal::{SharePhase, Slot};
 use tokio::task::JoinSet;
 
 use crate::flood::{self, Corpus, Tally};
+use crate::garble;
 use crate::house::{House, say};
 use crate::intruders::Insider;
 use crate::media::{look, screen};
@@ -58,6 +59,8 @@ impl Attack {
             tasks.spawn(flood::connections(seed, tcp.clone(), Arc::clone(&tally), Arc::clone(&stop)));
         }
         tasks.spawn(insider.clone().frames(3));
+        tasks.spawn(garble::messages(insider.clone(), 6));
+        tasks.spawn(garble::streams(insider.clone(), 7));
         tasks.spawn(insider.media(4));
         let flood = {
             let (tally, stop) = (Arc::clone(&tally), Arc::clone(&stop));
@@ -88,6 +91,7 @@ async fn story(backend: &str) {
         agent.see_share(Slot::Visitor, |share| share.phase == SharePhase::Live).await.expect("a live share");
     }
     let calm = scene.go_on(PACE, PROGRESS).await.summary();
+    let descriptors = house.descriptors();
 
     let attack = Attack::begin(&house).await;
     let (mut latencies, mut before, mut first) = (Latencies::default(), [0; 5], 0);
@@ -123,6 +127,11 @@ async fn story(backend: &str) {
         lost += missing;
         assert_eq!(agent.seat().resyncs(), 0, "an agent that behaves was given up");
     }
+    // What the attackers opened is closed, and their sessions are over.
+    house.until_metric("fanlight_sessions", "", |count| count <= 1.0).await;
+    house.until("file descriptors are given back", |house| house.descriptors() <= descriptors + 2).await;
+    let handshakes = house.metric("fanlight_srtp_handshakes_total", "aes_gcm").await;
+    assert!(handshakes > 3.0, "no insider's media was ever connected");
     drop(Scene::open(&house, Kind::WebTransport, 1, 5_000).await);
     let [datagrams, connections, inside, frames, rounds] = totals;
     say(&format!(

@@ -182,6 +182,20 @@ impl House {
             .sum()
     }
 
+    /// Waits until the process is as wanted.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        let until = clock::now() + PATIENCE;
+        while !wanted(self) {
+            assert!(clock::now() < until, "in vain: {what}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Open file descriptors of the process.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
+    }
+
     /// Waits until a metric is as wanted; totals are published a few times a second.
     pub(crate) async fn until_metric(&self, name: &str, labels: &str, wanted: impl Fn(f64) -> bool) -> f64 {
         let until = clock::now() + PATIENCE;
@@ -190,7 +204,11 @@ impl House {
             if wanted(value) {
                 return value;
             }
-            assert!(clock::now() < until, "{name}{{{labels}}} stays at {value}");
+            if clock::now() >= until {
+                let (text, status) = (self.probe("/metrics").await.1, self.probe("/status").await.1);
+                let series: Vec<_> = text.lines().filter(|line| line.starts_with(name)).collect();
+                panic!("{name}{{{labels}}} stays at {value}: {series:#?}\n{status}");
+            }
             sleep(Duration::from_millis(100)).await;
         }
     }

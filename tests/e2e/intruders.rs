@@ -74,11 +74,25 @@ impl Insider {
         }
     }
 
+    /// A new session with both inside. When they cannot come in, it has ended again.
     async fn round(&self, kind: Kind) -> Result<Round, ClientError> {
-        let made = self.operate("POST /v1/sessions", &json!({ "group": "demo" })).await;
+        let made = self.session().await;
+        let entered = self.enter(&made, kind).await;
+        if entered.is_err() {
+            self.end(made["session"].as_str().unwrap_or_default()).await;
+        }
+        entered
+    }
+
+    /// What the operator's door says about a new session.
+    pub(crate) async fn session(&self) -> Value {
+        self.operate("POST /v1/sessions", &json!({ "group": "demo" }), &[201]).await
+    }
+
+    async fn enter(&self, made: &Value, kind: Kind) -> Result<Round, ClientError> {
         let session = made["session"].as_str().unwrap_or_default().to_owned();
         let body = json!({ "session": session, "role": "agent", "name": "Eve", "subject": "eve" });
-        let minted = self.operate("POST /v1/tickets", &body).await;
+        let minted = self.operate("POST /v1/tickets", &body, &[201]).await;
         let connect: Connect = serde_json::from_value(made["connect"].clone())?;
         let way = Way { door: &self.door, kind, connect: &connect };
         let mut visitor = Client::join(&way, made["visitor_ticket"].as_str().unwrap_or_default()).await?;
@@ -87,14 +101,17 @@ impl Insider {
         Ok(Round { session, visitor, agent })
     }
 
-    async fn operate(&self, what: &str, body: &Value) -> Value {
+    /// The operator is served, whatever strangers do.
+    async fn operate(&self, what: &str, body: &Value, expected: &[u16]) -> Value {
         let bearer = format!("Authorization: Bearer {}\r\n", self.token);
         let answer = plain::ask(&self.operator, what, &bearer, &body.to_string()).await;
+        assert!(expected.contains(&answer.status), "{what}: {answer:?}");
         serde_json::from_str(&answer.body).unwrap_or_default()
     }
 
-    async fn end(&self, session: &str) {
-        self.operate(&format!("DELETE /v1/sessions/{session}"), &json!({})).await;
+    /// Ends a session, unless an insider has said `end` by accident.
+    pub(crate) async fn end(&self, session: &str) {
+        self.operate(&format!("DELETE /v1/sessions/{session}"), &json!({}), &[204, 404]).await;
     }
 
     async fn talk(&self, client: &mut Client, random: &mut fastrand::Rng) {

@@ -6,6 +6,7 @@
 
 mod dom;
 mod flood;
+mod garble;
 mod hostile;
 mod house;
 mod interop;
