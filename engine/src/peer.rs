@@ -417,7 +417,7 @@ impl Peer {
         self.drain();
         let answer = answer.map_err(|error| unusable(&error.to_string()))?.to_sdp_string();
         self.remote = IceCredentials { ufrag: offer.ufrag.clone(), pwd: offer.password.clone() };
-        self.budget.renegotiated();
+        self.budget.renegotiated(&offer.ssrcs);
         self.read_sections(&offer.mids);
         Ok(answer)
     }

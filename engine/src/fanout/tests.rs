@@ -330,6 +330,8 @@ fn an_encoder_that_begins_anew_continues_the_line_at_its_keyframe() {
     world.share(VISITOR, Slot::Visitor, 1);
     film(&mut world, VISITOR, 500, 5, 4, 0xaa);
     world.clients[VISITOR].change_ssrc();
+    let again = world.clients[VISITOR].offer_again();
+    world.give_offer(VISITOR, &again);
     world.send(VISITOR, 2, 7, true, &[0x10, 0x01, 0xdd, 0, 0]);
     film(&mut world, VISITOR, 3, 5, 4, 0xab);
     assert_continuous(&numbers(&world, ANN));

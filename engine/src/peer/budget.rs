@@ -8,18 +8,22 @@ use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, DTLS_BYTES_PER_SECOND, SSRC_MAX}
 pub(super) struct Budget {
     /// Sources heard since the last negotiation (G-28).
     ssrcs: Vec<u32>,
+    /// Sources that the offer names. str0m gives a section to a source that it does not know before it authenticates
+    /// the packet, and never takes it back: whoever could forge one packet would end a share. Empty: it names none.
+    declared: Vec<u32>,
     /// DTLS bytes taken in since then (G-21).
     dtls: (Instant, u32),
 }
 
 impl Budget {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { ssrcs: Vec::new(), dtls: (now, 0) }
+        Self { ssrcs: Vec::new(), declared: Vec::new(), dtls: (now, 0) }
     }
 
     /// New sections may bring new sources.
-    pub(super) fn renegotiated(&mut self) {
+    pub(super) fn renegotiated(&mut self, declared: &[u32]) {
         self.ssrcs.clear();
+        self.declared = declared.to_vec();
     }
 
     /// May this datagram be worked on?
@@ -46,6 +50,10 @@ impl Budget {
         let Some(ssrc) = payload.get(8..12).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes) else {
             return false;
         };
+        // Browsers probe the path with source 0, which carries no media.
+        if !self.declared.is_empty() && ssrc != 0 && !self.declared.contains(&ssrc) {
+            return false;
+        }
         if !self.ssrcs.contains(&ssrc) {
             if self.ssrcs.len() >= SSRC_MAX {
                 return false;
@@ -85,6 +93,15 @@ mod tests {
         rtp[11] = 3;
         assert!(budget.admits(base(), &rtp));
         assert!(budget.admits(base(), &[0x80, 200, 0, 1, 0, 0, 0, 9]), "RTCP names no new source");
+    }
+
+    // G-21
+    #[test]
+    fn an_offer_that_names_its_sources_is_held_to_them() {
+        let mut budget = Budget::new(base());
+        budget.renegotiated(&[7]);
+        let mut admits = |ssrc| budget.admits(base(), &[0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, ssrc, 9]);
+        assert_eq!([admits(7), admits(0), admits(8)], [true, true, false]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Invariant: an [`Offer`] names no address. Candidates are struck out, so the relay can never be made to probe what a
 //! client names; it learns where a client is from the client's own checks.
 
-use fanlight_wire::limits::{MEDIA_SECTIONS_MAX, SIGNAL_BYTES_MAX};
+use fanlight_wire::limits::{MEDIA_SECTIONS_MAX, SIGNAL_BYTES_MAX, SSRC_MAX};
 use fanlight_wire::{Code, Refusal};
 
 /// An offer that may be handed to the WebRTC stack.
@@ -16,6 +16,8 @@ pub(super) struct Offer {
     pub(super) password: String,
     /// The names of its media sections, in order.
     pub(super) mids: Vec<String>,
+    /// The sources it names (RFC 5576 §4.1), at most [`SSRC_MAX`].
+    pub(super) ssrcs: Vec<u32>,
 }
 
 impl Offer {
@@ -37,6 +39,7 @@ impl Offer {
             ufrag: credential(sdp, "a=ice-ufrag:", 4)?,
             password: credential(sdp, "a=ice-pwd:", 22)?,
             mids,
+            ssrcs: sources(sdp),
             text: without_addresses(sdp),
         })
     }
@@ -45,6 +48,12 @@ impl Offer {
 /// The SHA-256 fingerprint of the offer's first section, upper case. Two offers of the same PeerConnection share it.
 pub fn fingerprint_of(sdp: &str) -> Option<String> {
     values(sdp, "a=fingerprint:").find_map(sha_256).map(str::to_ascii_uppercase)
+}
+
+fn sources(sdp: &str) -> Vec<u32> {
+    let named = values(sdp, "a=ssrc:").filter_map(|value| value.split(' ').next()?.parse().ok());
+    let distinct: std::collections::BTreeSet<u32> = named.collect();
+    distinct.into_iter().take(SSRC_MAX).collect()
 }
 
 fn sha_256(value: &str) -> Option<&str> {
