@@ -63,6 +63,7 @@ export function seedSecrets({ tag, fields }) {
     script.textContent = JSON.stringify({ token: secret('script') });
     const canvas = document.createElement('canvas');
     canvas.setAttribute('aria-label', secret('canvaslabel'));
+    canvas.setAttribute('data-fanlight-mask', '');
     canvas.append(secret('canvasfallback'));
     const host = document.createElement('div');
     host.setAttribute('data-fanlight-mask', '');
