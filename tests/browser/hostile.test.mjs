@@ -85,11 +85,11 @@ describe('a hostile page', () => {
             return {
                 sandbox: window.__fanlight.frame().getAttribute('sandbox'),
                 handlers: all.flatMap((element) => element.getAttributeNames()).filter((name) => name.startsWith('on')),
-                scripts: inside.querySelectorAll('script, iframe, frame, object, embed, base, meta[http-equiv], link[href]').length,
+                live: [...inside.querySelectorAll('script, iframe[src], iframe[srcdoc], frame, object, embed, base, meta[http-equiv], link[href]')].map((element) => element.outerHTML),
                 addresses: all.flatMap((element) => ['src', 'href', 'action', 'data', 'srcdoc'].map((name) => element.getAttribute(name) ?? '')).filter((value) => /^\s*(javascript|http)/iu.test(value)),
             };
         });
-        assert.deepEqual(kept, { sandbox: 'allow-same-origin', handlers: [], scripts: 0, addresses: [] });
+        assert.deepEqual(kept, { sandbox: 'allow-same-origin', handlers: [], live: [], addresses: [] });
         await Promise.all([visitor.close(), ann.close()]);
     });
 });

@@ -17,7 +17,7 @@ after(() => browser?.close());
 
 /** A page that lives: text, mouse, scrolling, typing. */
 async function beBusy(visitor) {
-    for (let at = 0; at < 20; at += 1) {
+    for (let at = 0; at < 8; at += 1) {
         await visitor.page.evaluate((text) => document.querySelector('main').append(text), `busy ${at}`);
         await visitor.page.mouse.move(50 + at * 9, 90 + at * 5);
     }
