@@ -104,9 +104,9 @@ fn screened(incoming: Incoming, endpoint: &Endpoint, slots: &Arc<Slots>) -> Opti
         None => {
             // An unproven address gets no answer: the packet may name a victim.
             if validated {
-                incoming.refuse()
+                incoming.refuse();
             } else {
-                incoming.ignore()
+                incoming.ignore();
             }
             None
         }
