@@ -89,23 +89,33 @@ async fn quic_initial() -> Vec<u8> {
     initial
 }
 
-/// The ports that process `pid` has open: for UDP, and listening for TCP.
-pub(crate) fn open_ports(pid: u32) -> (Vec<u16>, Vec<u16>) {
+/// A socket of the process, as the kernel's table shows it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenSocket {
+    pub(crate) port: u16,
+    /// Datagrams that found its buffer full.
+    pub(crate) dropped: u64,
+}
+
+/// The UDP sockets and the TCP listeners of process `pid`.
+pub(crate) fn open_sockets(pid: u32) -> (Vec<OpenSocket>, Vec<OpenSocket>) {
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it is ours");
     let links: Vec<_> = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).collect();
     let ours = |inode: &str| links.iter().any(|link| link.as_os_str().to_str() == Some(&format!("socket:[{inode}]")));
-    let ports = |table: &str, state: &str| {
+    let sockets = |table: &str, state: &str| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).expect("the kernel says so");
         let rows = text.lines().skip(1).filter_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let (local, found, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
             let (_, port) = local.split_once(':')?;
-            (*found == state && ours(inode)).then(|| u16::from_str_radix(port, 16).ok()).flatten()
+            let port = u16::from_str_radix(port, 16).ok()?;
+            let dropped = words.get(12).and_then(|count| count.parse().ok()).unwrap_or_default();
+            (*found == state && ours(inode)).then_some(OpenSocket { port, dropped })
         });
         rows.collect::<Vec<_>>()
     };
     // States of the kernel's tables: a bound UDP socket counts as closed, a TCP listener as listening.
-    (ports("udp", "07"), ports("tcp", "0A"))
+    (sockets("udp", "07"), sockets("tcp", "0A"))
 }
 
 /// Sends damaged datagrams from many addresses until told to stop. Blocks its thread.

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanlight_loadtest::carrier::Kind;
-use fanlight_loadtest::latencies::Latencies;
+use fanlight_loadtest::latencies::{Latencies, Summary};
 use fanlight_loadtest::media::Path;
 use fanlight_loadtest::sockets::LOOPBACK;
 use fanlight_wire::signal::{SharePhase, Slot};
 use tokio::task::JoinSet;
 
-use crate::flood::{self, Corpus, Tally};
+use crate::flood::{self, Corpus, OpenSocket, Tally};
 use crate::garble;
 use crate::house::{House, say};
 use crate::intruders::Insider;
@@ -24,7 +24,7 @@ use crate::scene::{Pace, Scene};
 const PACE: Pace = Pace { interval: Duration::from_millis(50), change_bytes: 800 };
 const PROGRESS: Duration = Duration::from_secs(5);
 /// What sessions, connections and their buffers of the attackers may hold at a time.
-const GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const GROWTH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Media packets that may be missing at the end, per thousand.
 const LOST_PER_MILLE_MAX: u64 = 5;
 
@@ -42,7 +42,9 @@ struct Attack {
 
 impl Attack {
     async fn begin(house: &House) -> Self {
-        let (udp, tcp) = flood::open_ports(house.pid());
+        let (udp, tcp) = flood::open_sockets(house.pid());
+        let ports = |sockets: &[OpenSocket]| sockets.iter().map(|socket| socket.port).collect::<Vec<_>>();
+        let (udp, tcp) = (ports(&udp), ports(&tcp));
         assert!(udp.len() >= 4 && tcp.len() >= 4, "media and QUIC of two shards, doors: {udp:?} {tcp:?}");
         let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
         let corpus = Arc::new(Corpus::gather().await);
@@ -78,9 +80,9 @@ impl Attack {
     }
 }
 
-async fn story(backend: &str) {
-    let mut house = House::open(backend, "");
-    let mut scene = Scene::open(&house, Kind::WebSocket, 2, 50_000).await;
+/// Those who behave: a visitor with a page and a screen, two agents who see both.
+async fn live(house: &House) -> Scene {
+    let mut scene = Scene::open(house, Kind::WebSocket, 2, 50_000).await;
     scene.visitor.connect_media(Path::Udp, LOOPBACK).await.expect("media of the visitor");
     for agent in &mut scene.agents {
         agent.connect_media(Path::Udp, LOOPBACK).await.expect("media of an agent");
@@ -90,6 +92,26 @@ async fn story(backend: &str) {
     for agent in &mut scene.agents {
         agent.see_share(Slot::Visitor, |share| share.phase == SharePhase::Live).await.expect("a live share");
     }
+    scene
+}
+
+/// What the agents have received of the screen: how late, how much, how much of it is missing.
+fn received(scene: &Scene) -> (Summary, u64, u64) {
+    let (mut packets, mut lost, mut media) = (0, 0, Latencies::default());
+    for agent in &scene.agents {
+        let seen = look(agent, |watch| (watch.packets(), watch.lost(), watch.take_latencies()));
+        let (seen, missing, late) = seen.expect("it has seen packets");
+        packets += seen;
+        lost += missing;
+        media.merge(late);
+        assert_eq!(agent.seat().resyncs(), 0, "an agent that behaves was given up");
+    }
+    (media.summary(), packets, lost)
+}
+
+async fn story(backend: &str) {
+    let mut house = House::open(backend, "");
+    let mut scene = live(&house).await;
     let calm = scene.go_on(PACE, PROGRESS).await.summary();
     let descriptors = house.descriptors();
 
@@ -120,13 +142,8 @@ async fn story(backend: &str) {
     attack.end().await;
     // After the storm: retransmissions arrive, and newcomers are served.
     scene.go_on(PACE, Duration::from_secs(1)).await;
-    let (mut packets, mut lost) = (0, 0);
-    for agent in &scene.agents {
-        let (seen, missing) = look(agent, |watch| (watch.packets(), watch.lost())).expect("it has seen packets");
-        packets += seen;
-        lost += missing;
-        assert_eq!(agent.seat().resyncs(), 0, "an agent that behaves was given up");
-    }
+    let (media, packets, lost) = received(&scene);
+    let unread: u64 = flood::open_sockets(house.pid()).0.iter().map(|socket| socket.dropped).sum();
     // What the attackers opened is closed, and their sessions are over.
     house.until_metric("fanlight_sessions", "", |count| count <= 1.0).await;
     house.until("file descriptors are given back", |house| house.descriptors() <= descriptors + 2).await;
@@ -136,8 +153,8 @@ async fn story(backend: &str) {
     let [datagrams, connections, inside, frames, rounds] = totals;
     say(&format!(
         "hostile input on {backend}: {datagrams} + {inside} datagrams, {connections} connections, {frames} frames, {rounds} sessions \
-         attacked from within\n  page before: {calm}\n  page beside: {}\n  media: {lost} of {packets} packets lost; relay grown by {} KiB \
-         after the first {} s",
+         attacked from within\n  page before: {calm}\n  page beside: {}\n  media beside: {media}, {lost} of {packets} packets lost\n  \
+         relay grown by {} KiB after the first {} s; the kernel dropped {unread} datagrams before the relay read them",
         latencies.summary(),
         grown / 1024,
         2 * PROGRESS.as_secs()

@@ -19,3 +19,4 @@ mod mutate;
 mod plain;
 mod scene;
 mod stuck;
+mod tls;

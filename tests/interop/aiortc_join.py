@@ -92,6 +92,12 @@ def call(url, path, body, token=None):
         return json.load(answer)
 
 
+def profile(peer):
+    """What protects the media, as this side's TLS library sees it; the public interface does not tell."""
+    transport = peer.getTransceivers()[0].receiver.transport
+    return transport._ssl.get_selected_srtp_profile().decode()
+
+
 async def run(url):
     demo = json.load(urllib.request.urlopen(url + "/demo/config.json", timeout=5))
     key = call(url, "/v1/keys", {"group": demo["group"]})
@@ -121,6 +127,9 @@ async def run(url):
     began = time.monotonic()
     await visitor.say({"t": "share.start", "mid": sender.mid, "surface": "browser", "grant": grant})
 
+    profiles = {profile(watching), profile(sharing)}
+    assert profiles <= {"SRTP_AEAD_AES_128_GCM", "SRTP_AEAD_AES_256_GCM"}, f"media is protected by {profiles}"
+
     track = await picture
     first = await track.recv()
     first_ms = (time.monotonic() - began) * 1000
@@ -130,7 +139,10 @@ async def run(url):
         frame = await track.recv()
         levels.add(bytes(frame.planes[0])[0])
     assert len(levels) > FRAMES_WANTED // 3, f"the picture does not move: {sorted(levels)}"
-    print(f"aiortc: first frame after {first_ms:.0f} ms, {FRAMES_WANTED} frames of {WIDTH}x{HEIGHT} decoded")
+    print(
+        f"aiortc: first frame after {first_ms:.0f} ms, {FRAMES_WANTED} frames of {WIDTH}x{HEIGHT} decoded, "
+        f"{', '.join(sorted(profiles))}"
+    )
     await asyncio.gather(watching.close(), sharing.close())
 
 
