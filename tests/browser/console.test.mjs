@@ -13,6 +13,8 @@ import { openMovingTab } from './pictures.mjs';
 const PICTURES = path(import.meta.dirname, '../../docs/pictures');
 const DESKTOP = { width: 1280, height: 800 };
 const TITLE = 'Order 2231';
+const ORDER = `<main style="font:20px Georgia,serif;padding:80px 60px;color:#22281f"><h1>Order 2231</h1>
+    <p>Tide table lamp, linen · 1 piece · ready to be sent</p><p>Dune night light · 1 piece · in the workshop until Friday</p></main>`;
 
 let relay;
 let browser;
@@ -36,6 +38,8 @@ afterEach(async () => {
 async function picture(person, name) {
     if (process.env.PICTURES === '1') {
         mkdirSync(PICTURES, { recursive: true });
+        // What was said in passing covers what the picture is about.
+        await until('the notices are gone', async () => (await person.page.locator('.toast').count()) === 0, 20_000);
         await person.page.screenshot({ path: path(PICTURES, `${name}.png`) });
     }
 }
@@ -95,7 +99,7 @@ describe('pointing', () => {
         await visitor.page.mouse.move(400, 300);
         await until('the agent sees the visitor’s pointer', async () => {
             await visitor.page.mouse.move(400 + Math.random() * 4, 300);
-            return ann.page.evaluate(() => document.querySelector('.mirror-stage').textContent.includes('The visitor'));
+            return ann.page.evaluate(() => document.querySelector('.mirror-stage .pointer')?.dataset.label === 'The visitor');
         });
         await picture(ann, 'console');
         await picture(visitor, 'visitor');
@@ -133,7 +137,7 @@ describe('a takeover', () => {
     // R014, R040, R044, R045
     test('is told to the one who loses it, word for word', async () => {
         const { visitor, agents: [ann, ben] } = await session({ visitor: { viewport: DESKTOP }, agent: { viewport: DESKTOP } });
-        const tab = await openMovingTab(ann.context, TITLE, { width: 800, height: 500 });
+        const tab = await openMovingTab(ann.context, TITLE, { width: 800, height: 500, color: '#fffdf8', body: ORDER });
         await ann.shareMine();
         const screen = visitor.page.getByRole('region', { name: 'The agent’s screen' }).or(visitor.page.getByRole('region', { name: "The agent's screen" }));
         await screen.locator('video').waitFor();
