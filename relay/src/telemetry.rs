@@ -58,15 +58,16 @@ pub fn start(log: &Log) -> Result<LogLevel, StartError> {
     Ok(LogLevel { handle })
 }
 
-/// A bare level is for our own crates; directives are taken as they are.
+/// A bare level is for our own crates; directives are taken as they are. Two libraries warn about what a client says,
+/// once for every packet: a client must not be able to fill a disk.
 fn parse(text: &str) -> Result<EnvFilter, String> {
     let text = text.trim();
     let level = ["error", "warn", "info", "debug", "off"].into_iter().find(|level| text.eq_ignore_ascii_case(level));
     let directives = match level {
         Some("off" | "error") | None => text.to_string(),
-        Some(level) => OURS
-            .iter()
-            .fold(String::from("warn,web_transport_quinn=error"), |all, name| format!("{all},{name}={level}")),
+        Some(level) => OURS.iter().fold(String::from("warn,web_transport_quinn=error,is::stun=error"), |all, name| {
+            format!("{all},{name}={level}")
+        }),
     };
     EnvFilter::try_new(&directives)
         .map_err(|e| format!("`{text}` is neither a level (error, warn, info, debug) nor directives ({e})"))
