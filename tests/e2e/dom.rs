@@ -39,7 +39,7 @@ async fn story(backend: &str, kind: Kind) {
     let changes = house.until_metric("fanlight_dom_frames_total", "direction=\"out\",kind=\"diff\"", |n| n > 0.0).await;
     assert_eq!(house.metric("fanlight_resyncs_total", "").await, 0.0, "nobody was slow");
     assert!(changes >= (CHANGES * 2) as f64, "{changes} frames of changes went out");
-    house.assert_sound().await;
+    house.assert_quiet().await;
     say(&format!("page over {kind:?} on {backend}: change → agent {}", latencies.summary()));
 }
 

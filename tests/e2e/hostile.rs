@@ -150,16 +150,19 @@ async fn story(backend: &str) {
     let handshakes = house.metric("fanlight_srtp_handshakes_total", "aes_gcm").await;
     assert!(handshakes > 3.0, "no insider's media was ever connected");
     drop(Scene::open(&house, Kind::WebTransport, 1, 5_000).await);
+    let warnings = house.log().lines().filter(|line| line.contains(" WARN ")).count() as u64;
     let [datagrams, connections, inside, frames, rounds] = totals;
     say(&format!(
         "hostile input on {backend}: {datagrams} + {inside} datagrams, {connections} connections, {frames} frames, {rounds} sessions \
          attacked from within\n  page before: {calm}\n  page beside: {}\n  media beside: {media}, {lost} of {packets} packets lost\n  \
-         relay grown by {} KiB after the first {} s; the kernel dropped {unread} datagrams before the relay read them",
+         relay grown by {} KiB after the first {} s; the kernel dropped {unread} datagrams before the relay read them; \
+         {warnings} warnings in the log",
         latencies.summary(),
         grown / 1024,
         2 * PROGRESS.as_secs()
     ));
     assert!(totals.iter().all(|count| *count > 0), "an attacker did nothing: {totals:?}");
+    assert!(warnings <= seconds(), "{warnings} warnings: attackers must not fill a disk\n{}", house.log());
     assert!(grown <= GROWTH_BYTES_MAX, "the relay grew by {grown} bytes");
     assert!(lost * 1_000 <= packets * LOST_PER_MILLE_MAX, "{lost} of {packets} media packets were lost");
     house.assert_sound().await;

@@ -221,6 +221,15 @@ impl House {
         kib * 1024
     }
 
+    /// Asserts that nothing broke and nobody was warned, except about the host at the start.
+    // G-84
+    pub(crate) async fn assert_quiet(&mut self) {
+        self.assert_sound().await;
+        let log = self.log();
+        let warned = log.lines().find(|line| line.contains(" WARN ") && !line.contains(" fanlight::node: "));
+        assert_eq!(warned, None, "{log}");
+    }
+
     /// Asserts that nothing broke: no panic, nothing in the log that would wake somebody.
     pub(crate) async fn assert_sound(&mut self) {
         assert!(self.is_alive(), "the process has ended\n{}", self.log());

@@ -39,7 +39,7 @@ async fn aiortc_joins_and_decodes() {
         let figure = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         assert!(figure.contains("decoded"), "{figure}");
         assert_eq!(house.metric("fanlight_srtp_handshakes_total", "other").await, 0.0, "AES-GCM with aiortc, too");
-        house.assert_sound().await;
+        house.assert_quiet().await;
         say(&format!("{figure} on {backend}"));
     }
 }

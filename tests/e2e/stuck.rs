@@ -61,7 +61,7 @@ async fn story(backend: &str, kind: Kind) {
     assert!(growth <= GROWTH_BYTES_MAX, "the relay grew by {growth} bytes");
     // A relay that waits for the stuck agent makes the others wait for seconds; the rest is the machine's noise.
     assert!(beside.p99 <= control.p99 * 3 + 30_000, "the others waited: {beside} instead of {control}");
-    house.assert_sound().await;
+    house.assert_quiet().await;
 }
 
 // G-13
