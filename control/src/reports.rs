@@ -2,7 +2,7 @@
 
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::Slot;
-use fanlight_wire::{Code, ParticipantId, SessionId, ShardId};
+use fanlight_wire::{Code, ParticipantId, SessionId};
 use tokio::sync::mpsc::Receiver;
 
 use crate::audit::{About, what};
@@ -45,14 +45,6 @@ impl Control {
     pub async fn follow(&self, mut reports: Receiver<Report>) {
         while let Some(report) = reports.recv().await {
             self.report(report);
-        }
-    }
-
-    /// A shard is gone with everything it held: its sessions end here without its reports (P1). Counting the panic is left
-    /// to whoever noticed it.
-    pub fn shard_lost(&self, shard: ShardId) {
-        for (session, _) in self.directory().all().into_iter().filter(|(_, home)| home.shard == shard) {
-            self.ended(session, Code::Bug, None);
         }
     }
 

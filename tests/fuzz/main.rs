@@ -84,6 +84,7 @@ targets! {
     keyframe: targets::keyframe;
     demux: targets::demux;
     fingerprint: targets::fingerprint;
+    offer: targets::offer;
     engine: history::engine;
 }
 

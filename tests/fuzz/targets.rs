@@ -1,12 +1,13 @@
 //! One target per decoder. Each is total: whatever the bytes, it returns.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use fanlight_engine::codec::Codec;
 use fanlight_engine::demux::{Demux, PeerKey};
-use fanlight_engine::peer::{IceCredentials, fingerprint_of};
-use fanlight_engine::{Datagram, Entropy, Transport};
+use fanlight_engine::peer::{IceCredentials, Peer as EnginePeer, fingerprint_of};
+use fanlight_engine::{Certificate, Datagram, Entropy, PeerConfig, Transport};
 use fanlight_loadtest::clock;
 use fanlight_loadtest::media::{Mark, Path, Peer};
 use fanlight_wire::frame::Splitter;
@@ -82,6 +83,18 @@ pub(crate) fn fingerprint(input: &[u8]) {
     fingerprint_of(&String::from_utf8_lossy(input));
 }
 
+/// A stranger's offer is answered or refused; it never breaks the engine.
+pub(crate) fn offer(input: &[u8]) {
+    static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
+    let certificate = CERTIFICATE.get_or_init(|| Certificate::generate().expect("a certificate")).clone();
+    let config = PeerConfig { shard: ShardId(0), udp: vec![HERE.into()], tcp: vec![HERE.into()], certificate };
+    let credentials = IceCredentials::new(ShardId(0), &mut Entropy::seeded(7));
+    let sdp = String::from_utf8_lossy(input);
+    if let Ok((_, answer)) = EnginePeer::accept_offer(&config, &credentials, clock::now(), &sdp) {
+        assert!(!answer.contains("a=setup:active"), "the relay is never the one to begin DTLS (A14)");
+    }
+}
+
 /// What the real encoders produce, as the first corpus of each target.
 pub(crate) fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let frames: Vec<Vec<u8>> = Kind::ALL
@@ -108,7 +121,8 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("claims", vec![claims.to_vec()]),
         ("keyframe", vec![mark(true), mark(false), vec![0x78, 0, 4, 0x67, 0x42, 0xe0, 0x1f], vec![0x08, 0x0a, 0x0b]]),
         ("demux", vec![check, hello, vec![0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1], vec![0; 20]]),
-        ("fingerprint", vec![sdp.into_bytes()]),
+        ("fingerprint", vec![sdp.clone().into_bytes()]),
+        ("offer", vec![sdp.into_bytes()]),
         ("engine", history::seeds()),
     ]
 }

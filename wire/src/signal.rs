@@ -89,7 +89,7 @@ pub enum ToRelay {
         /// Media section with the tab's sound, if there is any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         audio_mid: Option<String>,
-        /// The grant of [`ToClient::ShareInvited`]; visitors need one unless they share by themselves.
+        /// The accepted grant of [`ToClient::ShareInvited`]; every share of a visitor uses one up (R045).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grant: Option<u32>,
     },
@@ -179,7 +179,7 @@ pub enum SharePhase {
 }
 
 /// What is asked of the visitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
     /// An agent wants to see the page (R116).

@@ -187,16 +187,6 @@ fn reports_become_counts_that_the_operator_sees() {
 }
 
 #[test]
-fn a_lost_shard_takes_only_its_own_sessions_along() {
-    // P1
-    let desk = Desk::new(true);
-    let [first, second] = [desk.visit(), desk.visit()].map(|visit| session_of(&visit.text("session")));
-    desk.control.shard_lost(ShardId(0));
-    assert_eq!((desk.control.home(&first), desk.control.home(&second)), (None, Some(ShardId(1))));
-    assert_eq!(desk.control.home(&session_of(&desk.visit().text("session"))), Some(ShardId(0)));
-}
-
-#[test]
 fn a_page_creates_only_so_many_sessions() {
     let desk = Desk::new(true);
     for _ in 0..fanlight_wire::limits::SESSIONS_PER_ADDRESS {

@@ -382,3 +382,19 @@ fn a_snapshot_wished_for_too_early_is_asked_for_when_the_session_begins() {
     table.pass(Duration::from_millis(10));
     assert!(table.signals(VISITOR).iter().any(wanted), "the next agent does not wait for the repetition");
 }
+
+#[test]
+fn a_no_to_a_screen_is_no_no_to_the_page() {
+    let mut table = Table::active();
+    table.say(ANN, &ToRelay::ShareInvite);
+    let grant = table.signals(VISITOR).into_iter().find_map(|signal| match signal {
+        ToClient::ShareInvited { grant, .. } => Some(grant),
+        _ => None,
+    });
+    table.say(VISITOR, &ToRelay::ShareDecline { grant: grant.expect("an invitation"), reason: "no".into() });
+    table.say(ANN, &ToRelay::ShareInvite);
+    let refused = |s: &ToClient| matches!(s, ToClient::Denied { refusal, .. } if refusal.code == Code::Consent);
+    assert!(table.signals(ANN).iter().any(refused), "no nagging about the screen");
+    let welcome = table.join(BEN, Role::Agent, "Ann");
+    assert!(matches!(welcome.first(), Some(ToClient::Welcome { .. })), "{welcome:?}");
+}

@@ -36,14 +36,14 @@ pub(super) struct Asks {
     last: u32,
     views: BTreeMap<u32, Question>,
     grants: BTreeMap<u32, Grant>,
-    /// Subjects that were told no, until when they may not ask again.
-    denied: BTreeMap<String, Instant>,
+    /// Subjects that were told no, to what, and until when they may not ask for it again.
+    denied: BTreeMap<(Ask, String), Instant>,
 }
 
 impl Asks {
     /// May an agent with this subject ask now?
-    pub(super) fn may_ask(&self, now: Instant, subject: &str) -> Result<(), Refusal> {
-        match self.denied.get(subject) {
+    pub(super) fn may_ask(&self, now: Instant, kind: Ask, subject: &str) -> Result<(), Refusal> {
+        match self.denied.get(&(kind, subject.to_owned())) {
             Some(until) if *until > now => Err(Refusal::new(Code::Consent, "protocol §14")
                 .saying("The visitor has said no. Wait a minute before you ask again.")),
             _ => Ok(()),
@@ -101,7 +101,7 @@ impl Session {
         if accept {
             self.let_in(cx, about);
         } else {
-            self.remember_denial(cx.now, about);
+            self.remember_denial(cx.now, Ask::View, about);
             self.remove(cx, about, Code::Consent);
         }
         Ok(())
@@ -139,7 +139,7 @@ impl Session {
     /// An agent asks for the visitor's screen (R042, R044).
     pub(super) fn invite_screen(&mut self, cx: &Context<'_>, asker: ParticipantId) -> Result<(), Refusal> {
         let subject = self.participants.get(&asker).map(|p| p.subject.clone()).unwrap_or_default();
-        self.asks.may_ask(cx.now, &subject)?;
+        self.asks.may_ask(cx.now, Ask::Screen, &subject)?;
         if self.asks.grants.values().any(|grant| grant.asker == asker) {
             return Err(Refusal::new(Code::Busy, "R044").saying("You have already asked; wait for the answer."));
         }
@@ -170,7 +170,7 @@ impl Session {
         } else {
             self.asks.grants.remove(&number);
             if reason != "picker" {
-                self.remember_denial(cx.now, asker);
+                self.remember_denial(cx.now, Ask::Screen, asker);
             }
         }
         cx.reports.push_back(Report::Consent {
@@ -239,9 +239,9 @@ impl Session {
         self.asks.denied.retain(|_, until| *until > cx.now);
     }
 
-    fn remember_denial(&mut self, now: Instant, who: ParticipantId) {
+    fn remember_denial(&mut self, now: Instant, kind: Ask, who: ParticipantId) {
         if let Some(participant) = self.participants.get(&who) {
-            self.asks.denied.insert(participant.subject.clone(), now + DENIAL_REMEMBERED);
+            self.asks.denied.insert((kind, participant.subject.clone()), now + DENIAL_REMEMBERED);
         }
     }
 

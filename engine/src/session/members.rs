@@ -6,7 +6,7 @@ use fanlight_wire::command::Admission;
 use fanlight_wire::limits::{AGENT_GRACE, AGENTS_MAX, ASSET_NAMES_MAX, VISITOR_GRACE};
 use fanlight_wire::policy::Role;
 use fanlight_wire::report::Report;
-use fanlight_wire::signal::{ClientInfo, Member, ShareState, Stage, ToClient};
+use fanlight_wire::signal::{Ask, ClientInfo, Member, ShareState, Stage, ToClient};
 use fanlight_wire::{Code, ParticipantId, PipeId, Refusal};
 
 use super::{Context, Session};
@@ -28,8 +28,8 @@ impl Session {
         client: ClientInfo,
     ) -> Result<ParticipantId, Refusal> {
         self.may_join(cx.now, &admission)?;
-        self.displace(cx, &admission);
         let id = self.next_id()?;
+        self.displace(cx, &admission);
         let mut participant = Participant::new(id, admission, client);
         participant.attach(pipe);
         let (role, consented) = (participant.role, participant.consented);
@@ -189,7 +189,7 @@ impl Session {
                 if others().filter(|p| p.role != Role::Visitor).count() >= most {
                     return Err(Refusal::new(Code::Full, "R185"));
                 }
-                self.asks.may_ask(now, &admission.subject)
+                self.asks.may_ask(now, Ask::View, &admission.subject)
             }
         }
     }

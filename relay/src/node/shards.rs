@@ -147,8 +147,6 @@ async fn watch_boards(boards: Vec<Arc<Board>>, control: Arc<Control>) {
             while *known < status.panics {
                 *known += 1;
                 control.metrics().panic(Owner::Shard);
-                // The sessions of the lost engine are gone for good; control forgets them too.
-                control.shard_lost(status.shard);
             }
         }
     }
