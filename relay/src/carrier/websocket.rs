@@ -15,7 +15,7 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -242,14 +242,20 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>
         }
         let frame = CloseFrame { code: CloseCode::from(code.close_code()), reason: code.label().into() };
         socket.close(Some(frame)).await?;
-        while let Some(message) = socket.next().await {
-            message?;
-        }
-        Ok::<(), Error>(())
+        while socket.next().await.is_some_and(|message| message.is_ok()) {}
+        discard(socket.get_mut()).await
     };
     if timeout(CLOSE_MAX, goodbye).await.is_err() {
         tracing::debug!("a client did not answer a close");
     }
+}
+
+/// Reads on to the end: bytes left unread would make the kernel send a reset, which overtakes the close and its code.
+async fn discard<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<(), Error> {
+    stream.shutdown().await?;
+    let mut unread = [0; 4 * 1_024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
 }
 
 /// Time for the closing handshake.
