@@ -72,7 +72,9 @@ class Person {
     }
 
     /** Presses a button by its name, also in the widget's shadow root. */
-    press(name) {
+    async press(name) {
+        // A page behind another one draws once a second, and a click waits until what it clicks stands still.
+        await this.page.bringToFront();
         return this.page.getByRole('button', { name, exact: true }).click();
     }
 
@@ -202,6 +204,7 @@ export class Agent extends Person {
 
     /** Opens a menu of the toolbar and chooses an item. */
     async choose(menu, item) {
+        await this.page.bringToFront();
         await this.page.getByRole('button', { name: menu, exact: true }).click();
         await this.page.getByRole('menuitem', { name: item }).click();
     }
