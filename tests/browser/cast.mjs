@@ -158,7 +158,7 @@ export class Visitor extends Person {
     }
 
     html() {
-        return this.page.evaluate(() => Fanlight.pageHtml());
+        return this.page.evaluate(() => window.Fanlight?.pageHtml() ?? '');
     }
 
     facts() {

@@ -84,8 +84,8 @@ for (const carrier of ['websocket', 'webtransport']) {
         });
 
         test('when the visitor walks to another page of the shop', async () => {
-            await interrupted(() => session.visitor.page.getByRole('link', { name: 'See the Tide lamp' }).click());
-            assert.match(session.visitor.page.url(), /product\.html$/u);
+            const { page } = session.visitor;
+            await interrupted(() => Promise.all([page.waitForURL(/product\.html$/u), page.getByRole('link', { name: 'See the Tide lamp' }).click()]));
             assert.match(await session.agents[1].html(), /A linen shade on a turned ash foot/u);
         });
 
