@@ -50,7 +50,7 @@ const ONE_PLACE: [OnePlace; 8] = [
         why: "the replayer must never be given scripts",
     },
     OnePlace {
-        needle: "/work/",
+        needle: concat!("/wo", "rk/"),
         within: &[
             "engine/",
             "relay/",
