@@ -17,6 +17,7 @@ test: lint unit browser e2e
 
 ## lint: formatting, clippy, dependency policy of the house
 lint: web/node_modules/.built
+	scripts/need cargo cc
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
 
