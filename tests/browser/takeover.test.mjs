@@ -108,11 +108,10 @@ describe('takeover', () => {
         }
         const gap = figure('takeover, click to first frame of the second', gaps);
         const tail = figure('takeover, last frame of the first after its message', tails);
-        // The target is p95 ≤ 500 ms. The gate is on the median: a machine that stands still for a second hits single runs, a keyframe
-        // that is asked for late or never hits all of them.
-        assert.ok(gap.p50 < 1_000, `p50 ${gap.p50} ms`);
-        // What was on its way when the message came; a share that ran on would show hundreds of milliseconds in every run.
-        assert.ok(tail.p50 < 100, `the first was seen ${tail.p50} ms after its message`);
+        // The target is 500 ms; the bound leaves room for two software encoders on a busy machine.
+        assert.ok(gap.p95 < 2_000, `p95 ${gap.p95} ms`);
+        // What was decoded already when the message came; a share that ran on, in any run, would show hundreds of milliseconds.
+        assert.ok(tail.max < 250, `the first was seen ${tail.max} ms after its message`);
         assert.equal(metric(await relay.metrics(), 'fanlight_takeovers_total', 'slot="agent"'), RUNS);
     });
 
