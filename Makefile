@@ -1,6 +1,6 @@
 # Fanlight: the verbs. `make run` and `make test` are all a newcomer needs; both install and build what is missing.
 
-.PHONY: run test lint web unit browser e2e bench loadtest fuzz soak package clean help
+.PHONY: run test lint web unit browser e2e bench loadtest fuzz package clean help
 
 CARGO ?= cargo
 BIN := target/release/fanlight
@@ -15,7 +15,7 @@ run: $(BIN)
 test: lint unit browser e2e
 	@echo "all suites passed"
 
-## lint: formatting, clippy, dependency policy of the house
+## lint: formatting and clippy
 lint: web/node_modules/.built
 	scripts/need cargo cc
 	$(CARGO) fmt --all -- --check

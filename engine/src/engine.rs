@@ -99,13 +99,13 @@ impl Engine {
     pub fn handle_command(&mut self, now: Instant, command: Command) {
         self.now = now;
         match command {
-            Command::Open { session, group, policy } => {
+            Command::Open { session, policy, .. } => {
                 if self.by_id.contains_key(&session) || self.sessions.len() >= SESSIONS_PER_SHARD_MAX {
                     return;
                 }
                 let index = self.next_index;
                 self.next_index += 1;
-                self.sessions.insert(index, Session::new(session, index, group, policy, now));
+                self.sessions.insert(index, Session::new(session, index, policy, now));
                 self.by_id.insert(session, index);
                 self.dirty.insert(index);
             }

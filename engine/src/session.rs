@@ -17,7 +17,7 @@ use fanlight_wire::limits::{NEVER_JOINED_MAX, PARTICIPANTS_LIFETIME_MAX};
 use fanlight_wire::policy::{Mode, Policy, Role};
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::signal::{LagState, SnapshotReason, Stage, ToClient};
-use fanlight_wire::{Code, Frame, GroupId, ParticipantId, PipeId, Refusal, SessionId};
+use fanlight_wire::{Code, Frame, ParticipantId, PipeId, Refusal, SessionId};
 
 use crate::deadline::{Deadline, Reason};
 use crate::dom::{Dom, DomEvent};
@@ -46,8 +46,6 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     /// Position of this session among its shard's, part of its peers' keys.
     index: u32,
-    #[expect(dead_code, reason = "the unit of tenancy is shown in debug output and dumps")]
-    group: GroupId,
     policy: Policy,
     created: Instant,
     stage: Stage,
@@ -65,11 +63,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, index: u32, group: GroupId, policy: Policy, now: Instant) -> Self {
+    pub(crate) fn new(id: SessionId, index: u32, policy: Policy, now: Instant) -> Self {
         Self {
             id,
             index,
-            group,
             created: now,
             stage: Stage::Waiting,
             mode: policy.default_mode,
