@@ -177,6 +177,8 @@ pub const QUIC_STREAMS_MAX: u32 = 8;
 pub const QUIC_DATAGRAM_BUFFER_BYTES: usize = 256 * 1024;
 /// A silent connection is given up after this long.
 pub const QUIC_IDLE_MAX: Duration = Duration::from_secs(45);
+/// Time for a client's page to read what its browser has acknowledged: closing a session discards what is unread.
+pub const QUIC_LINGER: Duration = Duration::from_millis(500);
 /// Time for a closing connection to finish.
 pub const QUIC_CLOSE_MAX: Duration = Duration::from_secs(5);
 

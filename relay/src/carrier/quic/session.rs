@@ -159,6 +159,10 @@ impl Conversation {
         if timeout(limits::QUIC_CLOSE_MAX, self.writers.join_all()).await.is_err() {
             tracing::debug!("a client did not take what was queued for it");
         }
+        // An acknowledgement is the browser's, not the page's: what the page has not read dies with the session.
+        if timeout(limits::QUIC_LINGER, self.session.closed()).await.is_err() {
+            tracing::trace!("lingered before a close");
+        }
         end(&self.session, code).await;
     }
 
