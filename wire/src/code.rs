@@ -80,6 +80,10 @@ codes! {
     NotFound = "E_NOT_FOUND", 404, 4034, "There is nothing at this address.";
     Method = "E_METHOD", 405, 4035, "This address does not answer to that method.";
     Store = "E_STORE", 503, 4036, "The control store cannot be reached. Running sessions go on; try again in a few seconds.";
+    Precondition = "E_PRECONDITION", 412, 4037, "It has changed in the meantime. Read it again and repeat the change.";
+    Unconditional = "E_UNCONDITIONAL", 428, 4038, "This change needs an If-Match header that names what it was made for.";
+    NotAcceptable = "E_ACCEPT", 406, 4039, "There is no answer of a kind that the request accepts.";
+    MediaType = "E_MEDIA_TYPE", 415, 4040, "This address does not take a body of that type.";
     /// An invariant of ours broke and its smallest owner was ended.
     Bug = "E_BUG", 500, 4099, "The relay made a mistake and has logged it. Please try again.";
 }
