@@ -20,6 +20,7 @@ pub mod peer;
 pub mod permit;
 pub mod pipe;
 mod rate;
+pub mod rtp;
 mod session;
 mod subscribe;
 mod timers;

@@ -1,0 +1,8 @@
+//! The media plane: RTP and RTCP between a datagram and a track, and between a track and a datagram.
+//!
+//! Owns protection, formats, reception, repair, feedback, congestion and layers. Nothing here knows sessions, rights or
+//! sockets, and nothing asks for the time. Invariant: whatever the bytes, reading them returns; state changes only
+//! through authenticated packets. ICE, DTLS and SDP are left to [`crate::peer`].
+
+pub mod header;
+mod read;
