@@ -1,6 +1,6 @@
 //! One shard's sessions, and whose input is whose.
 //!
-//! Contract for the host: after any `handle_*`, poll [`Engine::poll_datagrams`], then [`Engine::poll_pipe`] and
+//! Contract for the host: after any `handle_*`, poll [`Engine::poll_datagrams`] until it returns false, then [`Engine::poll_pipe`] and
 //! [`Engine::poll_report`] until they are empty, submit, then sleep until [`Engine::deadline`] or the next input.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,6 +16,7 @@ use crate::datagram::Datagram;
 use crate::deadline::{Deadline, Reason};
 use crate::demux::{Demux, PeerKey};
 use crate::entropy::Entropy;
+use crate::fanout::MemberId;
 use crate::outbox::Outbox;
 use crate::peer::PeerConfig;
 use crate::pipe::{PipeInput, PipeOutput};
@@ -137,16 +138,19 @@ impl Engine {
         }
     }
 
-    /// Fills `outbox` with every datagram that is ready. Poll it before the pipes: media events become signals here.
-    pub fn poll_datagrams(&mut self, outbox: &mut Outbox) {
+    /// Fills `outbox` with one slice of the datagrams that are ready. True when more waits: send these, look at what
+    /// came in meanwhile, and call again. Poll it before the pipes: media events become signals here.
+    pub fn poll_datagrams(&mut self, outbox: &mut Outbox) -> bool {
         let now = self.now;
         let dirty: Vec<Index> = self.dirty.iter().copied().collect();
+        let mut more = false;
         for index in dirty {
             self.with_session(index, |session, cx| {
-                session.fanout.poll(now, outbox);
+                more |= session.fanout.poll(now, outbox);
                 session.dispatch(cx);
             });
         }
+        more
     }
 
     /// The next frame or close for a carrier.
@@ -277,9 +281,9 @@ impl Engine {
     }
 }
 
-/// Session and participant that a peer's key stands for; the inverse of `Session::peer_key`.
-const fn owner(key: PeerKey) -> (Index, ParticipantId) {
-    ((key.0 >> 8) as Index, ParticipantId((key.0 & 0xff) as u8))
+/// Session and member that a peer's key stands for; the inverse of `Session::peer_key`.
+const fn owner(key: PeerKey) -> (Index, MemberId) {
+    ((key.0 >> 32) as Index, MemberId((key.0 & 0xffff_ffff) as u32))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //!
 //! It leaves who may publish to [`crate::floor`] and [`crate::permit`].
 
+mod lane;
 mod member;
 #[cfg(test)]
 mod tests;
@@ -16,8 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use fanlight_wire::report::{Drop, ShardTotals};
-use fanlight_wire::signal::Slot;
-use fanlight_wire::{FloorEpoch, ParticipantId, Refusal};
+use fanlight_wire::{FloorEpoch, Refusal};
 
 use crate::datagram::Datagram;
 use crate::deadline::Deadline;
@@ -28,12 +28,13 @@ use crate::outbox::Outbox;
 use crate::peer::{IceCredentials, Mid, Packet, Peer, PeerConfig, PeerEvent};
 use crate::track::{Continuity, Track};
 
+pub use lane::{Lane, MemberId};
 use member::Member;
 
-/// What fills a slot.
+/// What fills a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    pub who: ParticipantId,
+    pub who: MemberId,
     /// The media section with the picture.
     pub mid: String,
     /// The media section with its sound.
@@ -45,21 +46,21 @@ pub struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaEvent {
     /// Media can flow to and from this participant; with the SRTP profile that was negotiated.
-    Connected { who: ParticipantId, srtp: &'static str },
+    Connected { who: MemberId, srtp: &'static str },
     /// It no longer can.
-    Disconnected { who: ParticipantId },
+    Disconnected { who: MemberId },
     /// The first whole keyframe of the slot's source has arrived.
-    FirstKeyframe { slot: Slot, epoch: FloorEpoch },
+    FirstKeyframe { lane: Lane, epoch: FloorEpoch },
     /// This subscriber did not agree to the codec of the slot's source. Once per source.
-    NoCodec { who: ParticipantId, slot: Slot },
+    NoCodec { who: MemberId, lane: Lane },
 }
 
 /// The media plane of one session.
 #[derive(Debug, Default)]
 pub struct Fanout {
-    members: BTreeMap<ParticipantId, Member>,
-    agent: Filling,
-    visitor: Filling,
+    members: BTreeMap<MemberId, Member>,
+    /// By [`Lane`].
+    fillings: [Filling; Lane::ALL.len()],
     events: VecDeque<MediaEvent>,
     totals: MediaTotals,
     /// Peers that have left and still say goodbye.
@@ -111,8 +112,8 @@ impl Fanout {
     pub fn offer(
         &mut self,
         now: Instant,
-        who: ParticipantId,
-        view: Slot,
+        who: MemberId,
+        view: Lane,
         sdp: &str,
         config: &PeerConfig,
         entropy: &mut Entropy,
@@ -140,12 +141,12 @@ impl Fanout {
     }
 
     /// Would this offer replace the participant's peer?
-    pub fn is_fresh(&self, who: ParticipantId, sdp: &str) -> bool {
+    pub fn is_fresh(&self, who: MemberId, sdp: &str) -> bool {
         self.members.get(&who).is_none_or(|member| !member.peer.is_of(sdp))
     }
 
     /// Has this participant a video section with this name on which it may send?
-    pub fn can_publish(&self, who: ParticipantId, mid: &str) -> bool {
+    pub fn can_publish(&self, who: MemberId, mid: &str) -> bool {
         let mid = Mid::from(mid);
         self.members
             .get(&who)
@@ -153,7 +154,7 @@ impl Fanout {
     }
 
     /// A datagram that [`Demux::route`] found to be this participant's.
-    pub fn handle_datagram(&mut self, now: Instant, who: ParticipantId, datagram: Datagram<'_>) {
+    pub fn handle_datagram(&mut self, now: Instant, who: MemberId, datagram: Datagram<'_>) {
         self.totals.packets_in += 1;
         self.totals.bytes_in += datagram.payload.len() as u64;
         let Some(member) = self.members.get_mut(&who) else {
@@ -167,8 +168,8 @@ impl Fanout {
 
     /// Fills or empties a slot. When this returns, no packet of what filled it before leaves any more; the new
     /// source's leave from the first packet of its first keyframe on.
-    pub fn set_source(&mut self, now: Instant, slot: Slot, source: Option<Source>) {
-        let filling = self.filling(slot);
+    pub fn set_source(&mut self, now: Instant, lane: Lane, source: Option<Source>) {
+        let filling = self.filling(lane);
         *filling = Filling::default();
         filling.source = source.map(|source| {
             let (mid, audio_mid) = (Mid::from(source.mid.as_str()), source.audio_mid.as_deref().map(Mid::from));
@@ -177,14 +178,14 @@ impl Fanout {
         if filling.source.is_some() {
             filling.wish.wish();
         }
-        for member in self.members.values_mut().filter(|member| member.view == slot) {
+        for member in self.members.values_mut().filter(|member| member.view == lane) {
             member.fence(now);
         }
         self.request_keyframes(now);
     }
 
     /// Takes a participant's media out.
-    pub fn remove(&mut self, who: ParticipantId, demux: &mut Demux) {
+    pub fn remove(&mut self, who: MemberId, demux: &mut Demux) {
         if let Some(mut member) = self.members.remove(&who) {
             demux.remove(member.key);
             member.peer.close();
@@ -194,7 +195,7 @@ impl Fanout {
 
     /// Lets time pass; due at [`Self::deadline`].
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due = |(who, member): (&ParticipantId, &Member)| member.peer.deadline().is_due(now).then_some(*who);
+        let due = |(who, member): (&MemberId, &Member)| member.peer.deadline().is_due(now).then_some(*who);
         let due: Vec<_> = self.members.iter().filter_map(due).collect();
         for who in due {
             if let Some(member) = self.members.get_mut(&who) {
@@ -206,16 +207,17 @@ impl Fanout {
     }
 
     pub fn deadline(&self) -> Deadline {
-        let slots = self.agent.wish.deadline().min(self.visitor.wish.deadline());
-        self.members.values().fold(slots, |deadline, member| deadline.min(member.peer.deadline()))
+        let fillings = self.fillings.iter().map(|filling| filling.wish.deadline());
+        let lanes = fillings.fold(Deadline::IDLE, Deadline::min);
+        self.members.values().fold(lanes, |deadline, member| deadline.min(member.peer.deadline()))
     }
 
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
         self.events.pop_front()
     }
 
-    /// Forwards what came in and hands out everything that has to leave.
-    pub fn poll(&mut self, now: Instant, outbox: &mut Outbox) {
+    /// Forwards what came in and hands out what has to leave, at most one slice of it. True when more waits.
+    pub fn poll(&mut self, now: Instant, outbox: &mut Outbox) -> bool {
         for mut peer in std::mem::take(&mut self.leaving) {
             peer.poll(now, outbox);
         }
@@ -228,27 +230,31 @@ impl Fanout {
             let Some(member) = self.members.get_mut(&who) else {
                 continue;
             };
-            let filling = match member.view {
-                Slot::Agent => &mut self.agent,
-                Slot::Visitor => &mut self.visitor,
+            let view = member.view;
+            let [agent, visitor, camera] = &mut self.fillings;
+            let filling = match view {
+                Lane::Agent => agent,
+                Lane::Visitor => visitor,
+                Lane::Camera => camera,
             };
             if member.forward(filling, &mut self.totals) {
-                self.events.push_back(MediaEvent::NoCodec { who, slot: member.view });
+                self.events.push_back(MediaEvent::NoCodec { who, lane: member.view });
             }
             let (packets, bytes) = member.peer.poll(now, outbox);
             self.totals.packets_out += packets;
             self.totals.bytes_out += bytes;
         }
-        for filling in [&mut self.agent, &mut self.visitor] {
+        for filling in &mut self.fillings {
             filling.video.clear();
             filling.audio.clear();
         }
         // A subscriber that could not be served from the ring has wished meanwhile.
         self.request_keyframes(now);
+        false
     }
 
     /// Is this participant's media connected?
-    pub fn is_connected(&self, who: ParticipantId) -> bool {
+    pub fn is_connected(&self, who: MemberId) -> bool {
         self.members.get(&who).is_some_and(|member| member.peer.is_connected())
     }
 
@@ -270,15 +276,17 @@ impl Fanout {
         to.drops.iter_mut().zip(from.drops).for_each(|(to, from)| *to += from);
     }
 
-    const fn filling(&mut self, slot: Slot) -> &mut Filling {
-        match slot {
-            Slot::Agent => &mut self.agent,
-            Slot::Visitor => &mut self.visitor,
+    const fn filling(&mut self, lane: Lane) -> &mut Filling {
+        let [agent, visitor, camera] = &mut self.fillings;
+        match lane {
+            Lane::Agent => agent,
+            Lane::Visitor => visitor,
+            Lane::Camera => camera,
         }
     }
 
     /// Acts on what a peer has to say.
-    fn pump(&mut self, who: ParticipantId) {
+    fn pump(&mut self, who: MemberId) {
         while let Some(event) = self.members.get_mut(&who).and_then(|member| member.peer.poll_event()) {
             match event {
                 PeerEvent::Connected { srtp } => {
@@ -297,7 +305,7 @@ impl Fanout {
         }
     }
 
-    fn wish(&mut self, who: ParticipantId, mid: Mid) {
+    fn wish(&mut self, who: MemberId, mid: Mid) {
         self.totals.keyframe_requests_in += 1;
         let Some(view) = self.members.get(&who).filter(|m| m.watches(mid)).map(|member| member.view) else {
             return;
@@ -308,29 +316,29 @@ impl Fanout {
         }
     }
 
-    fn take(&mut self, who: ParticipantId, mid: Mid, packet: Packet) {
+    fn take(&mut self, who: MemberId, mid: Mid, packet: Packet) {
         let fills = |filling: &Filling| {
             let (source, video, audio) = filling.source.as_ref()?;
             (source.who == who && (*video == mid || *audio == Some(mid))).then_some(*video == mid)
         };
-        let found = Slot::ALL.into_iter().find_map(|slot| fills(self.filling(slot)).map(|video| (slot, video)));
-        let Some((slot, video)) = found else {
+        let found = Lane::ALL.into_iter().find_map(|lane| fills(self.filling(lane)).map(|video| (lane, video)));
+        let Some((lane, video)) = found else {
             return self.totals.drop(Drop::StaleEpoch, 1);
         };
-        let filling = self.filling(slot);
+        let filling = self.filling(lane);
         if filling.store(packet, video) {
-            for member in self.members.values_mut().filter(|member| member.view == slot) {
+            for member in self.members.values_mut().filter(|member| member.view == lane) {
                 member.begin_anew(video);
             }
         }
-        let filling = self.filling(slot);
+        let filling = self.filling(lane);
         if let Some(epoch) = filling.first_keyframe.take() {
-            self.events.push_back(MediaEvent::FirstKeyframe { slot, epoch });
+            self.events.push_back(MediaEvent::FirstKeyframe { lane, epoch });
         }
     }
 
     fn request_keyframes(&mut self, now: Instant) {
-        for filling in [&mut self.agent, &mut self.visitor] {
+        for filling in &mut self.fillings {
             let Some((source, mid, _)) = filling.source.as_ref().filter(|_| filling.wish.is_due(now)) else {
                 continue;
             };

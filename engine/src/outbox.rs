@@ -26,7 +26,9 @@ pub struct Train {
 /// One turn's datagrams. Cleared by the host after submission; its memory is reused.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// Keeps its length, so that no byte is zeroed twice; the first `used` are this turn's.
     bytes: Vec<u8>,
+    used: usize,
     trains: Vec<Train>,
 }
 
@@ -35,20 +37,41 @@ impl Outbox {
     ///
     /// Callers write everything for one destination in a row: only the last train is open.
     pub fn push(&mut self, transport: Transport, source: SocketAddr, destination: SocketAddr, payload: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
+        self.reserve(transport, source, destination, payload.len()).copy_from_slice(payload);
+    }
+
+    /// Appends one datagram of `bytes` bytes, like [`Self::push`], to be written in place. What is not written may
+    /// hold bytes of an earlier turn: write all of it.
+    pub fn reserve(
+        &mut self,
+        transport: Transport,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: usize,
+    ) -> &mut [u8] {
+        let start = self.used;
+        self.used += bytes;
+        if self.bytes.len() < self.used {
+            self.bytes.resize(self.used.next_power_of_two(), 0);
+        }
+        self.note(transport, source, destination, start);
+        self.bytes.get_mut(start..self.used).unwrap_or_default()
+    }
+
+    fn note(&mut self, transport: Transport, source: SocketAddr, destination: SocketAddr, start: usize) {
+        let bytes = self.used - start;
         if let Some(open) = self.trains.last_mut()
             && open.transport == transport
             && open.source == source
             && open.destination == destination
-            && open.takes(payload.len())
+            && open.takes(bytes)
         {
             open.segments += 1;
-            open.range.end = self.bytes.len();
+            open.range.end = self.used;
             return;
         }
-        let range = start..self.bytes.len();
-        self.trains.push(Train { transport, source, destination, segment_bytes: payload.len(), segments: 1, range });
+        let range = start..self.used;
+        self.trains.push(Train { transport, source, destination, segment_bytes: bytes, segments: 1, range });
     }
 
     pub fn trains(&self) -> &[Train] {
@@ -70,7 +93,7 @@ impl Outbox {
     }
 
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.used = 0;
         self.trains.clear();
     }
 }

@@ -21,7 +21,7 @@ use fanlight_wire::{Code, Frame, ParticipantId, PipeId, Refusal, SessionId};
 
 use crate::deadline::{Deadline, Reason};
 use crate::dom::{Dom, DomEvent};
-use crate::fanout::Fanout;
+use crate::fanout::{Fanout, MemberId};
 use crate::participant::Participant;
 use crate::permit::{self, Route, Standing};
 use crate::pipe::PipeOutput;
@@ -112,9 +112,9 @@ impl Session {
         }
     }
 
-    /// The key under which a participant's media is known to the demultiplexer.
-    pub(crate) const fn peer_key(&self, who: ParticipantId) -> crate::demux::PeerKey {
-        crate::demux::PeerKey(((self.index as u64) << 8) | who.0 as u64)
+    /// The key under which a member's media is known to the demultiplexer.
+    pub(crate) const fn peer_key(&self, who: MemberId) -> crate::demux::PeerKey {
+        crate::demux::PeerKey(((self.index as u64) << 32) | who.0 as u64)
     }
 
     /// A frame from a participant's carrier.

@@ -48,7 +48,8 @@ pub trait Decide {
     fn handle_pipe(&mut self, now: Instant, pipe: PipeId, input: PipeInput);
     fn handle_command(&mut self, now: Instant, command: Command);
     fn handle_timeout(&mut self, now: Instant);
-    fn poll_datagrams(&mut self, outbox: &mut Outbox);
+    /// True when more waits.
+    fn poll_datagrams(&mut self, outbox: &mut Outbox) -> bool;
     fn poll_pipe(&mut self) -> Option<(PipeId, PipeOutput)>;
     fn poll_report(&mut self) -> Option<Report>;
     fn deadline(&self) -> Deadline;

@@ -171,7 +171,7 @@ impl History {
     }
 
     fn settle(&mut self) {
-        self.engine.poll_datagrams(&mut self.outbox);
+        while self.engine.poll_datagrams(&mut self.outbox) {}
         self.outbox.clear();
         while let Some((pipe, output)) = self.engine.poll_pipe() {
             match output {

@@ -200,7 +200,7 @@ impl World {
         let input = PipeInput::Resume { session: self.session, token: token.to_owned(), client: ClientInfo::default() };
         self.engine.handle_pipe(self.now, pipe, input);
         let mut closed = None;
-        self.engine.poll_datagrams(&mut self.outbox);
+        while self.engine.poll_datagrams(&mut self.outbox) {}
         self.spread();
         while let Some((to, output)) = self.engine.poll_pipe() {
             match output {

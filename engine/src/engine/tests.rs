@@ -95,7 +95,7 @@ impl Table {
         while let Some(at) = self.engine.deadline().at.filter(|at| *at <= end) {
             self.now = self.now.max(at);
             self.engine.handle_timeout(self.now);
-            self.engine.poll_datagrams(&mut Outbox::default());
+            while self.engine.poll_datagrams(&mut Outbox::default()) {}
             self.deliver();
         }
         self.now = end;

@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use fanlight_wire::report::Drop;
-use fanlight_wire::signal::Slot;
 
-use super::{Filling, MediaTotals};
+use super::{Filling, Lane, MediaTotals};
 use crate::demux::PeerKey;
 use crate::entropy::Entropy;
 use crate::peer::{Mid, Packet, Peer};
@@ -15,19 +14,19 @@ use crate::subscribe::Subscription;
 pub(super) struct Member {
     pub(super) peer: Peer,
     pub(super) key: PeerKey,
-    pub(super) view: Slot,
+    pub(super) view: Lane,
     video: Option<Subscription>,
     audio: Option<Subscription>,
 }
 
 impl Member {
-    pub(super) const fn new(peer: Peer, key: PeerKey, view: Slot) -> Self {
+    pub(super) const fn new(peer: Peer, key: PeerKey, view: Lane) -> Self {
         Self { peer, key, view, video: None, audio: None }
     }
 
     /// Subscribes the first video and the first audio section on which the client receives. A section that was
     /// subscribed before keeps its numbering.
-    pub(super) fn subscribe(&mut self, view: Slot, entropy: &mut Entropy) {
+    pub(super) fn subscribe(&mut self, view: Lane, entropy: &mut Entropy) {
         self.view = view;
         let first = |video| self.peer.sections().iter().find(|s| s.sends && s.video == video).map(|s| s.mid);
         let (video, audio) = (first(true), first(false));

@@ -4,9 +4,8 @@ mod world;
 
 use std::time::Duration;
 
+use fanlight_wire::FloorEpoch;
 use fanlight_wire::limits::ICE_CONSENT_MAX;
-use fanlight_wire::signal::Slot;
-use fanlight_wire::{FloorEpoch, ParticipantId};
 
 use super::*;
 use crate::peer::client::Speaks;
@@ -50,7 +49,7 @@ fn assert_continuous(numbers: &[u64]) {
 #[test]
 fn one_publisher_reaches_two_subscribers_without_a_gap() {
     let mut world = World::connected(1, &[Speaks::Everything; 3]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 100, 20, 7, 0xaa);
     for agent in [ANN, BEN] {
         assert_continuous(&numbers(&world, agent));
@@ -59,7 +58,7 @@ fn one_publisher_reaches_two_subscribers_without_a_gap() {
     }
     assert!(world.received(VISITOR).is_empty(), "a publisher does not watch itself");
     let live: Vec<_> = world.events.iter().filter(|e| matches!(e, MediaEvent::FirstKeyframe { .. })).collect();
-    assert_eq!(live, [&MediaEvent::FirstKeyframe { slot: Slot::Visitor, epoch: FloorEpoch::new(1) }]);
+    assert_eq!(live, [&MediaEvent::FirstKeyframe { lane: Lane::Visitor, epoch: FloorEpoch::new(1) }]);
 }
 
 #[test]
@@ -81,7 +80,7 @@ fn srtp_is_aes_gcm() {
 #[test]
 fn a_burst_leaves_as_one_train_per_subscriber() {
     let mut world = World::connected(3, &[Speaks::Everything; 3]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 1, 3, 1, 1);
     world.longest_train.clear();
     for part in 0..10 {
@@ -98,12 +97,12 @@ fn a_burst_leaves_as_one_train_per_subscriber() {
 #[test]
 fn a_takeover_fences_the_old_source_and_continues_the_line() {
     let mut world = World::connected(4, &[Speaks::Everything; 3]);
-    world.share(ANN, Slot::Agent, 1);
+    world.share(ANN, Lane::Agent, 1);
     film(&mut world, ANN, 50, 10, 4, 0xa1);
     // Packets of the old source are inside the relay when the floor moves, and more are on their way.
     world.inject(ANN, 90, 40_000, true, &[0x10, 0x01, 0xa1, 0, 0]);
     let before = world.received(VISITOR).len();
-    world.share(BEN, Slot::Agent, 2);
+    world.share(BEN, Lane::Agent, 2);
     world.send(ANN, 91, 43_000, true, &[0x10, 0x00, 0xa1, 0, 0]);
     tick(&mut world);
     assert_eq!(world.received(VISITOR).len(), before, "a packet of the old epoch left after the fence");
@@ -127,7 +126,7 @@ fn a_takeover_fences_the_old_source_and_continues_the_line() {
 #[test]
 fn no_repair_of_the_old_source_leaves_after_the_fence() {
     let mut world = World::connected(5, &[Speaks::Everything; 3]);
-    world.share(ANN, Slot::Agent, 1);
+    world.share(ANN, Lane::Agent, 1);
     film(&mut world, ANN, 50, 5, 2, 0xa1);
     let visitor = world.address(VISITOR);
     world.lose_next_to(visitor, 2);
@@ -136,7 +135,7 @@ fn no_repair_of_the_old_source_leaves_after_the_fence() {
         world.send(ANN, 60 + part, 90_000, part == 3, &[0x10, 0x01, 0xa1, 9, part as u8]);
     }
     assert_eq!(world.received(VISITOR).len(), 12, "two of four were lost");
-    world.share(BEN, Slot::Agent, 2);
+    world.share(BEN, Lane::Agent, 2);
     let fenced_at = world.received(VISITOR).len();
     world.run(Duration::from_secs(2));
     film(&mut world, BEN, 7, 5, 2, 0xbe);
@@ -147,7 +146,7 @@ fn no_repair_of_the_old_source_leaves_after_the_fence() {
 #[test]
 fn a_late_subscriber_starts_at_the_last_keyframe_without_asking_for_one() {
     let mut world = World::connected(6, &[Speaks::Everything; 2]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 100, 10, 3, 0xaa);
     let asked = world.clients[VISITOR].keyframe_requests.len();
     world.add(Speaks::Everything);
@@ -162,7 +161,7 @@ fn a_late_subscriber_starts_at_the_last_keyframe_without_asking_for_one() {
 #[test]
 fn a_late_subscriber_of_a_long_film_gets_a_fresh_keyframe() {
     let mut world = World::connected(7, &[Speaks::Everything; 2]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 100, 30, 20, 0xaa);
     let asked = world.clients[VISITOR].keyframe_requests.len();
     world.add(Speaks::Everything);
@@ -176,7 +175,7 @@ fn a_late_subscriber_of_a_long_film_gets_a_fresh_keyframe() {
 #[test]
 fn losses_on_either_side_are_repaired() {
     let mut world = World::connected(8, &[Speaks::Everything; 3]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     world.loss_percent = 5;
     film(&mut world, VISITOR, 100, 60, 6, 0xaa);
     world.loss_percent = 0;
@@ -194,7 +193,7 @@ fn losses_on_either_side_are_repaired() {
 #[test]
 fn keyframe_wishes_of_many_become_at_most_two_requests_per_second() {
     let mut world = World::connected(9, &[Speaks::Everything; 6]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 100, 5, 3, 0xaa);
     world.run(Duration::from_secs(1));
     world.clients[VISITOR].keyframe_requests.clear();
@@ -213,10 +212,10 @@ fn keyframe_wishes_of_many_become_at_most_two_requests_per_second() {
 #[test]
 fn a_subscriber_without_the_codec_is_told_once_and_the_others_watch() {
     let mut world = World::connected(10, &[Speaks::Vp8Only, Speaks::H264Only, Speaks::Everything]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 100, 5, 3, 0xaa);
     let told: Vec<_> = world.events.iter().filter(|e| matches!(e, MediaEvent::NoCodec { .. })).collect();
-    assert_eq!(told, [&MediaEvent::NoCodec { who: ParticipantId(ANN as u8 + 1), slot: Slot::Visitor }]);
+    assert_eq!(told, [&MediaEvent::NoCodec { who: MemberId(ANN as u32 + 1), lane: Lane::Visitor }]);
     assert_eq!((world.received(ANN).len(), world.received(BEN).len()), (0, 15));
 }
 
@@ -239,7 +238,7 @@ fn an_attackers_client_hello_is_never_answered_and_the_call_succeeds() {
 #[test]
 fn media_from_another_address_is_not_forwarded_and_moves_nothing() {
     let mut world = World::connected(11, &[Speaks::Everything; 2]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 100, 5, 3, 0xaa);
     // The attacker has the visitor's own encrypted packets, unseen by the relay, and sends them from elsewhere.
     world.divert_from = Some(VISITOR);
@@ -258,7 +257,7 @@ fn media_from_another_address_is_not_forwarded_and_moves_nothing() {
 #[test]
 fn media_stops_when_a_subscriber_no_longer_consents() {
     let mut world = World::connected(12, &[Speaks::Everything; 2]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 1, 5, 2, 0xaa);
     world.deaf = Some(ANN);
     for second in 0..25 {
@@ -268,18 +267,18 @@ fn media_stops_when_a_subscriber_no_longer_consents() {
             assert_eq!(world.bytes_beyond_stun_to(ANN), silent, "second {second}");
         }
     }
-    assert!(world.events.contains(&MediaEvent::Disconnected { who: ParticipantId(ANN as u8 + 1) }));
-    assert!(world.fanout.is_connected(ParticipantId(VISITOR as u8 + 1)), "nobody else is touched");
+    assert!(world.events.contains(&MediaEvent::Disconnected { who: MemberId(ANN as u32 + 1) }));
+    assert!(world.fanout.is_connected(MemberId(VISITOR as u32 + 1)), "nobody else is touched");
 }
 
 #[test]
 fn a_fresh_peer_connection_replaces_and_the_same_one_renegotiates() {
     let mut world = World::connected(13, &[Speaks::Everything; 2]);
-    let who = ParticipantId(ANN as u8 + 1);
+    let who = MemberId(ANN as u32 + 1);
     let again = world.clients[ANN].offer_again();
     assert!(!world.fanout.is_fresh(who, &again));
     world.give_offer(ANN, &again);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 1, 5, 2, 0xaa);
     assert_eq!(world.received(ANN).len(), 10, "it goes on after renegotiation");
 
@@ -294,9 +293,9 @@ fn a_fresh_peer_connection_replaces_and_the_same_one_renegotiates() {
 #[test]
 fn tcp_and_udp_clients_share_a_session() {
     let mut world = World::connected(14, &[Speaks::OverTcp, Speaks::Everything, Speaks::OverTcp]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 1, 10, 4, 0xaa);
-    world.share(ANN, Slot::Agent, 1);
+    world.share(ANN, Lane::Agent, 1);
     film(&mut world, ANN, 1, 10, 4, 0xa1);
     for (who, expected) in [(VISITOR, 0xa1), (ANN, 0xaa), (BEN, 0xaa)] {
         assert_eq!(marks(&world, who), [expected; 40]);
@@ -307,11 +306,11 @@ fn tcp_and_udp_clients_share_a_session() {
 #[test]
 fn an_ice_restart_keeps_the_call_and_our_own_credentials() {
     let mut world = World::connected(15, &[Speaks::Everything; 2]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 1, 5, 2, 0xaa);
     for _ in 0..2 {
         let offer = world.clients[ANN].offer_restart();
-        assert!(!world.fanout.is_fresh(ParticipantId(ANN as u8 + 1), &offer));
+        assert!(!world.fanout.is_fresh(MemberId(ANN as u32 + 1), &offer));
         let answer = world.give_offer(ANN, &offer);
         assert!(answer.contains("a=ice-ufrag:0a"), "the shard is named: {answer}");
         world.run(Duration::from_secs(2));
@@ -321,13 +320,13 @@ fn an_ice_restart_keeps_the_call_and_our_own_credentials() {
     assert_continuous(&numbers(&world, ANN));
     // Consent goes on under the new credentials.
     world.run(ICE_CONSENT_MAX * 2);
-    assert!(!world.events.contains(&MediaEvent::Disconnected { who: ParticipantId(ANN as u8 + 1) }));
+    assert!(!world.events.contains(&MediaEvent::Disconnected { who: MemberId(ANN as u32 + 1) }));
 }
 
 #[test]
 fn an_encoder_that_begins_anew_continues_the_line_at_its_keyframe() {
     let mut world = World::connected(16, &[Speaks::Everything; 2]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     film(&mut world, VISITOR, 500, 5, 4, 0xaa);
     world.clients[VISITOR].change_ssrc();
     let again = world.clients[VISITOR].offer_again();
@@ -342,7 +341,7 @@ fn an_encoder_that_begins_anew_continues_the_line_at_its_keyframe() {
 #[test]
 fn replayed_packets_are_not_forwarded() {
     let mut world = World::connected(17, &[Speaks::Everything; 2]);
-    world.share(VISITOR, Slot::Visitor, 1);
+    world.share(VISITOR, Lane::Visitor, 1);
     world.echo = true;
     film(&mut world, VISITOR, 1, 30, 5, 0xaa);
     assert_continuous(&numbers(&world, ANN));
@@ -371,7 +370,7 @@ fn damaged_datagrams_from_the_right_address_harm_nobody() {
     for seed in 0..10 {
         let mut world = World::connected(seed, &[Speaks::Everything; 2]);
         (world.mangle, world.forge_handshakes) = (true, true);
-        world.share(VISITOR, Slot::Visitor, 1);
+        world.share(VISITOR, Lane::Visitor, 1);
         film(&mut world, VISITOR, 1, 30, 5, 0xaa);
         world.run(Duration::from_secs(1));
         assert_continuous(&numbers(&world, ANN));

@@ -108,7 +108,7 @@ impl Session {
     pub(super) fn remove(&mut self, cx: &mut Context<'_>, who: ParticipantId, code: Code) {
         let Some(mut participant) = self.participants.remove(&who) else { return };
         self.dom.leave(who);
-        self.fanout.remove(who, cx.demux);
+        self.fanout.remove(who.into(), cx.demux);
         self.withdraw_asks_about(who);
         self.both_floors(cx, Event::Left(who));
         if let Some((id, pipe)) = &mut participant.carrier {

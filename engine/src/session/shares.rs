@@ -97,7 +97,7 @@ impl Session {
         capture: Capture,
     ) -> Result<(), Refusal> {
         let slot = own_slot(role);
-        if !self.fanout.can_publish(who, &capture.mid) {
+        if !self.fanout.can_publish(who.into(), &capture.mid) {
             return Err(Refusal::new(Code::Sdp, "protocol §12")
                 .saying("There is no media section to share with. Send an offer first."));
         }
@@ -111,7 +111,7 @@ impl Session {
         share.surface = capture.surface;
         share.audio = capture.audio_mid.is_some();
         cx.reports.push_back(Report::ShareStarted { session: self.id, slot, participant: who });
-        let source = Source { who, mid: capture.mid, audio_mid: capture.audio_mid, epoch: floor.epoch() };
+        let source = Source { who: who.into(), mid: capture.mid, audio_mid: capture.audio_mid, epoch: floor.epoch() };
         self.carry_out(cx, slot, effects, Some(source));
         Ok(())
     }
@@ -153,17 +153,25 @@ impl Session {
 
     pub(super) fn handle_media_event(&mut self, cx: &mut Context<'_>, event: MediaEvent) {
         match event {
-            MediaEvent::FirstKeyframe { slot, epoch } => {
-                let _never_refused = self.floor_event(cx, slot, Event::Keyframe(epoch));
+            MediaEvent::FirstKeyframe { lane, epoch } => {
+                if let Some(slot) = lane.slot() {
+                    let _never_refused = self.floor_event(cx, slot, Event::Keyframe(epoch));
+                }
             }
-            MediaEvent::Disconnected { who } => self.both_floors(cx, Event::Left(who)),
+            MediaEvent::Disconnected { who } => {
+                if let Some(who) = who.participant() {
+                    self.both_floors(cx, Event::Left(who));
+                }
+            }
             MediaEvent::Connected { who, srtp } => {
-                tracing::debug!(session = %self.id, participant = %who, srtp, "media connected");
+                tracing::debug!(session = %self.id, member = who.0, srtp, "media connected");
             }
-            MediaEvent::NoCodec { who, slot } => {
+            MediaEvent::NoCodec { who, lane } => {
                 let refusal = Refusal::new(Code::Sdp, "protocol §12")
                     .saying("This browser cannot decode the codec of the share.");
-                self.refuse(cx, who, slot.label(), refusal);
+                if let Some(who) = who.participant() {
+                    self.refuse(cx, who, lane.label(), refusal);
+                }
             }
         }
     }
@@ -181,7 +189,7 @@ impl Session {
     /// Fence first, then tell, then forward: no packet of the old share leaves after its holder was told.
     fn carry_out(&mut self, cx: &mut Context<'_>, slot: Slot, effects: Effects, source: Option<Source>) {
         if effects.fence || source.is_some() {
-            self.fanout.set_source(cx.now, slot, source);
+            self.fanout.set_source(cx.now, slot.into(), source);
         }
         let epoch = self.shares.of(slot).floor.epoch();
         if let (Some(from), Some(to)) = (effects.taken_over, effects.source) {

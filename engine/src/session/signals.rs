@@ -88,9 +88,10 @@ impl Session {
     }
 
     fn offer(&mut self, cx: &mut Context<'_>, who: ParticipantId, role: Role, sdp: &str) -> Result<(), Refusal> {
-        let fresh = self.fanout.is_fresh(who, sdp);
-        let key = self.peer_key(who);
-        let answer = self.fanout.offer(cx.now, who, watched_slot(role), sdp, cx.media, cx.entropy, cx.demux, key)?;
+        let member = who.into();
+        let fresh = self.fanout.is_fresh(member, sdp);
+        let (key, view) = (self.peer_key(member), watched_slot(role).into());
+        let answer = self.fanout.offer(cx.now, member, view, sdp, cx.media, cx.entropy, cx.demux, key)?;
         if fresh {
             // A page load took the old capture with it.
             self.both_floors(cx, Event::Left(who));

@@ -34,8 +34,8 @@ impl Decide for Engine {
         Self::handle_timeout(self, now);
     }
 
-    fn poll_datagrams(&mut self, outbox: &mut Outbox) {
-        Self::poll_datagrams(self, outbox);
+    fn poll_datagrams(&mut self, outbox: &mut Outbox) -> bool {
+        Self::poll_datagrams(self, outbox)
     }
 
     fn poll_pipe(&mut self) -> Option<(PipeId, PipeOutput)> {

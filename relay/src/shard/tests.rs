@@ -75,10 +75,11 @@ impl Decide for Echo {
         self.reports.push(Report::Ended { session: SESSION, code: Code::Draining, by: None, lasted: Duration::ZERO });
     }
 
-    fn poll_datagrams(&mut self, outbox: &mut Outbox) {
+    fn poll_datagrams(&mut self, outbox: &mut Outbox) -> bool {
         for (transport, source, destination, payload) in self.datagrams.drain(..) {
             outbox.push(transport, source, destination, &payload);
         }
+        false
     }
 
     fn poll_pipe(&mut self) -> Option<(PipeId, PipeOutput)> {

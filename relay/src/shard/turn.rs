@@ -142,7 +142,11 @@ impl<D: Decide> Core<D> {
     /// Turns the engine's outputs into sends, with one submission.
     fn drain(&mut self) {
         let Self { sockets, engine, ties, outbox, .. } = self;
-        engine.poll_datagrams(outbox);
+        while engine.poll_datagrams(outbox) {
+            sockets.send(outbox);
+            ties.send_streams(outbox);
+            outbox.clear();
+        }
         while let Some((pipe, output)) = engine.poll_pipe() {
             ties.pass_on(pipe, output);
         }

@@ -106,7 +106,7 @@ impl World {
 
     /// Takes everything that the engine has to give.
     pub(super) fn settle(&mut self) {
-        self.engine.poll_datagrams(&mut self.outbox);
+        while self.engine.poll_datagrams(&mut self.outbox) {}
         self.spread();
         while let Some((pipe, output)) = self.engine.poll_pipe() {
             self.fly_down(pipe, output);

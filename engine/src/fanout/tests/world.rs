@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use fanlight_wire::signal::Slot;
-use fanlight_wire::{FloorEpoch, ParticipantId, ShardId, StreamId};
+use fanlight_wire::{FloorEpoch, ShardId, StreamId};
 use str0m_rtp::RtpPacket;
 
 use super::super::*;
@@ -104,8 +103,8 @@ impl World {
     }
 
     pub(super) fn give_offer(&mut self, index: usize, sdp: &str) -> String {
-        let who = ParticipantId(index as u8 + 1);
-        let view = if index == 0 { Slot::Agent } else { Slot::Visitor };
+        let who = MemberId(index as u32 + 1);
+        let view = if index == 0 { Lane::Agent } else { Lane::Visitor };
         let Self { fanout, demux, config, entropy, .. } = self;
         let answer = fanout
             .offer(self.now, who, view, sdp, config, entropy, demux, PeerKey(index as u64))
@@ -117,18 +116,18 @@ impl World {
     pub(super) fn connect(&mut self, index: usize) {
         for _ in 0..100 {
             self.run(Duration::from_millis(50));
-            if self.clients[index].connected && self.fanout.is_connected(ParticipantId(index as u8 + 1)) {
+            if self.clients[index].connected && self.fanout.is_connected(MemberId(index as u32 + 1)) {
                 return;
             }
         }
         panic!("client {index} did not connect");
     }
 
-    pub(super) fn share(&mut self, index: usize, slot: Slot, epoch: u32) {
+    pub(super) fn share(&mut self, index: usize, lane: Lane, epoch: u32) {
         let mid = self.clients[index].share.expect("offered").to_string();
-        let who = ParticipantId(index as u8 + 1);
+        let who = MemberId(index as u32 + 1);
         let source = Source { who, mid, audio_mid: None, epoch: FloorEpoch::new(epoch) };
-        self.fanout.set_source(self.now, slot, Some(source));
+        self.fanout.set_source(self.now, lane, Some(source));
         self.settle();
     }
 
@@ -267,7 +266,7 @@ impl World {
         let transport = self.transport_of(source);
         let datagram = Datagram { transport, source, destination: self.config.udp[0], payload };
         if let Some(key) = self.demux.route(self.now, &datagram) {
-            self.fanout.handle_datagram(self.now, ParticipantId(key.0 as u8 + 1), datagram);
+            self.fanout.handle_datagram(self.now, MemberId(key.0 as u32 + 1), datagram);
         }
     }
 
@@ -278,7 +277,7 @@ impl World {
 
     fn relay_turn(&mut self) {
         let mut outbox = Outbox::default();
-        self.fanout.poll(self.now, &mut outbox);
+        while self.fanout.poll(self.now, &mut outbox) {}
         while let Some(event) = self.fanout.poll_event() {
             self.events.push(event);
         }
