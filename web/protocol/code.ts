@@ -58,6 +58,8 @@ const TABLE: ReadonlyArray<readonly [label: string, http: number, close: number,
   ['E_UNCONDITIONAL', 428, 4038, 'This change needs an If-Match header that names what it was made for.'],
   ['E_ACCEPT', 406, 4039, 'There is no answer of a kind that the request accepts.'],
   ['E_MEDIA_TYPE', 415, 4040, 'This address does not take a body of that type.'],
+  ['E_POLICY', 422, 4041, 'The rules of the group do not allow that, or have been tightened in the meantime.'],
+  ['E_DISK', 507, 4042, "The control store's disk is full. Running sessions go on; ask the operator to make room."],
   ['E_BUG', 500, 4099, 'The relay made a mistake and has logged it. Please try again.'],
 ];
 

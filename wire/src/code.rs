@@ -84,6 +84,8 @@ codes! {
     Unconditional = "E_UNCONDITIONAL", 428, 4038, "This change needs an If-Match header that names what it was made for.";
     NotAcceptable = "E_ACCEPT", 406, 4039, "There is no answer of a kind that the request accepts.";
     MediaType = "E_MEDIA_TYPE", 415, 4040, "This address does not take a body of that type.";
+    Policy = "E_POLICY", 422, 4041, "The rules of the group do not allow that, or have been tightened in the meantime.";
+    Disk = "E_DISK", 507, 4042, "The control store's disk is full. Running sessions go on; ask the operator to make room.";
     /// An invariant of ours broke and its smallest owner was ended.
     Bug = "E_BUG", 500, 4099, "The relay made a mistake and has logged it. Please try again.";
 }
