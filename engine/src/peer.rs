@@ -16,6 +16,8 @@ mod candidates;
 pub(crate) mod client;
 mod consent;
 mod formats;
+#[cfg(test)]
+mod keying;
 mod sdp;
 mod srtp;
 pub(crate) mod stun;

@@ -6,3 +6,4 @@
 
 pub mod header;
 mod read;
+pub mod srtp;

@@ -1,0 +1,123 @@
+//! The inbound context: rollover estimates, replay windows, authentication.
+
+use std::fmt;
+use std::ops::Range;
+
+use fanlight_wire::limits::SSRC_MAX;
+
+use super::cipher::{Cipher, ENCRYPTED, RTCP_HEADER_BYTES};
+use super::window::Window;
+use super::{Keying, Profile, Side, derive};
+use crate::rtp::header::Header;
+
+/// 256 packets: a burst of a key frame may be overtaken by what follows it, and repairs have an SSRC of their own.
+type RtpWindow = Window<4>;
+type RtcpWindow = Window<1>;
+
+/// 32 bits of rollover count and 16 of sequence number.
+const INDEX_LIMIT: u64 = 1 << 48;
+
+/// A packet that was authenticated and decrypted in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The extended sequence number: rollover count above the header's 16 bits.
+    pub index: u64,
+    /// Where in the packet the payload is, without padding; empty for padding alone.
+    pub payload: Range<usize>,
+}
+
+/// Opens what arrives over one transport.
+pub struct Unprotect {
+    profile: Profile,
+    rtp: Cipher,
+    rtcp: Cipher,
+    /// At most [`SSRC_MAX`] senders of media; few, so looking through them beats hashing.
+    streams: Vec<(u32, RtpWindow)>,
+    /// At most [`SSRC_MAX`] senders of RTCP: the index counts per SSRC (RFC 3711 §3.2.1).
+    reporters: Vec<(u32, RtcpWindow)>,
+}
+
+impl Unprotect {
+    /// The context for what `side` sends. `None` when the crypto library refuses the keys.
+    pub fn new(keying: &Keying, side: Side) -> Option<Self> {
+        Some(Self {
+            profile: keying.profile(),
+            rtp: Cipher::new(keying, side, derive::RTP)?,
+            rtcp: Cipher::new(keying, side, derive::RTCP)?,
+            streams: Vec::new(),
+            reporters: Vec::new(),
+        })
+    }
+
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Authenticates and decrypts an SRTP packet in place. `None` for a replay, a forgery, one more SSRC than
+    /// [`SSRC_MAX`], or padding that contradicts itself; the packet is then worthless, and unless it was authentic
+    /// nothing has changed here.
+    pub fn rtp(&mut self, packet: &mut [u8], header: &Header) -> Option<Opened> {
+        let room = self.streams.len() < SSRC_MAX;
+        let known = self.streams.iter_mut().find(|(ssrc, _)| *ssrc == header.ssrc);
+        let index = match &known {
+            Some((_, window)) => estimate(window.top(), header.sequence).filter(|index| !window.has(*index))?,
+            // RFC 3711 §3.3.1: the rollover count of a sender begins at zero.
+            None if room => u64::from(header.sequence),
+            None => return None,
+        };
+        let end = self.rtp.open_rtp(packet, header.bytes, header.ssrc, index)?;
+        match known {
+            Some((_, window)) => window.note(index),
+            None => self.streams.push((header.ssrc, Window::new(index))),
+        }
+        let padding = if header.padded { usize::from(*packet.get(header.bytes..end)?.last()?) } else { 0 };
+        if header.padded && padding == 0 {
+            return None;
+        }
+        let end = end.checked_sub(padding).filter(|end| *end >= header.bytes)?;
+        Some(Opened { index, payload: header.bytes..end })
+    }
+
+    /// Authenticates and decrypts an SRTCP packet in place; the length of the plain compound packet at the front.
+    /// `None` as for [`Self::rtp`].
+    pub fn rtcp(&mut self, packet: &mut [u8]) -> Option<usize> {
+        let header: &[u8; RTCP_HEADER_BYTES] = packet.first_chunk()?;
+        let [_, _, _, _, a, b, c, d] = *header;
+        let sender = u32::from_be_bytes([a, b, c, d]);
+        let word = self.rtcp.rtcp_word(packet)?;
+        let index = u64::from(word & !ENCRYPTED);
+        let room = self.reporters.len() < SSRC_MAX;
+        let known = self.reporters.iter_mut().find(|(ssrc, _)| *ssrc == sender);
+        match &known {
+            Some((_, window)) if window.has(index) => return None,
+            None if !room => return None,
+            _ => {}
+        }
+        let plain = self.rtcp.open_rtcp(packet, sender, word)?;
+        match known {
+            Some((_, window)) => window.note(index),
+            None => self.reporters.push((sender, Window::new(index))),
+        }
+        Some(plain)
+    }
+
+    /// Forgets the senders that are no longer wanted, so that others find room. A forgotten sender's old packets would
+    /// be taken for new ones: what is not `wanted` must be turned away before it comes here.
+    pub fn retain(&mut self, wanted: impl Fn(u32) -> bool) {
+        self.streams.retain(|(ssrc, _)| wanted(*ssrc));
+        self.reporters.retain(|(ssrc, _)| wanted(*ssrc));
+    }
+}
+
+impl fmt::Debug for Unprotect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unprotect({}, {} senders)", self.profile.name(), self.streams.len())
+    }
+}
+
+/// The index closest to the newest that ends in `sequence` (RFC 3711 §3.3.1). `None` before the first and after the
+/// last.
+fn estimate(top: u64, sequence: u16) -> Option<u64> {
+    let ahead = sequence.wrapping_sub(top as u16).cast_signed();
+    top.checked_add_signed(i64::from(ahead)).filter(|index| *index < INDEX_LIMIT)
+}
