@@ -4,6 +4,7 @@
 //! sockets, and nothing asks for the time. Invariant: whatever the bytes, reading them returns; state changes only
 //! through authenticated packets. ICE, DTLS and SDP are left to [`crate::peer`].
 
+pub mod bwe;
 pub mod header;
 mod read;
 pub mod srtp;

@@ -1,0 +1,288 @@
+//! How much one subscriber's path carries.
+//!
+//! An [`Estimator`] belongs to one transport. It hears what is sent and what the peer says about it, and answers with
+//! one number. Peers that give transport-wide feedback get the delay- and loss-based estimate of
+//! draft-ietf-rmcat-gcc-02 as libwebrtc practises it; peers that estimate themselves (REMB) are believed; of peers that
+//! only report loss, loss and round trip are used.
+//!
+//! Invariants: the estimate stays within [`FLOOR_BPS`] and [`CEILING_BPS`]; loss that does not depend on the rate does
+//! not lower it while the delay is flat; nothing is probed unless more is wanted. What is sent with the estimate is
+//! left to [`super::layers`], padding to the sender.
+
+mod arrival;
+mod history;
+mod loss;
+mod probe;
+mod rate;
+#[cfg(test)]
+mod tests;
+mod throughput;
+mod trend;
+
+use std::time::{Duration, Instant};
+
+use arrival::Grouping;
+use history::History;
+use loss::Loss;
+pub use probe::Probe;
+use probe::Prober;
+use rate::Rate;
+use throughput::Throughput;
+use trend::{Trend, Usage};
+
+/// The lowest estimate, in bits per second: sound and the thinnest picture.
+pub const FLOOR_BPS: u64 = 100_000;
+/// The highest estimate, in bits per second: no picture of ours needs more.
+pub const CEILING_BPS: u64 = 100_000_000;
+
+/// Without any feedback for this long although packets are under way, the estimate is halved.
+const SILENCE: Duration = Duration::from_millis(1_500);
+/// A receiver's clock that jumps by more than this has begun anew.
+const JUMP_US: i64 = 10_000_000;
+/// Reference times of transport-wide feedback count 64 ms modulo 2²⁴.
+const CLOCK_WRAP_US: i64 = (1 << 24) * 64_000;
+/// A round trip this much over the shortest one tells of a queue, for peers that report nothing better.
+const QUEUE_US_MAX: u64 = 200_000;
+/// A receiver's own estimate binds only when about this much of it is used: it cannot know what was never sent.
+const USED: f64 = 0.7;
+
+/// One transport's estimate. About 1 KiB, and a send history of 1–4 KiB.
+#[derive(Debug)]
+pub struct Estimator {
+    base: Instant,
+    history: History,
+    grouping: Grouping,
+    trend: Trend,
+    throughput: Throughput,
+    rate: Rate,
+    loss: Loss,
+    prober: Prober,
+    /// The receiver's clock, unwrapped: raw and continued.
+    clock: Option<(i64, u64)>,
+    /// Is transport-wide feedback heard?
+    answers: bool,
+    heard_us: u64,
+    rtt_us: u64,
+    rtt_us_min: u64,
+    remb: Option<u64>,
+    window: Window,
+    wanted: Option<u64>,
+}
+
+/// What was sent since the last report of a peer that gives no transport-wide feedback.
+#[derive(Debug, Default)]
+struct Window {
+    since_us: u64,
+    bytes: u64,
+    packets: u32,
+    bps: f64,
+}
+
+impl Estimator {
+    /// `start_bps` is believed until something is known.
+    pub fn new(now: Instant, start_bps: u64) -> Self {
+        Self {
+            base: now,
+            history: History::new(),
+            grouping: Grouping::default(),
+            trend: Trend::new(),
+            throughput: Throughput::default(),
+            rate: Rate::new(start_bps.clamp(FLOOR_BPS, CEILING_BPS)),
+            loss: Loss::default(),
+            prober: Prober::new(),
+            clock: None,
+            answers: false,
+            heard_us: 0,
+            rtt_us: 100_000,
+            rtt_us_min: u64::MAX,
+            remb: None,
+            window: Window::default(),
+            wanted: None,
+        }
+    }
+
+    /// A packet leaves with this transport-wide number; `bytes` are those of the datagram.
+    pub fn on_sent(&mut self, now: Instant, transport_sequence: u16, bytes: usize) {
+        let at = self.us(now);
+        if !self.history.is_outstanding() {
+            self.heard_us = self.heard_us.max(at);
+        }
+        self.history.note(at, transport_sequence, bytes, self.answers);
+        self.prober.on_sent(at, transport_sequence, bytes);
+        if !self.answers {
+            self.window.bytes += bytes as u64;
+            self.window.packets += 1;
+        }
+    }
+
+    /// Transport-wide feedback: numbers in ascending order, each with its arrival in microseconds of the receiver's
+    /// clock (the message's reference time plus deltas, modulo the reference time's wrap), or `None` when missing.
+    pub fn on_feedback(&mut self, now: Instant, packets: impl IntoIterator<Item = (u16, Option<i64>)>) {
+        let now_us = self.us(now);
+        let mut newest_sent = None;
+        let mut probed = None;
+        for (sequence, arrival) in packets {
+            let Some(arrival) = arrival else {
+                if let Some(sent) = self.history.missing(sequence) {
+                    self.loss.packet(sent.at, sent.bytes, true);
+                }
+                continue;
+            };
+            let Some(sent) = self.history.received(sequence) else { continue };
+            if sent.was_missing {
+                self.loss.came_late();
+            } else {
+                self.loss.packet(sent.at, sent.bytes, false);
+            }
+            let arrived = self.arrived(arrival);
+            self.throughput.add(arrived, sent.bytes);
+            if let Some(delta) = self.grouping.add(sent.at, arrived) {
+                self.trend.add(delta);
+            }
+            let estimate = self.rate.bps();
+            probed = self.prober.on_arrival(sequence, arrived, sent.bytes, estimate).or(probed);
+            newest_sent = newest_sent.max(Some(sent.at));
+        }
+        let Some(newest_sent) = newest_sent else { return };
+        self.answers = true;
+        self.heard_us = now_us;
+        self.on_rtt_us(now_us.saturating_sub(newest_sent));
+        self.adapt(now_us, probed);
+    }
+
+    fn adapt(&mut self, now_us: u64, probed: Option<u64>) {
+        self.loss.update();
+        self.rate.update(now_us, self.trend.usage(), self.throughput.bps(), self.rtt_us);
+        if self.is_overusing() {
+            self.prober.postpone(now_us);
+        } else if let Some(bps) = probed {
+            self.rate.raise(bps);
+        }
+        if let Some(bound) = self.loss.bound() {
+            self.rate.lower(bound);
+        }
+    }
+
+    /// The receiver's own estimate (draft-alvestrand-rmcat-remb-03), in bits per second.
+    pub fn on_remb(&mut self, now: Instant, bps: u64) {
+        self.heard_us = self.us(now);
+        self.remb = Some(bps.clamp(FLOOR_BPS, CEILING_BPS));
+    }
+
+    /// A receiver report: the share lost since the last one in 256ths (RFC 3550 §6.4.1), and the round trip. What
+    /// transport-wide feedback says is finer, so a peer that gives it is not judged by its reports.
+    pub fn on_loss(&mut self, now: Instant, fraction: u8, rtt: Duration) {
+        let now_us = self.us(now);
+        if self.answers {
+            return;
+        }
+        self.heard_us = now_us;
+        self.on_rtt_us(rtt.as_micros() as u64);
+        let passed = now_us.saturating_sub(self.window.since_us);
+        let window = std::mem::take(&mut self.window);
+        let (bps, packets) = (window.bytes as f64 * 8e6 / passed.max(1) as f64, f64::from(window.packets));
+        self.window = Window { since_us: now_us, bps, ..Window::default() };
+        if packets > 0.0 {
+            self.loss.observe(bps, packets, packets * f64::from(fraction) / 256.0);
+        }
+        self.adapt_to_reports(now_us, bps);
+    }
+
+    /// Nothing tells what would arrive if more were sent, so what is wanted is tried slowly, and loss, a long round trip
+    /// or the receiver's own estimate take it back.
+    fn adapt_to_reports(&mut self, now_us: u64, sent_bps: f64) {
+        let queued = self.rtt_us > self.rtt_us_min.saturating_add(QUEUE_US_MAX);
+        let usage = if queued { Usage::Over } else { Usage::Normal };
+        let trusted = self.wanted.map_or(sent_bps, |wanted| sent_bps.max(wanted as f64));
+        let acked = if queued { sent_bps } else { trusted };
+        self.rate.update(now_us, usage, Some(acked as u64), self.rtt_us);
+        if let Some(bound) = self.loss.bound() {
+            self.rate.lower(bound);
+        }
+    }
+
+    /// Bits per second that the path is believed to carry, within [`FLOOR_BPS`] and [`CEILING_BPS`].
+    pub fn estimate(&self) -> u64 {
+        let own = self.rate.bps();
+        let Some(remb) = self.remb else { return own };
+        let used = self.window.bps >= USED * remb as f64;
+        if self.answers || used { own.min(remb) } else { own }
+    }
+
+    /// Does the queue on the path grow?
+    pub fn is_overusing(&self) -> bool {
+        self.trend.usage() == Usage::Over
+    }
+
+    /// The last round trip, feedback delay included.
+    pub const fn rtt(&self) -> Duration {
+        Duration::from_micros(self.rtt_us)
+    }
+
+    /// How much would be used if it were there, in bits per second; `None` when what flows is all there is.
+    pub fn want(&mut self, bps: Option<u64>) {
+        self.wanted = bps;
+        self.prober.want(bps);
+    }
+
+    /// A probe that should be sent in this turn, at once and under the same `now`.
+    pub fn probe(&mut self, now: Instant) -> Option<Probe> {
+        if !self.answers || self.is_overusing() {
+            return None;
+        }
+        self.prober.poll(self.us(now), self.rate.bps())
+    }
+
+    /// To be called when [`Self::deadline`] has passed: a peer that has fallen silent gets less.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now_us = self.us(now);
+        if self.silent_at().is_some_and(|at| at <= now_us) {
+            self.heard_us = now_us;
+            self.rate.lower(self.rate.bps() / 2);
+        }
+    }
+
+    /// When [`Self::probe`] or [`Self::handle_timeout`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        let probe = self.prober.due(self.rate.bps()).filter(|_| self.answers && !self.is_overusing());
+        let at = [probe, self.silent_at()].into_iter().flatten().min()?;
+        Some(self.base + Duration::from_micros(at))
+    }
+
+    fn silent_at(&self) -> Option<u64> {
+        let waits = self.answers && self.history.is_outstanding();
+        waits.then(|| self.heard_us + SILENCE.as_micros() as u64)
+    }
+
+    fn on_rtt_us(&mut self, rtt_us: u64) {
+        self.rtt_us = rtt_us.min(5_000_000);
+        self.rtt_us_min = self.rtt_us_min.min(self.rtt_us);
+    }
+
+    /// The receiver's time, continued over its wrap and never running backwards.
+    fn arrived(&mut self, raw: i64) -> u64 {
+        let Some((last, continued)) = self.clock else {
+            self.clock = Some((raw, 0));
+            return 0;
+        };
+        let half = CLOCK_WRAP_US / 2;
+        let passed = (raw.wrapping_sub(last).wrapping_add(half)).rem_euclid(CLOCK_WRAP_US) - half;
+        if passed.abs() > JUMP_US {
+            self.grouping = Grouping::default();
+            self.clock = Some((raw, continued));
+            return continued;
+        }
+        // Reordered arrivals count as arriving together.
+        if passed <= 0 {
+            return continued;
+        }
+        let continued = continued + passed.unsigned_abs();
+        self.clock = Some((raw, continued));
+        continued
+    }
+
+    fn us(&self, now: Instant) -> u64 {
+        let passed = now.saturating_duration_since(self.base);
+        passed.as_secs() * 1_000_000 + u64::from(passed.subsec_micros())
+    }
+}
