@@ -104,6 +104,13 @@ impl Keying {
         self.profile
     }
 
+    /// What the same handshake would have yielded for a profile with less material.
+    #[cfg(test)]
+    pub(crate) fn cut(&self, profile: Profile) -> Option<Self> {
+        let length = profile.material_bytes();
+        Self::new(profile, self.material.get(..length.min(self.profile.material_bytes()))?)
+    }
+
     /// The master key and the master salt with which a side writes.
     fn master(&self, side: Side) -> Option<(&[u8], &[u8])> {
         let (key_bytes, salt_bytes) = (self.profile.key_bytes(), self.profile.salt_bytes());
