@@ -3,7 +3,7 @@
 //! Without I/O, usable on virtual time: [`page`] (a visitor's synthetic page), [`mirror`] (an agent's copy, the oracle),
 //! [`media`] (a WebRTC peer), [`seat`] (what one participant knows). Over real sockets: [`http`] (the public door),
 //! [`carrier`] (WebSocket, WebTransport), [`sockets`] (media over UDP and TCP), [`client`] (all of it together). Scenarios of the
-//! binary: [`fanout`].
+//! binary: [`fanout`]. Media alone, by the thousand: [`raw`].
 
 pub mod carrier;
 pub mod client;
@@ -14,5 +14,6 @@ pub mod latencies;
 pub mod media;
 pub mod mirror;
 pub mod page;
+pub mod raw;
 pub mod seat;
 pub mod sockets;

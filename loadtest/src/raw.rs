@@ -1,0 +1,18 @@
+//! Thousands of real media clients on one thread, cheap enough that the server under test saturates first.
+//!
+//! ICE and DTLS are str0m's; SRTP, RTP and RTCP are a few hundred lines of our own, apart from the relay's, that count every
+//! packet by its clear header and decrypt a sample. Signalling is WHIP and WHEP ([`door`]) or whatever a scenario brings: a
+//! [`swarm::Member`] needs a socket, a handshake under way and a plan.
+
+pub mod door;
+pub mod handshake;
+pub mod keying;
+pub mod process;
+pub mod rtp;
+pub mod sdp;
+pub mod source;
+pub mod srtp;
+pub mod swarm;
+pub mod tally;
+pub mod udp;
+pub mod watcher;

@@ -1,0 +1,315 @@
+//! Many clients on one thread: one socket each, one epoll for all, publishers on time.
+//!
+//! The thread looks at whoever is due to send between any two handfuls of readable sockets, so that receiving for a thousand
+//! does not make a publisher late; when it does, [`Source::late`] says so.
+#![expect(unsafe_code, reason = "epoll has no safe wrapper here; each block says why it holds")]
+
+use std::io;
+use std::mem::zeroed;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use super::handshake::Handshake;
+use super::rtp::{self, Wish};
+use super::source::{Load, Source};
+use super::srtp::{Keying, Lane};
+use super::udp::{Inbox, Port};
+use super::watcher::{Manner, Watcher};
+use crate::clock;
+
+/// Sockets looked at before publishers are looked at again.
+const READY_MAX: usize = 32;
+/// Between two looks at everybody's timers.
+const SCAN: Duration = Duration::from_millis(5);
+/// Between two sender reports.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// What a client is to do once its keys are there.
+#[derive(Debug, Clone, Copy)]
+pub enum Plan {
+    Watch { manner: Manner, rtx: Option<u8> },
+    Publish { load: Load, ssrc: u32, payload_type: u8, join: bool },
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Member {
+    pub port: Port,
+    handshake: Option<Handshake>,
+    plan: Plan,
+    part: Part,
+    /// When it began to join.
+    began_us: u64,
+    /// When media could flow.
+    pub ready_us: Option<u64>,
+    pub profile: String,
+}
+
+#[derive(Debug)]
+enum Part {
+    Waiting,
+    Watching(Box<Watcher>),
+    Publishing { source: Box<Source>, incoming: Box<Lane>, reported: Instant },
+    Failed,
+}
+
+impl Member {
+    /// A client whose handshake has begun. `began_us`: when it asked to join.
+    pub const fn new(port: Port, handshake: Handshake, plan: Plan, began_us: u64) -> Self {
+        let handshake = Some(handshake);
+        Self { port, handshake, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new() }
+    }
+
+    /// A client that needs no handshake; `client` says whose keys it writes with.
+    pub fn keyed(port: Port, keying: &Keying, client: bool, remote: SocketAddrV4, plan: Plan) -> Self {
+        let began_us = clock::now_us();
+        let mut member =
+            Self { port, handshake: None, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new() };
+        member.begin(keying, client, remote);
+        member
+    }
+
+    fn begin(&mut self, keying: &Keying, client: bool, remote: SocketAddrV4) {
+        let now_us = clock::now_us();
+        self.ready_us = Some(now_us);
+        let (Some(outgoing), Some(incoming)) = (keying.lane(client), keying.lane(!client)) else {
+            self.part = Part::Failed;
+            return;
+        };
+        self.part = match self.plan {
+            Plan::Watch { manner, rtx } => {
+                Part::Watching(Box::new(Watcher::new(manner, incoming, outgoing, rtx, remote, self.began_us)))
+            }
+            Plan::Publish { load, ssrc, payload_type, join } => {
+                let now = clock::now();
+                let source = Source::new(now, load, outgoing, ssrc, payload_type, remote, join);
+                Part::Publishing { source: Box::new(source), incoming: Box::new(incoming), reported: now }
+            }
+        };
+    }
+
+    fn handle(&mut self, now: Instant, now_us: u64, from: SocketAddrV4, bytes: &mut [u8]) {
+        match bytes.first() {
+            Some(128..=191) => match &mut self.part {
+                Part::Watching(watcher) => watcher.handle(bytes, now_us),
+                Part::Publishing { source, incoming, .. } if rtp::is_rtcp(bytes) => {
+                    let Some(compound) = incoming.open_rtcp(bytes) else { return };
+                    rtp::wishes(compound, |wish| {
+                        if matches!(wish, Wish::Keyframe { .. }) {
+                            source.wish();
+                        }
+                    });
+                }
+                Part::Publishing { .. } | Part::Waiting | Part::Failed => {}
+            },
+            Some(_) => {
+                if let Some(handshake) = &mut self.handshake {
+                    handshake.handle_datagram(now, from, bytes);
+                    self.follow();
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Sends what the handshake has to say; begins once it is done.
+    fn follow(&mut self) {
+        let Some(handshake) = &mut self.handshake else { return };
+        while let Some((to, bytes)) = handshake.poll_transmit() {
+            self.port.send(to, &bytes);
+        }
+        if handshake.failed {
+            self.part = Part::Failed;
+        }
+        if !matches!(self.part, Part::Waiting) || !handshake.connected {
+            return;
+        }
+        let (Some(keys), Some(remote)) = (handshake.keys.clone(), handshake.remote) else { return };
+        self.profile = keys.profile;
+        match keys.keying {
+            Some(keying) => self.begin(&keying, keys.client, remote),
+            None => self.part = Part::Failed,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant, now_us: u64) {
+        if self.handshake.as_ref().is_some_and(|handshake| handshake.deadline() <= now) {
+            if let Some(handshake) = &mut self.handshake {
+                handshake.handle_timeout(now);
+            }
+            self.follow();
+        }
+        match &mut self.part {
+            Part::Watching(watcher) => watcher.handle_timeout(&self.port, now_us),
+            Part::Publishing { source, reported, .. } if *reported + REPORT <= now => {
+                *reported = now;
+                source.report(&self.port);
+            }
+            Part::Publishing { .. } | Part::Waiting | Part::Failed => {}
+        }
+    }
+
+    pub const fn source(&mut self) -> Option<&mut Source> {
+        if let Part::Publishing { source, .. } = &mut self.part { Some(source) } else { None }
+    }
+
+    pub const fn watcher(&mut self) -> Option<&mut Watcher> {
+        if let Part::Watching(watcher) = &mut self.part { Some(watcher) } else { None }
+    }
+
+    pub const fn has_failed(&self) -> bool {
+        matches!(self.part, Part::Failed)
+    }
+
+    /// Says goodbye on the way out.
+    pub fn close(&mut self) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.close(clock::now());
+        }
+        self.follow();
+    }
+}
+
+/// All clients of one thread.
+#[derive(Debug)]
+pub struct Swarm {
+    epoll: OwnedFd,
+    members: Vec<Option<Member>>,
+    sources: Vec<usize>,
+    inbox: Inbox,
+    scanned: Instant,
+}
+
+impl Swarm {
+    /// Nobody yet.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointers; the descriptor that comes back is ours alone.
+        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if epoll < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // A publisher's moments are microseconds apart; the default slack is fifty of them.
+        // SAFETY: sets a number of the calling thread.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+        // SAFETY: just opened, and nobody else has it.
+        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        Ok(Self { epoll, members: Vec::new(), sources: Vec::new(), inbox: Inbox::default(), scanned: clock::now() })
+    }
+
+    /// Takes a client in and returns its number.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn add(&mut self, mut member: Member) -> io::Result<usize> {
+        let at = self.members.len();
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: at as u64 };
+        // SAFETY: both descriptors are open and the event outlives the call.
+        let done = unsafe {
+            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, member.port.fd(), &raw mut event)
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if matches!(member.plan, Plan::Publish { .. }) {
+            self.sources.push(at);
+        }
+        member.follow();
+        self.members.push(Some(member));
+        Ok(at)
+    }
+
+    /// Sends a client away; its socket goes with it.
+    pub fn remove(&mut self, at: usize) -> Option<Member> {
+        self.sources.retain(|source| *source != at);
+        let mut member = self.members.get_mut(at)?.take()?;
+        member.close();
+        Some(member)
+    }
+
+    pub fn member(&mut self, at: usize) -> Option<&mut Member> {
+        self.members.get_mut(at)?.as_mut()
+    }
+
+    pub fn members(&mut self) -> impl Iterator<Item = &mut Member> {
+        self.members.iter_mut().flatten()
+    }
+
+    pub fn watchers(&mut self) -> impl Iterator<Item = &mut Watcher> {
+        self.members().filter_map(Member::watcher)
+    }
+
+    pub fn sources(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.members().filter_map(Member::source)
+    }
+
+    /// Runs everybody until then; newcomers may come in by `door`.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn run(&mut self, until: Instant, door: Option<&Receiver<Member>>) -> io::Result<()> {
+        loop {
+            let now = clock::now();
+            if now >= until {
+                return Ok(());
+            }
+            let publishing = self.publish(now);
+            if now >= self.scanned + SCAN {
+                self.scanned = now;
+                let now_us = clock::now_us();
+                self.members.iter_mut().flatten().for_each(|member| member.handle_timeout(now, now_us));
+                while let Some(newcomer) = door.and_then(|door| door.try_recv().ok()) {
+                    self.add(newcomer)?;
+                }
+            }
+            let wake = until.min(self.scanned + SCAN).min(publishing.unwrap_or(until));
+            self.receive(wake.saturating_duration_since(clock::now()))?;
+        }
+    }
+
+    /// Sends what is due; when the next is.
+    fn publish(&mut self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for at in &self.sources {
+            let Some(Some(member)) = self.members.get_mut(*at) else { continue };
+            let Part::Publishing { source, .. } = &mut member.part else { continue };
+            source.handle_timeout(now, &member.port);
+            next = Some(next.map_or(source.deadline(), |next| next.min(source.deadline())));
+        }
+        next
+    }
+
+    fn receive(&mut self, patience: Duration) -> io::Result<()> {
+        // SAFETY: all-zero is a valid value of this plain C structure.
+        let mut ready: [libc::epoll_event; READY_MAX] = unsafe { zeroed() };
+        let timeout =
+            libc::timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
+        // SAFETY: the array and the timeout live during the call, and the array is as long as told.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.as_raw_fd(),
+                ready.as_mut_ptr(),
+                READY_MAX as libc::c_int,
+                &raw const timeout,
+                std::ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        if count < 0 {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+        }
+        for event in ready.iter().take(usize::try_from(count).unwrap_or(0)) {
+            let at = event.u64 as usize;
+            let Some(Some(member)) = self.members.get_mut(at) else { continue };
+            let (now, now_us) = (clock::now(), clock::now_us());
+            self.inbox.receive(member.port.fd(), |from, bytes| member.handle(now, now_us, from, bytes));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,329 @@
+//! A subscriber: counts every packet by its clear header, opens a sample of them for the time they carry, and answers as a
+//! browser would (receiver reports, transport-wide feedback, NACK, PLI), as far as it is told to.
+//!
+//! Impairments act here, on arrival: a packet can be lost, and a virtual bottleneck can delay or drop it, so that a run needs
+//! no privileges and no proxy.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use super::rtp::{self, Block, Header};
+use super::srtp::Lane;
+use super::tally::{Number, Stream};
+use super::udp::Port;
+use crate::media::Mark;
+
+/// Streams of one subscriber; more are counted as foreign.
+const STREAMS_MAX: usize = 4;
+/// Microseconds between receiver reports, and between pieces of transport-wide feedback.
+const REPORT_US: u64 = 1_000_000;
+const FEEDBACK_US: u64 = 100_000;
+/// Numbers asked for again, and how often.
+const MISSING_MAX: usize = 512;
+const TRIES_MAX: u8 = 5;
+/// What a bottleneck's queue holds, in microseconds.
+const QUEUE_US_MAX: u64 = 300_000;
+
+/// How a subscriber behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// One of so many packets is opened.
+    pub sample: u32,
+    pub feedback: bool,
+    /// Ask again for what is missing.
+    pub nack: bool,
+    /// Share of packets lost on the way, 0 to 1.
+    pub loss: f64,
+    /// Round trip that is added, as the time a NACK takes.
+    pub round_trip: Duration,
+    /// Bits per second of a virtual bottleneck; 0 for none.
+    pub bottleneck: u64,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { sample: 13, feedback: false, nack: false, loss: 0.0, round_trip: Duration::ZERO, bottleneck: 0 }
+    }
+}
+
+/// A subscriber under way.
+#[derive(Debug)]
+pub struct Watcher {
+    manner: Manner,
+    incoming: Lane,
+    outgoing: Lane,
+    own: u32,
+    rtx: Option<u8>,
+    remote: SocketAddrV4,
+    pub streams: Vec<Stream>,
+    seen: u32,
+    /// Microseconds, of the sample.
+    pub latencies_us: Vec<u32>,
+    pub bytes: u64,
+    pub foreign: u64,
+    /// Packets that could not be opened.
+    pub sealed: u64,
+    pub began_us: u64,
+    /// When the first whole keyframe had come.
+    pub first_frame_us: Option<u64>,
+    partial: BTreeMap<(u32, u32), u8>,
+    pub frames: u64,
+    last_frame_us: u64,
+    /// The longest time without a whole frame, once there was one.
+    pub gap_us_max: u64,
+    /// Moments at which another layer began, and which.
+    pub layers: Vec<(u64, u32)>,
+    arrivals: Vec<(u16, u64)>,
+    feedbacks: u8,
+    feedback_us: u64,
+    report_us: u64,
+    missing: Vec<(u16, u64, u8)>,
+    /// Numbers that were asked for again, and the packets taken away on purpose.
+    pub asked: u64,
+    pub taken: u64,
+    free_us: u64,
+}
+
+impl Watcher {
+    pub fn new(manner: Manner, incoming: Lane, outgoing: Lane, rtx: Option<u8>, remote: SocketAddrV4, now_us: u64) -> Self {
+        Self {
+            manner,
+            incoming,
+            outgoing,
+            own: fastrand::u32(1..),
+            rtx,
+            remote,
+            streams: Vec::new(),
+            seen: 0,
+            latencies_us: Vec::new(),
+            bytes: 0,
+            foreign: 0,
+            sealed: 0,
+            began_us: now_us,
+            first_frame_us: None,
+            partial: BTreeMap::new(),
+            frames: 0,
+            last_frame_us: 0,
+            gap_us_max: 0,
+            layers: Vec::new(),
+            arrivals: Vec::new(),
+            feedbacks: 0,
+            feedback_us: now_us,
+            report_us: now_us + fastrand::u64(0..REPORT_US),
+            missing: Vec::new(),
+            asked: 0,
+            taken: 0,
+            free_us: 0,
+        }
+    }
+
+    /// A datagram of media.
+    pub fn handle(&mut self, packet: &mut [u8], now_us: u64) {
+        if rtp::is_rtcp(packet) {
+            return;
+        }
+        let Some(header) = Header::parse(packet) else { return };
+        let Some(at_us) = self.travel(packet.len(), now_us) else {
+            self.taken += 1;
+            return;
+        };
+        if self.manner.feedback {
+            let number = header.extension(packet, rtp::EXT_TRANSPORT).and_then(|value| value.try_into().ok());
+            self.arrivals.extend(number.map(|number| (u16::from_be_bytes(number), at_us)));
+        }
+        self.bytes += packet.len() as u64;
+        if Some(header.payload_type) == self.rtx {
+            self.handle_repair(packet, &header, at_us);
+            return;
+        }
+        let known = self.streams.iter_mut().position(|stream| stream.ssrc == header.ssrc);
+        let at = known.unwrap_or_else(|| {
+            self.streams.push(Stream::new(&header));
+            self.streams.len() - 1
+        });
+        if at >= STREAMS_MAX {
+            self.streams.pop();
+            self.foreign += 1;
+            return;
+        }
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        let extended = match stream.note(header.sequence) {
+            Number::New { extended, missing } => {
+                if missing > 0 && self.manner.nack {
+                    let due = at_us + 1_000 + self.manner.round_trip.as_micros() as u64;
+                    let lost = (extended - missing..extended).take(MISSING_MAX);
+                    self.missing.extend(lost.map(|number| (number as u16, due, 0)));
+                }
+                extended
+            }
+            Number::Late { extended } => extended,
+            Number::Repeated => return,
+        };
+        self.seen = self.seen.wrapping_add(1);
+        if self.first_frame_us.is_none() || self.seen.is_multiple_of(self.manner.sample.max(1)) {
+            self.open(packet, &header, extended, at_us);
+        }
+    }
+
+    /// When the packet is through the bottleneck; `None` when it is lost on the way.
+    fn travel(&mut self, bytes: usize, now_us: u64) -> Option<u64> {
+        let Manner { loss, bottleneck, .. } = self.manner;
+        if loss > 0.0 && fastrand::f64() < loss {
+            return None;
+        }
+        if bottleneck == 0 {
+            return Some(now_us);
+        }
+        let begins = self.free_us.max(now_us);
+        if begins - now_us > QUEUE_US_MAX {
+            return None;
+        }
+        self.free_us = begins + bytes as u64 * 8_000_000 / bottleneck;
+        Some(self.free_us)
+    }
+
+    fn open(&mut self, packet: &mut [u8], header: &Header, extended: u64, at_us: u64) {
+        // The first number that is seen has rollover counter 1 here and 0 at the sender.
+        let index = extended - (1 << 16);
+        let Some(payload) = self.incoming.open(packet, header.bytes, index) else {
+            self.sealed += 1;
+            return;
+        };
+        let Some(mark) = Mark::read(payload) else {
+            self.foreign += 1;
+            return;
+        };
+        let late = at_us.saturating_sub(mark.at_us);
+        self.latencies_us.push(u32::try_from(late).unwrap_or(u32::MAX));
+        self.note_mark(mark, at_us);
+    }
+
+    fn note_mark(&mut self, mark: Mark, at_us: u64) {
+        if self.first_frame_us.is_some() && self.manner.sample != 1 {
+            return;
+        }
+        let missing = self.partial.entry((mark.share, mark.frame)).or_insert(mark.count);
+        *missing = missing.saturating_sub(1);
+        if *missing > 0 {
+            while self.partial.len() > 128 {
+                self.partial.pop_first();
+            }
+            return;
+        }
+        self.partial.remove(&(mark.share, mark.frame));
+        if self.first_frame_us.is_none() && !mark.key {
+            return;
+        }
+        self.first_frame_us.get_or_insert(at_us);
+        self.frames += 1;
+        if self.last_frame_us > 0 {
+            self.gap_us_max = self.gap_us_max.max(at_us.saturating_sub(self.last_frame_us));
+        }
+        self.last_frame_us = self.last_frame_us.max(at_us);
+        if self.layers.last().is_none_or(|(_, share)| *share != mark.share) {
+            self.layers.push((at_us, mark.share));
+        }
+    }
+
+    /// RFC 4588: the original number comes first in the payload.
+    fn handle_repair(&mut self, packet: &mut [u8], header: &Header, at_us: u64) {
+        let Some(stream) = self.streams.first_mut() else { return };
+        // Repairs have their own numbering, which is short: its rollover counter is nearly always zero.
+        let Some(payload) = self.incoming.open(packet, header.bytes, header.sequence.into()) else {
+            self.sealed += 1;
+            return;
+        };
+        let Some((number, rest)) = payload.split_first_chunk::<2>() else { return };
+        let number = u16::from_be_bytes(*number);
+        if stream.repair(number) {
+            self.missing.retain(|(missing, ..)| *missing != number);
+            if let Some(mark) = Mark::read(rest) {
+                self.note_mark(mark, at_us);
+            }
+        }
+    }
+
+    /// Reports, feedback and wishes that are due; called every few milliseconds.
+    pub fn handle_timeout(&mut self, port: &Port, now_us: u64) {
+        let mut compound = Vec::new();
+        if now_us >= self.report_us {
+            self.report_us = now_us + REPORT_US;
+            self.report(&mut compound);
+        }
+        if self.manner.feedback && now_us >= self.feedback_us {
+            self.feedback_us = now_us + FEEDBACK_US;
+            self.feed_back(&mut compound, now_us);
+        }
+        if !self.missing.is_empty() {
+            self.ask_again(&mut compound, now_us);
+        }
+        if !compound.is_empty() && self.outgoing.seal_rtcp(&mut compound).is_some() {
+            port.send(self.remote, &compound);
+        }
+    }
+
+    fn report(&mut self, compound: &mut Vec<u8>) {
+        let block = self.streams.first_mut().map(|stream| Block {
+            ssrc: stream.ssrc,
+            fraction: stream.fraction(),
+            lost: stream.lost() as u32,
+            highest: (stream.highest - (1 << 16)) as u32,
+            jitter: 0,
+        });
+        rtp::receiver_report(compound, self.own, block);
+    }
+
+    fn feed_back(&mut self, compound: &mut Vec<u8>, now_us: u64) {
+        let Some(stream) = self.streams.first() else { return };
+        let mut due: Vec<(u16, u64)> = self.arrivals.extract_if(.., |(_, at)| *at <= now_us).collect();
+        let Some((base, _)) = due.first().copied() else { return };
+        due.sort_by_key(|(number, _)| number.wrapping_sub(base).cast_signed());
+        let Some(((first, _), (last, _))) = due.first().copied().zip(due.last().copied()) else { return };
+        let count = usize::from(last.wrapping_sub(first)) + 1;
+        if count > 2_000 {
+            return;
+        }
+        let mut arrivals = vec![None; count];
+        for (number, at) in due {
+            if let Some(slot) = arrivals.get_mut(usize::from(number.wrapping_sub(first))) {
+                *slot = Some(at);
+            }
+        }
+        rtp::transport_feedback(compound, self.own, stream.ssrc, self.feedbacks, first, &arrivals);
+        self.feedbacks = self.feedbacks.wrapping_add(1);
+    }
+
+    fn ask_again(&mut self, compound: &mut Vec<u8>, now_us: u64) {
+        let Some(stream) = self.streams.first() else { return };
+        let again_us = self.manner.round_trip.as_micros() as u64 + 20_000;
+        let mut lost = Vec::new();
+        for (number, due, tries) in &mut self.missing {
+            if *due <= now_us && lost.len() < 128 {
+                lost.push(*number);
+                *due = now_us + again_us;
+                *tries += 1;
+            }
+        }
+        self.missing.retain(|(_, _, tries)| *tries < TRIES_MAX);
+        self.missing.truncate(MISSING_MAX);
+        if !lost.is_empty() {
+            self.asked += lost.len() as u64;
+            rtp::nack(compound, self.own, stream.ssrc, &lost);
+        }
+    }
+
+    /// Forgets what was counted so far.
+    pub fn restart(&mut self) {
+        self.streams.iter_mut().for_each(Stream::restart);
+        self.latencies_us.clear();
+        (self.bytes, self.foreign, self.sealed, self.frames, self.gap_us_max) = (0, 0, 0, 0, 0);
+        (self.asked, self.taken) = (0, 0);
+        self.layers.clear();
+    }
+
+    /// Packets that have come, their repairs included, and those that have not.
+    pub fn counts(&self) -> (u64, u64) {
+        self.streams.iter().fold((0, 0), |(received, lost), stream| (received + stream.received, lost + stream.lost()))
+    }
+}
