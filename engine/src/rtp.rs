@@ -7,4 +7,6 @@
 pub mod bwe;
 pub mod header;
 mod read;
+pub mod rtcp;
 pub mod srtp;
+pub mod twcc;

@@ -122,6 +122,38 @@ pub const KEYFRAME_REQUESTS_MAX: u32 = 20;
 pub const KEYFRAME_SLOW_INTERVAL: Duration = Duration::from_secs(2);
 /// Received SSRCs per transport (JVB caps 50); only signalled ones count.
 pub const SSRC_MAX: usize = 32;
+/// Packets of one RTCP compound that are looked at; a browser sends a handful.
+pub const RTCP_ITEMS_MAX: usize = 32;
+/// Packets that one transport-wide feedback may speak of: a run of eight bytes could claim 65 535.
+pub const FEEDBACK_PACKETS_MAX: usize = 8_192;
+/// Packets of a publisher about which feedback can be given: 50 ms at 20 000 packets/s.
+pub const FEEDBACK_WINDOW_PACKETS: usize = 1_024;
+/// Packets of one source missing at once; beyond, a keyframe is cheaper than all the retransmissions.
+pub const MISSING_PACKETS_MAX: usize = 256;
+/// How often and how long a missing packet is asked for; what comes later is of no use to a live picture.
+pub const REPAIR_TRIES_MAX: u8 = 10;
+pub const REPAIR_MAX: Duration = Duration::from_secs(1);
+/// What is kept of one encoding for repairs and newcomers: this long, this many packets, this many bytes (a screen of
+/// 8 Mbit/s).
+pub const RING_AGE_MAX: Duration = Duration::from_secs(2);
+pub const RING_PACKETS_MAX: usize = 1_024;
+pub const RING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// What is kept once the last keyframe is too far back to be replayed: a few round trips for repairs.
+pub const RING_REPAIR_AGE: Duration = Duration::from_millis(500);
+/// A newcomer is served from the ring when it holds no more packets than this since the keyframe; replaying more would
+/// cost more than a fresh keyframe.
+pub const REPLAY_PACKETS_MAX: usize = 400;
+/// A source that jumps further has begun anew: a receiver would misjudge SRTP's rollover count (RFC 3711 §3.3.1).
+pub const SOURCE_JUMP_MAX: u64 = 8_192;
+/// Subscribers that are served before the host sends and looks at what came in meanwhile.
+pub const SLICE_SUBSCRIBERS: usize = 64;
+/// Packets of one subscription that can be sent again.
+pub const HISTORY_PACKETS: usize = 512;
+/// Repairs may be at most this share of what a subscriber is sent, in percent: a keyframe on a lossy path needs much,
+/// and whoever asks for everything twice must not double our output.
+pub const REPAIR_PERCENT_MAX: u64 = 40;
+/// How often senders and receivers report (RFC 3550 §6.2 allows less than five seconds; browsers use one).
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Media sections in an offer.
 pub const MEDIA_SECTIONS_MAX: usize = 8;
 /// Time for ICE and DTLS to complete.
@@ -136,6 +168,20 @@ pub const VALIDATED_ADDRESSES_MAX: usize = 8;
 pub const DATAGRAM_BYTES_MAX: usize = 1_500;
 /// DTLS bytes per second accepted from a peer's validated address before its handshake is complete.
 pub const DTLS_BYTES_PER_SECOND: u32 = 64 * 1024;
+
+// ---- media resources (WHIP, WHEP) ---------------------------------------------------------------------------------
+
+/// WHEP viewers of one session. They hold no place among its participants.
+pub const VIEWERS_PER_SESSION_MAX: usize = 2_000;
+/// WHIP publishers of one session at a time: one that is seen, its successors, and some that are slow to go.
+pub const PUBLISHERS_PER_SESSION_MAX: usize = 8;
+/// A connected WHIP publisher has this long to send its first keyframe. Longer than [`SHARE_START_MAX`], because
+/// a tool connects first and starts its source afterwards; it holds the slot meanwhile and loses it to whoever asks.
+pub const PUBLISH_START_MAX: Duration = Duration::from_secs(60);
+/// A resource whose media has been cut off this long is gone.
+pub const RESOURCE_GRACE: Duration = Duration::from_secs(15);
+/// How long a session without participants and resources may be kept at most.
+pub const SESSION_KEPT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 // ---- the hot ring -------------------------------------------------------------------------------------------------
 
@@ -250,6 +296,10 @@ pub const LOGINS_PER_AGENT_MAX: usize = 16;
 pub const SECRET_ROUNDS: u32 = 210_000;
 /// Life of a join ticket.
 pub const TICKET_LIFE: Duration = Duration::from_secs(60);
+/// Life of a media token, when nothing is said, at least and at most.
+pub const MEDIA_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
+pub const MEDIA_TOKEN_LIFE_MIN: Duration = Duration::from_secs(60);
+pub const MEDIA_TOKEN_LIFE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Clock difference tolerated between the minter of a ticket and the relay.
 pub const TICKET_LEEWAY: Duration = Duration::from_secs(30);
 /// Bytes of a ticket.
@@ -259,6 +309,33 @@ pub const LOGIN_LIFE: Duration = Duration::from_secs(8 * 3600);
 
 /// Spent tickets remembered per generation (two are kept, each as long as a ticket can be valid).
 pub const TICKETS_SPENT_MAX: usize = 200_000;
+
+// ---- policy bundles -----------------------------------------------------------------------------------------------
+
+/// Bytes of a web address in a bundle or in a question about one; longer ones do not survive every browser and proxy.
+pub const ADDRESS_BYTES_MAX: usize = 2_048;
+/// Bookmarks and folders of a group together (R035).
+pub const BOOKMARK_ITEMS_MAX: usize = 20;
+/// Links to approved documents of a group (R090).
+pub const DOCUMENT_LINKS_MAX: usize = 20;
+/// Patterns of allowed sites of a group; each question is answered by walking them.
+pub const ALLOWED_SITES_MAX: usize = 200;
+/// Roles of a group.
+pub const ROLES_MAX: usize = 50;
+/// Selectors of each kind in one privacy profile, and characters of one selector.
+pub const SELECTORS_MAX: usize = 100;
+pub const SELECTOR_CHARS_MAX: usize = 500;
+/// Characters of a text that a visitor consents to.
+pub const CONSENT_TEXT_CHARS_MAX: usize = 2_000;
+/// Bytes of a document that its receiver may save (rules.md decision 2), unless the group says otherwise.
+pub const DOCUMENT_SAVE_BYTES: u64 = 5_000_000;
+/// The longest session that a group may set, in minutes.
+pub const SESSION_MINUTES_MAX: u16 = 720;
+/// Days that audit lines and session records are kept, unless the group says otherwise, and at most.
+pub const RETENTION_DAYS: u16 = 365;
+pub const RETENTION_DAYS_MAX: u16 = 3_650;
+/// Characters of the note beside a version.
+pub const NOTE_CHARS_MAX: usize = 500;
 
 // ---- the store ----------------------------------------------------------------------------------------------------
 
