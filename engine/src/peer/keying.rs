@@ -3,6 +3,10 @@
 //! The provider is the ordinary one, except that its DTLS endpoints keep the keying material back. So a str0m instance
 //! that is connected has no ciphers: it can neither read nor write RTP and RTCP, and no key has two users. It leaves to
 //! [`crate::rtp::srtp`] what is made of the keys.
+//!
+//! What an unkeyed str0m does otherwise: it says goodbye by a DTLS alert alone; it goes on composing reports for the
+//! streams of its sections, and drops them. So streams are best removed once their numbers are known, and those we send
+//! on declared again before a further offer is answered.
 
 #[cfg(test)]
 mod tests;

@@ -250,6 +250,41 @@ fn an_unkeyed_stack_says_goodbye_in_dtls_alone() {
     assert_eq!(pair.server.media_sent, 0);
 }
 
+/// Streams that it neither sends nor hears cost it memory, and reports that nobody may read.
+#[test]
+fn without_streams_an_unkeyed_stack_is_woken_by_ice_alone() {
+    let mut pair = Pair::connect(RtcConfig::new(), ours());
+    let (ssrc, _) = pair.sending();
+    let mut direct = pair.server.rtc.direct_api();
+    assert!(direct.remove_stream_tx(ssrc.into()));
+    let announced = direct.stream_rx_by_mid(pair.share, None).expect("the client's").ssrc();
+    assert!(direct.remove_stream_rx(announced));
+    for _ in 0..60 {
+        pair.run(Duration::from_secs(1));
+        assert_eq!(pair.server.rtc.last_timeout_reason(), str0m::Reason::Ice);
+    }
+    assert!(pair.server.rtc.is_alive() && !pair.client.closed);
+}
+
+#[test]
+fn a_removed_stream_keeps_its_number_when_it_is_declared_before_the_next_offer() {
+    let mut pair = Pair::connect(RtcConfig::new(), ours());
+    let (ssrc, _) = pair.sending();
+    let rtx = pair.server.rtc.direct_api().stream_tx(&ssrc.into()).and_then(|stream| stream.rtx());
+    assert!(rtx.is_some() && pair.server.rtc.direct_api().remove_stream_tx(ssrc.into()));
+    let mut api = pair.client.rtc.sdp_api();
+    api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+    let (offer, pending) = api.apply().expect("an offer");
+    pair.server.rtc.direct_api().declare_stream_tx(ssrc.into(), rtx, pair.watch, None);
+    let answer = pair.server.rtc.sdp_api().accept_offer(offer).expect("an answer");
+    let text = answer.to_sdp_string();
+    for number in [ssrc, *rtx.expect("a repair stream")] {
+        assert!(text.contains(&format!("a=ssrc:{number} ")), "{number} is missing: {text}");
+    }
+    pair.client.rtc.sdp_api().accept_answer(pending, answer).expect("an agreement");
+    assert_eq!(pair.sending().0, ssrc);
+}
+
 #[test]
 fn what_str0m_protects_opens_here() {
     for profile in PROFILES {

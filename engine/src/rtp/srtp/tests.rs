@@ -157,6 +157,17 @@ fn a_replay_is_turned_away_once_it_was_seen_or_is_too_old() {
     assert!(unprotect.rtcp(&mut reports[26].clone()).is_none(), "older than 64");
 }
 
+/// G-26
+#[test]
+fn a_hundred_thousand_replays_open_nothing() {
+    let (mut protect, mut unprotect) = pair(Profile::Aes128Gcm);
+    let packets: Vec<_> = (65_000..66_000).map(|index| sealed(&mut protect, 5, index, b"x")).collect();
+    packets.iter().for_each(|packet| assert!(open(&mut unprotect, packet).is_some()));
+    for _ in 0..100 {
+        packets.iter().for_each(|packet| assert_eq!(open(&mut unprotect, packet), None));
+    }
+}
+
 #[test]
 fn a_forgery_changes_nothing() {
     for profile in PROFILES {
@@ -183,7 +194,7 @@ fn a_forgery_changes_nothing() {
     }
 }
 
-/// G-25: strangers cannot use up the room for senders.
+/// G-28: strangers cannot use up the room for senders.
 #[test]
 fn only_authentic_senders_take_a_place() {
     let (mut protect, mut unprotect) = pair(Profile::Aes128Gcm);
