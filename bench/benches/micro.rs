@@ -1,5 +1,8 @@
 //! Micro benches of the paths that run per frame and per packet.
 
+#[path = "micro/srtp.rs"]
+mod srtp;
+
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -126,5 +129,5 @@ fn keyframes(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, frames, dom_fanout, outbox_trains, keyframes);
+criterion_group!(benches, frames, dom_fanout, outbox_trains, keyframes, srtp::srtp);
 criterion_main!(benches);
