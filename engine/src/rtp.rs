@@ -6,7 +6,9 @@
 
 pub mod bwe;
 pub mod header;
+pub mod layers;
 mod read;
+pub mod receive;
 pub mod rtcp;
 pub mod srtp;
 pub mod twcc;
