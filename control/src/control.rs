@@ -28,7 +28,7 @@ use crate::locked;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
 use crate::placement::Placement;
-use crate::policies::policy_of;
+use crate::policies::{Numbered, compile, to_pin};
 use crate::presence::Presence;
 use crate::routes::demo::Demo;
 use crate::routes::login::Logins;
@@ -87,7 +87,7 @@ impl Control {
         let started = hooks.clock.unix_seconds();
         let store = Store::open(config.store_path.as_deref(), |connection| {
             close_left_open(connection, started)?;
-            Demo::seed(demo.as_ref(), connection)
+            Demo::seed(demo.as_ref(), connection, started)
         })?;
         let shards = hooks.shards.shard_count();
         let creations = Rule { limit: SESSIONS_PER_ADDRESS, length: SESSION_WINDOW };
@@ -205,15 +205,15 @@ impl Control {
     /// A new session of this group; its id and its visitor's handle.
     pub(crate) async fn create(&self, group: &GroupId, who: &'static str) -> Result<(SessionId, String), Refusal> {
         self.refuse_while_draining()?;
-        let policy = policy_of(&self.store, group).await?;
+        let pinned = to_pin(&self.store, group).await?;
         let session = SessionId::from_bytes(random());
         let created = self.hooks.clock.unix_seconds();
         let place = self.placement.place()?;
-        let record = (session, group.clone(), policy.version);
+        let record = (session, group.clone(), pinned.version);
         let kept =
             self.store.ask(move |connection| insert_session(connection, &record.0, &record.1, record.2, created));
         kept.await?;
-        let handle = self.open_on(place.shard(), session, group, policy, created)?;
+        let handle = self.open_on(place.shard(), session, group, pinned, created)?;
         place.keep();
         let about = About { group: Some(group.clone()), session: Some(session), who: Some(who.into()), code: None };
         self.audit(what::SESSION_CREATED, about);
@@ -225,13 +225,22 @@ impl Control {
         shard: ShardId,
         session: SessionId,
         group: &GroupId,
-        policy: Policy,
+        pinned: Numbered,
         created: u64,
     ) -> Result<String, Refusal> {
         let (handle, hash) = self.presence.handle(session, self.hooks.clock.now())?;
         // Entered first: the shard may report about the session before its command has returned here.
-        let counts = Counts::default();
-        let home = Home { shard, group: group.clone(), created, epoch: FIRST_EPOCH, handle: hash, counts };
+        let policy: Policy = compile(&pinned.bundle, pinned.version, None);
+        let home = Home {
+            shard,
+            group: group.clone(),
+            created,
+            epoch: FIRST_EPOCH,
+            handle: hash,
+            counts: Counts::default(),
+            in_force: pinned.version,
+            pinned: Arc::new(pinned),
+        };
         self.directory.insert(session, home);
         let opened = self.hooks.shards.send(shard, Command::Open { session, group: group.clone(), policy });
         if let Err(refusal) = opened {
@@ -318,7 +327,9 @@ mod tests {
 
     fn home(group: &str, epoch: u32) -> Home {
         let group = GroupId::new(group).expect("a legal id");
-        Home { shard: ShardId(0), group, created: 0, epoch, handle: [0; 32], counts: Counts::default() }
+        let pinned = Arc::new(Numbered { version: 1, bundle: crate::policies::Bundle::default() });
+        let counts = Counts::default();
+        Home { shard: ShardId(0), group, created: 0, epoch, handle: [0; 32], counts, in_force: 1, pinned }
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! Invariant: an entry exists from the moment the shard was told to open the session until the shard has reported its
 //! end. Looked up once per join, never per frame.
 
+use std::sync::Arc;
+
 use dashmap::DashMap;
 use fanlight_wire::policy::Role;
 use fanlight_wire::{GroupId, SessionId, ShardId};
 
+use crate::policies::Numbered;
 use crate::secrets::Hash;
 
 /// A session as control knows it. No content, no names.
@@ -21,6 +24,10 @@ pub(crate) struct Home {
     /// Its visitor's handle, revoked with the session.
     pub(crate) handle: Hash,
     pub(crate) counts: Counts,
+    /// The version that the session was created with, and what its agents' rights are read from.
+    pub(crate) pinned: Arc<Numbered>,
+    /// The version of the rules in force: the pinned one, or a later one that narrowed it.
+    pub(crate) in_force: u32,
 }
 
 /// What a session's record counts.

@@ -16,6 +16,8 @@ pub(crate) struct Login {
     pub(crate) agent: String,
     /// Display name.
     pub(crate) name: String,
+    /// Its role in the group's bundle; none: what the group allows.
+    pub(crate) role: Option<String>,
 }
 
 /// Whom a bearer stands for.
@@ -104,7 +106,7 @@ mod tests {
         let presence = Presence::new(1, "operator");
         let login = |agent: &str| {
             let group = GroupId::new("demo").expect("a legal id");
-            Login { group, agent: agent.into(), name: agent.into() }
+            Login { group, agent: agent.into(), name: agent.into(), role: None }
         };
         let start = an_instant();
         let ben = presence.sign_in(login("ben"), start).expect("room");

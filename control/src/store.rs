@@ -5,6 +5,7 @@
 //! [`STORE_MAX`] and is then refused with `E_STORE`, so that a stuck disk cannot hang a client or the edge runtime. A job
 //! whose asker has given up may still be done later: every job is written so that this is harmless.
 
+pub(crate) mod policies;
 mod records;
 mod schema;
 
@@ -18,7 +19,7 @@ use fanlight_wire::{Code, Refusal};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-pub(crate) use records::{AuditLine, SessionEnd, agent, append, close_left_open, end_session, group_policy};
+pub(crate) use records::{AuditLine, SessionEnd, agent, append, close_left_open, end_session};
 pub(crate) use records::{insert_session, seed_agent, seed_group, set_group_active};
 
 use crate::config::StartError;

@@ -212,6 +212,37 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// What both allow, under the version of the ceiling: how *enforce* changes a running session and how a role narrows
+    /// its group. Never more than `self`, whatever the ceiling says. The default mode becomes the least of what is left.
+    #[must_use]
+    pub fn narrowed_to(&self, ceiling: &Self) -> Self {
+        let both = |mine: &[Surface], theirs: &[Surface]| -> Vec<Surface> {
+            mine.iter().filter(|surface| theirs.contains(surface)).copied().collect()
+        };
+        let mut modes: Vec<Mode> =
+            self.allowed_modes.iter().filter(|mode| ceiling.allowed_modes.contains(mode)).copied().collect();
+        if modes.is_empty() {
+            modes.push(Mode::ViewOnly);
+        }
+        let least = modes.iter().min().copied().unwrap_or(Mode::ViewOnly);
+        let default_mode = if modes.contains(&self.default_mode) { self.default_mode } else { least };
+        Self {
+            version: ceiling.version,
+            feature_level: self.feature_level.min(ceiling.feature_level),
+            escalate_to_show: self.escalate_to_show && ceiling.escalate_to_show,
+            escalate_to_view: self.escalate_to_view && ceiling.escalate_to_view,
+            agent_surfaces: both(&self.agent_surfaces, &ceiling.agent_surfaces),
+            visitor_surfaces: both(&self.visitor_surfaces, &ceiling.visitor_surfaces),
+            allowed_modes: modes,
+            default_mode,
+            agents_max: self.agents_max.min(ceiling.agents_max),
+            dom_cache: self.dom_cache && ceiling.dom_cache,
+            end_on_agent_leave: self.end_on_agent_leave || ceiling.end_on_agent_leave,
+        }
+    }
+}
+
 /// Feature level × 10 that a group needs to share an agent's screen (R005).
 pub const LEVEL_SHARE: u16 = 53;
 /// Feature level × 10 that a group needs to invite the visitor's screen (R041).
@@ -307,6 +338,28 @@ mod tests {
                 "{role:?}"
             );
         }
+    }
+
+    #[test]
+    fn narrowing_never_widens_and_says_which_version_did_it() {
+        // R152
+        let wide = Policy { allowed_modes: Mode::ALL.to_vec(), default_mode: Mode::FullControl, ..Policy::default() };
+        let tight = Policy {
+            version: 7,
+            escalate_to_show: false,
+            agent_surfaces: vec![Surface::Window],
+            allowed_modes: vec![Mode::ViewOnly, Mode::ViewPointer],
+            agents_max: 2,
+            ..Policy::default()
+        };
+        let narrowed = wide.narrowed_to(&tight);
+        assert_eq!((narrowed.version, narrowed.escalate_to_show, narrowed.agents_max), (7, false, 2));
+        assert_eq!(narrowed.agent_surfaces, [Surface::Window]);
+        assert_eq!((narrowed.default_mode, narrowed.allowed_modes.len()), (Mode::ViewOnly, 2));
+        let back = narrowed.narrowed_to(&wide);
+        assert_eq!(Policy { version: 7, ..back }, narrowed, "a wider ceiling gives nothing back");
+        let nothing = tight.narrowed_to(&Policy { allowed_modes: vec![Mode::FullControl], ..Policy::default() });
+        assert_eq!(nothing.allowed_modes, [Mode::ViewOnly], "there is always a mode to be in");
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! off the group is switched off, so that a file that once served a demo has no agents whose secrets were public.
 
 use bytes::Bytes;
-use fanlight_wire::policy::Policy;
 use fanlight_wire::{Code, Refusal};
 use hyper::{Response, StatusCode};
 use rusqlite::Connection;
@@ -12,7 +11,9 @@ use serde::Serialize;
 
 use crate::control::Control;
 use crate::http::{Denied, json};
+use crate::policies::Bundle;
 use crate::secrets::{opaque, random, stretch};
+use crate::store::policies::seed_bundle;
 use crate::store::{seed_agent, seed_group, set_group_active};
 
 const GROUP: &str = "demo";
@@ -38,11 +39,10 @@ impl Demo {
     }
 
     /// Brings the store in line: the group and its agents as shown, or no active group of that name.
-    pub(crate) fn seed(demo: Option<&Self>, connection: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn seed(demo: Option<&Self>, connection: &Connection, at: u64) -> rusqlite::Result<()> {
         let Some(demo) = demo else { return set_group_active(connection, GROUP, false) };
-        // Serialising a policy cannot fail: plain fields. An empty text would be refused when it is read.
-        let policy = serde_json::to_string(&Policy::default()).unwrap_or_default();
-        seed_group(connection, GROUP, "Demo", &policy)?;
+        seed_group(connection, GROUP, "Demo")?;
+        seed_bundle(connection, GROUP, &Bundle::default(), at, "demo")?;
         for DemoAgent { agent, name, secret } in &demo.agents {
             let salt = random::<16>();
             seed_agent(connection, GROUP, agent, name, &salt, &stretch(&salt, secret))?;

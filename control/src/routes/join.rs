@@ -11,6 +11,7 @@ use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
 use crate::keys::Guesser;
+use crate::policies::capabilities;
 use crate::presence::{Caller, Login};
 
 #[derive(Deserialize)]
@@ -34,13 +35,14 @@ pub(crate) fn exchange(control: &Control, asked: &Asked<'_>) -> Result<Response<
     control.refuse_while_draining()?;
     let Shown { key } = asked.json()?;
     let session = spend(control, login, &key)?;
+    let home = control.home_of(&session)?;
     let agent = Mint {
         role: Role::Agent,
-        capabilities: Role::Agent.ceiling(),
+        // R152: what the group, as the session has pinned it, and the role leave.
+        capabilities: capabilities(&home.pinned.bundle, login.role.as_deref()),
         subject: login.agent.clone(),
         name: login.name.clone(),
     };
-    let home = control.home_of(&session)?;
     let ticket = control.mint(&session, agent)?;
     Ok(json(StatusCode::OK, &Joinable { session, ticket, connect: control.connect(home.shard) }))
 }

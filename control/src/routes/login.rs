@@ -138,5 +138,5 @@ async fn check(control: &Control, group: &str, agent: String, secret: String) ->
     let right = checked.map_err(|_| Refusal::new(Code::Bug, "control::login"))?;
     let (Some(group), Some(row), true) = (group, row, right) else { return Ok(None) };
     let name = row.name.chars().take(NAME_CHARS_MAX).collect();
-    Ok(Some(Login { group, agent, name }))
+    Ok(Some(Login { group, agent, name, role: row.role }))
 }

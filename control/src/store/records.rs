@@ -12,6 +12,8 @@ pub(crate) struct AgentRow {
     pub(crate) name: String,
     pub(crate) salt: Vec<u8>,
     pub(crate) hash: Vec<u8>,
+    /// Its role in its group's bundle.
+    pub(crate) role: Option<String>,
 }
 
 /// What a session's record gets at its end.
@@ -35,31 +37,22 @@ pub(crate) struct AuditLine {
     pub(crate) code: Option<Code>,
 }
 
-/// The policy text of an active group.
-pub(crate) fn group_policy(connection: &Connection, group: &GroupId) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached("SELECT policy FROM groups WHERE id = ?1 AND active = 1")?
-        .query_row([group.as_str()], |row| row.get(0))
-        .optional()
-}
-
 /// An active agent of an active group.
 pub(crate) fn agent(connection: &Connection, group: &GroupId, agent: &str) -> rusqlite::Result<Option<AgentRow>> {
     connection
         .prepare_cached(
-            "SELECT agents.name, salt, hash FROM agents JOIN groups ON groups.id = group_id
+            "SELECT agents.name, salt, hash, role FROM agents JOIN groups ON groups.id = group_id
              WHERE group_id = ?1 AND agent = ?2 AND agents.active = 1 AND groups.active = 1",
         )?
         .query_row([group.as_str(), agent], |row| {
-            Ok(AgentRow { name: row.get(0)?, salt: row.get(1)?, hash: row.get(2)? })
+            Ok(AgentRow { name: row.get(0)?, salt: row.get(1)?, hash: row.get(2)?, role: row.get(3)? })
         })
         .optional()
 }
 
-pub(crate) fn seed_group(connection: &Connection, group: &str, name: &str, policy: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO groups (id, name, policy, active) VALUES (?1, ?2, ?3, 1)
-               ON CONFLICT (id) DO UPDATE SET active = 1";
-    connection.execute(sql, [group, name, policy]).map(drop)
+pub(crate) fn seed_group(connection: &Connection, group: &str, name: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO groups (id, name, active) VALUES (?1, ?2, 1) ON CONFLICT (id) DO UPDATE SET active = 1";
+    connection.execute(sql, [group, name]).map(drop)
 }
 
 pub(crate) fn set_group_active(connection: &Connection, group: &str, active: bool) -> rusqlite::Result<()> {
@@ -74,7 +67,8 @@ pub(crate) fn seed_agent(
     salt: &[u8],
     hash: &Hash,
 ) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO agents (group_id, agent, name, salt, hash) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let sql = "INSERT INTO agents (group_id, agent, name, salt, hash) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT (group_id, agent) DO UPDATE SET name = ?3, salt = ?4, hash = ?5";
     connection.execute(sql, params![group, agent, name, salt, hash.as_slice()]).map(drop)
 }
 
@@ -132,6 +126,6 @@ pub(crate) fn append(connection: &Connection, line: &AuditLine) -> rusqlite::Res
 }
 
 /// SQLite's integers are signed.
-fn seconds(unix: u64) -> i64 {
+pub(super) fn seconds(unix: u64) -> i64 {
     i64::try_from(unix).unwrap_or(i64::MAX)
 }

@@ -1,9 +1,21 @@
 //! The tables, and how an older file becomes a newer one: one step per version, all in one transaction.
 
+use fanlight_wire::policy::Policy;
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::policies::from_policy;
+use crate::store::policies::seed_bundle;
+
 /// `STEPS[n]` leads from `user_version` n to n + 1. A step that has been released is never changed.
-const STEPS: &[&str] = &["
+const STEPS: &[Step] = &[Step { sql: FIRST, after: None }, Step { sql: POLICIES, after: Some(bundles_from_policies) }];
+
+/// What is done to a file, and what SQL alone cannot say.
+struct Step {
+    sql: &'static str,
+    after: Option<fn(&Connection) -> rusqlite::Result<()>>,
+}
+
+const FIRST: &str = "
     CREATE TABLE groups (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL,
@@ -41,7 +53,45 @@ const STEPS: &[&str] = &["
         who TEXT,
         code TEXT
     ) STRICT;
-"];
+";
+
+/// Versions are written once: triggers hold that, whoever writes. A head is one number, so a move is one statement.
+const POLICIES: &str = "
+    CREATE TABLE policy_versions (
+        group_id TEXT NOT NULL REFERENCES groups(id),
+        version INTEGER NOT NULL,
+        bundle TEXT NOT NULL,
+        saved INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        note TEXT NOT NULL,
+        PRIMARY KEY (group_id, version)
+    ) STRICT;
+    CREATE TRIGGER policy_versions_are_written_once BEFORE UPDATE ON policy_versions
+        BEGIN SELECT RAISE(ABORT, 'a policy version is immutable'); END;
+    CREATE TRIGGER policy_versions_are_kept BEFORE DELETE ON policy_versions
+        BEGIN SELECT RAISE(ABORT, 'a policy version is immutable'); END;
+    CREATE TABLE policy_heads (
+        group_id TEXT NOT NULL REFERENCES groups(id),
+        head TEXT NOT NULL CHECK (head IN ('staging', 'production')),
+        version INTEGER NOT NULL,
+        moves INTEGER NOT NULL,
+        PRIMARY KEY (group_id, head),
+        FOREIGN KEY (group_id, version) REFERENCES policy_versions(group_id, version)
+    ) STRICT;
+    CREATE TABLE policy_moves (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id TEXT NOT NULL REFERENCES groups(id),
+        what TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        before INTEGER,
+        at INTEGER NOT NULL,
+        who TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX policy_moves_of_group ON policy_moves(group_id, id);
+    CREATE INDEX audit_by_time ON audit(at);
+    CREATE INDEX sessions_by_end ON sessions(ended);
+    ALTER TABLE agents ADD COLUMN role TEXT;
+";
 
 /// The version that this release reads and writes.
 const NEWEST: i64 = STEPS.len() as i64;
@@ -69,15 +119,48 @@ pub(crate) fn bring_up_to_date(connection: &mut Connection) -> Result<(), Schema
     }
     let done = usize::try_from(version).unwrap_or(0);
     for step in STEPS.iter().skip(done) {
-        transaction.execute_batch(step)?;
+        transaction.execute_batch(step.sql)?;
+        if let Some(after) = step.after {
+            after(&transaction)?;
+        }
     }
     transaction.pragma_update(None, "user_version", NEWEST)?;
     Ok(transaction.commit()?)
 }
 
+/// The policy text that each group had becomes its first version, so that nobody's rules get wider by an upgrade.
+fn bundles_from_policies(connection: &Connection) -> rusqlite::Result<()> {
+    let mut groups = connection.prepare("SELECT id, policy FROM groups")?;
+    let rows = groups.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    for row in rows {
+        let (group, text) = row?;
+        let policy = serde_json::from_str::<Policy>(&text);
+        // A text that cannot be read was refused at every use; the group stays without a version and is refused as before.
+        let Ok(policy) = policy else { continue };
+        seed_bundle(connection, &group, &from_policy(&policy), 0, "upgrade")?;
+    }
+    connection.execute_batch("ALTER TABLE groups DROP COLUMN policy")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_files_rules_become_the_first_version() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        connection.execute_batch(FIRST).expect("the first schema");
+        connection.pragma_update(None, "user_version", 1).expect("a pragma");
+        let policy = Policy { escalate_to_show: false, ..Policy::default() };
+        let text = serde_json::to_string(&policy).expect("plain data");
+        connection.execute("INSERT INTO groups VALUES ('old', 'Old', ?1, 1)", [text]).expect("a row");
+        bring_up_to_date(&mut connection).expect("an older file");
+        let kept: String = connection
+            .query_row("SELECT bundle FROM policy_versions WHERE group_id = 'old'", [], |row| row.get(0))
+            .expect("one version");
+        let bundle = serde_json::from_str(&kept).expect("a bundle");
+        assert_eq!(crate::policies::compile(&bundle, 1, None), policy);
+    }
 
     #[test]
     fn a_file_is_brought_up_to_date_once_and_a_newer_one_is_left_alone() {

@@ -62,7 +62,7 @@ fn a_failing_statement_is_a_refusal_not_an_end() {
 fn records_survive_the_process() {
     let path = std::env::temp_dir().join(format!("fanlight-store-{}", opaque())).join("fanlight.db");
     let session = SessionId::from_bytes([3; 16]);
-    let store = Store::open(Some(&path), |connection| seed_group(connection, "demo", "Demo", "{}")).expect("a file");
+    let store = Store::open(Some(&path), |connection| seed_group(connection, "demo", "Demo")).expect("a file");
     assert!(store.tell(move |connection| insert_session(connection, &session, &demo(), 1, 100)));
     let end =
         SessionEnd { at: 160, code: Code::Ended, counts: Counts { agents: 2, shares: 3, takeovers: 1, refusals: 0 } };

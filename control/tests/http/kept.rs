@@ -47,8 +47,8 @@ fn another_groups_agent_meets_closed_doors() {
     let folder = Folder::new("foreign");
     let desk = Desk::kept_in(&folder, true);
     let store = Connection::open(folder.0.join("fanlight.db")).expect("a store");
-    let other = "INSERT INTO groups SELECT 'other', 'Other', policy, 1 FROM groups WHERE id = 'demo';
-                 INSERT INTO agents SELECT 'other', agent, name, salt, hash, 1 FROM agents WHERE group_id = 'demo';";
+    let other = "INSERT INTO groups SELECT 'other', 'Other', 1 FROM groups WHERE id = 'demo';
+                 INSERT INTO agents SELECT 'other', agent, name, salt, hash, 1, NULL FROM agents WHERE group_id = 'demo';";
     store.execute_batch(other).expect("a second group");
     let config = desk.ask(fanlight_control::Door::Public, hyper::Method::GET, "/demo/config.json", None, "").body;
     let login = serde_json::json!({"group": "other", "agent": "ann", "secret": config["agents"][0]["secret"]});

@@ -1,0 +1,160 @@
+//! From the document to the rules that a session and its participants carry.
+//!
+//! Invariant: group AND role (R152). A role gives nothing that the group has not; a role that the bundle does not know, or
+//! that is switched off, has nothing; somebody without a role has what the group has.
+
+use fanlight_wire::limits::AGENTS_MAX;
+use fanlight_wire::policy::{Capabilities, LEVEL_INVITE, LEVEL_SHARE, Mode, Policy, Role, Surface};
+
+use super::bundle::{Assurance, Bundle, ModeSet, RoleRules};
+
+/// The most that can be known of what a surface shows.
+pub(crate) const fn best_assurance(surface: Surface) -> Assurance {
+    match surface {
+        Surface::Browser => Assurance::Proved,
+        Surface::Window => Assurance::Stated,
+        Surface::Monitor => Assurance::Surface,
+    }
+}
+
+/// The rules of a session of this group; with a role, what is left of them for its agents.
+pub(crate) fn compile(bundle: &Bundle, version: u32, role: Option<&str>) -> Policy {
+    let group = of_group(bundle, version);
+    match role {
+        None => group,
+        Some(role) => group.narrowed_to(&of_role(bundle.roles.get(role), &group)),
+    }
+}
+
+/// What an agent's ticket may carry: the role's ceiling without what group or role have switched off.
+pub(crate) fn capabilities(bundle: &Bundle, role: Option<&str>) -> Capabilities {
+    let policy = compile(bundle, 0, role);
+    let off = RoleRules::default();
+    let may_annotate = role.is_none_or(|role| bundle.roles.get(role).unwrap_or(&off).annotate);
+    let shows = policy.escalate_to_show && policy.feature_level >= LEVEL_SHARE && !policy.agent_surfaces.is_empty();
+    let views = policy.escalate_to_view && policy.feature_level >= LEVEL_INVITE;
+    let points = policy.allowed_modes.iter().any(|mode| *mode != Mode::ViewOnly);
+    // Without a role the mode refuses it, and says so better than a missing right would.
+    let controls = role.is_none() || policy.allowed_modes.contains(&Mode::FullControl);
+    let given = [
+        (Capabilities::SUB_DOM, true),
+        (Capabilities::SUB_SCREEN, true),
+        (Capabilities::SUB_CAMERA, true),
+        (Capabilities::END, true),
+        (Capabilities::PUB_SCREEN, shows),
+        (Capabilities::INVITE, views),
+        (Capabilities::POINTER, points),
+        (Capabilities::CONTROL_REQUEST, controls),
+        (Capabilities::ANNOTATE, may_annotate),
+    ];
+    let all = given.into_iter().filter(|(_, on)| *on).fold(Capabilities::NONE, |all, (one, _)| all.union(one));
+    all.narrowed_to(Role::Agent.ceiling())
+}
+
+/// The bundle that says what an earlier release's policy text said.
+pub(crate) fn from_policy(policy: &Policy) -> Bundle {
+    let mut bundle = Bundle { feature_level: policy.feature_level, ..Bundle::default() };
+    bundle.sharing.escalate_to_show = policy.escalate_to_show;
+    bundle.sharing.escalate_to_view = policy.escalate_to_view;
+    bundle.sharing.agent_surfaces.clone_from(&policy.agent_surfaces);
+    bundle.sharing.visitor_surfaces.clone_from(&policy.visitor_surfaces);
+    bundle.modes.instant = ModeSet { allowed: policy.allowed_modes.clone(), default: policy.default_mode };
+    bundle.session.agents_max = policy.agents_max.clamp(1, AGENTS_MAX as u16);
+    bundle.session.dom_cache = policy.dom_cache;
+    bundle.session.end_on_agent_leave = policy.end_on_agent_leave;
+    bundle
+}
+
+fn of_group(bundle: &Bundle, version: u32) -> Policy {
+    let Bundle { sharing, modes, session, .. } = bundle;
+    let on = bundle.cobrowse_enabled;
+    let sites_on = !bundle.sites.allowed.is_empty();
+    let known = |surface: &Surface| !sites_on || best_assurance(*surface) >= sharing.assurance.of(*surface);
+    let default_mode = if on { modes.instant.default } else { Mode::ViewOnly };
+    Policy {
+        version,
+        feature_level: bundle.feature_level,
+        escalate_to_show: on && sharing.escalate_to_show,
+        escalate_to_view: on && sharing.escalate_to_view,
+        agent_surfaces: sharing.agent_surfaces.iter().filter(|surface| known(surface)).copied().collect(),
+        visitor_surfaces: sharing.visitor_surfaces.clone(),
+        allowed_modes: if on { modes.instant.allowed.clone() } else { vec![Mode::ViewOnly] },
+        default_mode,
+        agents_max: session.agents_max,
+        dom_cache: session.dom_cache,
+        end_on_agent_leave: session.end_on_agent_leave,
+    }
+}
+
+fn of_role(rules: Option<&RoleRules>, group: &Policy) -> Policy {
+    let off = RoleRules::default();
+    let rules = rules.filter(|rules| rules.active).unwrap_or(&off);
+    Policy {
+        escalate_to_show: rules.escalate_to_show,
+        escalate_to_view: rules.escalate_to_view,
+        agent_surfaces: rules.agent_surfaces.clone(),
+        visitor_surfaces: rules.visitor_surfaces.clone(),
+        allowed_modes: rules.modes.clone(),
+        ..group.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policies::bundle::Assurances;
+
+    fn with_role(rules: RoleRules) -> Bundle {
+        Bundle { roles: [("sales".to_owned(), rules)].into(), ..Bundle::default() }
+    }
+
+    #[test]
+    fn the_default_bundle_is_the_default_policy() {
+        assert_eq!(compile(&Bundle::default(), 1, None), Policy::default());
+        assert_eq!(capabilities(&Bundle::default(), None), Role::Agent.ceiling());
+        let tight = Policy { escalate_to_view: false, agents_max: 3, feature_level: 55, ..Policy::default() };
+        assert_eq!(compile(&from_policy(&tight), 1, None), tight, "an older store's rules are kept");
+    }
+
+    #[test]
+    fn a_role_narrows_and_gets_its_state_back_with_the_group() {
+        // R152
+        let rules =
+            RoleRules { active: true, escalate_to_show: true, modes: vec![Mode::ViewPointer], ..RoleRules::default() };
+        let mut bundle = with_role(rules);
+        bundle.roles.entry("sales".into()).and_modify(|rules| rules.agent_surfaces = vec![Surface::Window]);
+        let sales = |bundle: &Bundle| compile(bundle, 1, Some("sales"));
+        assert!(sales(&bundle).escalate_to_show && !sales(&bundle).escalate_to_view);
+        assert_eq!(sales(&bundle).agent_surfaces, [Surface::Window]);
+        assert_eq!(sales(&bundle).allowed_modes, [Mode::ViewPointer]);
+        bundle.sharing.escalate_to_show = false;
+        assert!(!sales(&bundle).escalate_to_show, "group off is off for every role");
+        bundle.sharing.escalate_to_show = true;
+        assert!(sales(&bundle).escalate_to_show, "and the role's own state comes back");
+        bundle.cobrowse_enabled = false;
+        assert!(!sales(&bundle).escalate_to_show && sales(&bundle).allowed_modes == [Mode::ViewOnly]);
+    }
+
+    #[test]
+    fn a_role_that_is_off_or_unknown_has_nothing_and_a_new_setting_starts_off() {
+        let bundle = with_role(RoleRules { escalate_to_show: true, ..RoleRules::default() });
+        for role in ["sales", "nobody"] {
+            let policy = compile(&bundle, 1, Some(role));
+            assert!(!policy.escalate_to_show && policy.agent_surfaces.is_empty(), "{role}");
+            assert_eq!(policy.allowed_modes, [Mode::ViewOnly]);
+            assert!(!capabilities(&bundle, Some(role)).contains(Capabilities::PUB_SCREEN));
+        }
+        let fresh: RoleRules = serde_json::from_str(r#"{"active":true}"#).expect("an older bundle's role");
+        assert_eq!(fresh, RoleRules { active: true, ..RoleRules::default() });
+    }
+
+    #[test]
+    fn allowed_sites_refuse_what_cannot_be_known() {
+        // R007, rules.md decision 8: a monitor is neither stated nor proved.
+        let mut bundle = Bundle::default();
+        bundle.sites.allowed.push("https://good.example/*".into());
+        assert_eq!(compile(&bundle, 1, None).agent_surfaces, [Surface::Browser, Surface::Window]);
+        bundle.sharing.assurance = Assurances { monitor: Assurance::Surface, ..Assurances::default() };
+        assert_eq!(compile(&bundle, 1, None).agent_surfaces, Surface::ALL);
+    }
+}
