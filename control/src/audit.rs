@@ -25,6 +25,10 @@ pub(crate) mod what {
     pub(crate) const SHARE_TAKEN_OVER: &str = "share.taken_over";
     pub(crate) const SHARE_STOPPED: &str = "share.stopped";
     pub(crate) const TICKET_MINTED: &str = "ticket.minted";
+    pub(crate) const PUBLISH_BEGAN: &str = "publish.began";
+    pub(crate) const PUBLISH_ENDED: &str = "publish.ended";
+    pub(crate) const WATCH_BEGAN: &str = "watch.began";
+    pub(crate) const WATCH_ENDED: &str = "watch.ended";
 }
 
 /// Whom and what a line is about; unset fields stay empty.

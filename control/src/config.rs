@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Instant;
 
 use fanlight_wire::command::Command;
+use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::{Refusal, ShardId};
 use serde::Serialize;
 
@@ -20,6 +22,8 @@ pub struct ControlConfig {
     pub operator_token_path: Option<PathBuf>,
     /// Web origins whose pages may use this relay, for example `https://shop.example`. Compared exactly.
     pub origins: Vec<String>,
+    /// STUN and TURN URLs that WHIP and WHEP clients are told (RFC 9725 §4.6), for example `stun:stun.example:3478`.
+    pub ice_servers: Vec<String>,
     /// The group `demo` with its two agents exists, `/demo/config.json` shows their secrets, and pages that this host
     /// itself serves may use it. Never for a relay that strangers can reach.
     pub demo: bool,
@@ -33,6 +37,9 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Instant;
 }
 
+/// A shard's answer about a media resource, under way.
+pub type Asking = Pin<Box<dyn Future<Output = Result<ResourceOutput, Refusal>> + Send>>;
+
 /// The way to the shards.
 pub trait ShardLink: Send + Sync {
     /// Hands a command to a shard without waiting.
@@ -40,6 +47,9 @@ pub trait ShardLink: Send + Sync {
     /// # Errors
     /// A [`Refusal`] when the shard's queue is full or the shard is gone.
     fn send(&self, shard: ShardId, command: Command) -> Result<(), Refusal>;
+
+    /// Asks a shard about a media resource and waits for its answer, or for a limit that the host sets.
+    fn ask(&self, shard: ShardId, input: ResourceInput) -> Asking;
 
     /// How many shards there are, 1 or more. Shards are numbered from 0.
     fn shard_count(&self) -> u8;

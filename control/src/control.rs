@@ -9,19 +9,21 @@ pub(crate) mod testing;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::limits::{
-    ADDRESSES_REMEMBERED_MAX, LOGIN_TRIES_PER_ADDRESS, LOGIN_TRIES_PER_AGENT, LOGIN_TRY_WINDOW, SESSION_WINDOW,
-    SESSIONS_PER_ADDRESS, TICKET_LIFE,
+    ADDRESSES_REMEMBERED_MAX, LOGIN_TRIES_PER_ADDRESS, LOGIN_TRIES_PER_AGENT, LOGIN_TRY_WINDOW, MEDIA_TOKEN_LIFE_MAX,
+    MEDIA_TOKEN_LIFE_MIN, SESSION_WINDOW, SESSIONS_PER_ADDRESS, TICKET_LIFE,
 };
 use fanlight_wire::policy::{Capabilities, Policy, Role};
+use fanlight_wire::resource::ResourceInput;
 use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
 use fanlight_wire::{Code, GroupId, Refusal, SessionId, ShardId};
 
 use crate::audit::{About, what};
 use crate::budget::{Rule, Windows};
-use crate::config::{Clock, ConnectInfo, ControlConfig, Hooks, StartError};
+use crate::config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, StartError};
 use crate::directory::{Counts, Directory, Home};
 use crate::keys::Keys;
 use crate::locked;
@@ -52,6 +54,7 @@ pub struct Control {
     directory: Directory,
     placement: Placement,
     metrics: Metrics,
+    ice_servers: Vec<String>,
     demo: Option<Demo>,
     logins: Logins,
     creations: Mutex<Windows<std::net::IpAddr>>,
@@ -102,6 +105,7 @@ impl Control {
             directory: Directory::default(),
             placement: Placement::new(shards),
             metrics: Metrics::new(),
+            ice_servers: config.ice_servers.clone(),
             demo,
             logins: Logins::new(
                 Rule { limit: LOGIN_TRIES_PER_AGENT, length: LOGIN_TRY_WINDOW },
@@ -135,6 +139,25 @@ impl Control {
         self.tokens.spend(&claims.jti, self.hooks.clock.now())?;
         let Claims { sub: subject, session, epoch, role, capabilities, name, .. } = claims;
         Ok(Admission { session, role, capabilities, name, subject, epoch })
+    }
+
+    /// What a media token admits to, and where.
+    ///
+    /// # Errors
+    /// `E_TICKET` for a token that is not ours, not in time or revoked; `E_SESSION` when its session has ended.
+    pub(crate) fn admit_media(&self, token: &str) -> Result<(Admission, ShardId), Refusal> {
+        let claims = self.tokens.verify_media(token, self.hooks.clock.unix_seconds())?;
+        let home = self.home_of(&claims.session)?;
+        if claims.epoch < home.epoch || claims.group != home.group {
+            return Err(Refusal::new(Code::Ticket, "G-54"));
+        }
+        let Claims { sub: subject, session, epoch, role, capabilities, name, .. } = claims;
+        Ok((Admission { session, role, capabilities, name, subject, epoch }, home.shard))
+    }
+
+    /// Asks a session's home about a media resource.
+    pub(crate) fn ask(&self, shard: ShardId, input: ResourceInput) -> Asking {
+        self.hooks.shards.ask(shard, input)
     }
 
     /// The home shard of a session, if the session exists. Also for resume tokens, which name their session.
@@ -179,17 +202,36 @@ impl Control {
         self.hooks.shards.send(home.shard, Command::End { session: *session, code })
     }
 
+    /// Lets a session be without participants until this long after its creation.
+    pub(crate) fn keep_empty(&self, session: &SessionId, empty_max: Duration) -> Result<(), Refusal> {
+        let home = self.home_of(session)?;
+        self.hooks.shards.send(home.shard, Command::Keep { session: *session, empty_max })
+    }
+
     /// A ticket for a running session.
     ///
     /// # Errors
     /// `E_SESSION` when there is no such session.
     pub fn mint(&self, session: &SessionId, mint: Mint) -> Result<String, Refusal> {
+        Ok(self.tokens.mint(self.claims(session, mint, TICKET_LIFE)?))
+    }
+
+    /// A media token for a running session: what a WHIP or WHEP client shows at every request.
+    ///
+    /// # Errors
+    /// `E_SESSION` when there is no such session.
+    pub fn mint_media(&self, session: &SessionId, mint: Mint, life: Duration) -> Result<String, Refusal> {
+        let life = life.clamp(MEDIA_TOKEN_LIFE_MIN, MEDIA_TOKEN_LIFE_MAX);
+        Ok(self.tokens.mint_media(self.claims(session, mint, life)?))
+    }
+
+    fn claims(&self, session: &SessionId, mint: Mint, life: Duration) -> Result<Claims, Refusal> {
         let home = self.home_of(session)?;
         let now = self.hooks.clock.unix_seconds();
-        Ok(self.tokens.mint(Claims {
+        Ok(Claims {
             iss: ISSUER.into(),
             aud: AUDIENCE.into(),
-            exp: now.saturating_add(TICKET_LIFE.as_secs()),
+            exp: now.saturating_add(life.as_secs()),
             iat: now,
             jti: opaque(),
             sub: mint.subject,
@@ -199,7 +241,7 @@ impl Control {
             role: mint.role,
             capabilities: mint.capabilities,
             name: mint.name,
-        }))
+        })
     }
 
     /// A new session of this group; its id and its visitor's handle.
@@ -292,6 +334,10 @@ impl Control {
 
     pub(crate) const fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    pub(crate) fn ice_servers(&self) -> &[String] {
+        &self.ice_servers
     }
 
     pub(crate) const fn placement(&self) -> &Placement {

@@ -9,11 +9,13 @@
 //! | public | GET | `/v1/connect/<session>` | anybody who knows the id | where to connect |
 //! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent of its group | ends it |
 //! | public | GET | `/demo/config.json` | anybody, demo only | the demo's agents |
+//! | public | POST | `/v1/sessions/<session>/whip`, `…/whep` | a media token | a media resource |
+//! | public | PATCH, DELETE | `/v1/sessions/<session>/whip/<resource>`, `…/whep/<resource>` | a media token | changes or ends it |
 //! | operator | POST, GET | `/v1/sessions` | operator | create, list |
 //! | operator | DELETE | `/v1/sessions/<session>` | operator | ends it |
 //! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
 //!
-//! Leaves static files, body limits, time limits and the local door to the relay.
+//! WHIP and WHEP have answers of their own form ([`media`]). Leaves static files, body limits, time limits and the local door to the relay.
 
 mod answer;
 
@@ -28,7 +30,7 @@ pub(crate) use answer::{Denied, empty, json};
 
 use crate::control::Control;
 use crate::presence::Caller;
-use crate::routes::{connect, demo, join, keys, login, sessions, tickets};
+use crate::routes::{connect, demo, join, keys, login, media, sessions, tickets};
 
 /// Where a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +137,9 @@ impl Control {
     }
 
     async fn answer(&self, door: Door, request: &Request<Bytes>, peer: IpAddr) -> Result<Response<Bytes>, Denied> {
+        if let (Door::Public, Some(address)) = (door, media::Address::of(request.uri().path())) {
+            return Ok(media::answer(self, address, request).await);
+        }
         let Some(route) = Route::of(door, request.uri().path()) else {
             return Err(Refusal::new(Code::NotFound, "docs/api.md").into());
         };
@@ -185,13 +190,13 @@ fn preflight(route: Route<'_>) -> Response<Bytes> {
     response
 }
 
-fn text_of<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+pub(crate) fn text_of<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
     // A header that is not text is treated as an origin, host or bearer that nobody has.
     headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
 }
 
 /// RFC 6750 §2.1. Another scheme is shown as a bearer that nobody has.
-fn bearer_of(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Option<&str> {
     let text = text_of(headers, &header::AUTHORIZATION)?;
     let (scheme, bearer) = text.split_once(' ').unwrap_or((text, ""));
     Some(if scheme.eq_ignore_ascii_case("bearer") { bearer.trim() } else { "" })

@@ -25,7 +25,7 @@ mod secrets;
 mod store;
 mod tokens;
 
-pub use config::{Clock, ConnectInfo, ControlConfig, Hooks, ShardLink, StartError, WebTransportInfo};
+pub use config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, ShardLink, StartError, WebTransportInfo};
 pub use control::{Control, Mint};
 pub use http::{Door, serves};
 pub use metrics::Metrics;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use fanlight_wire::policy::Role;
 use fanlight_wire::report::{Drop, ShardTotals};
+use fanlight_wire::resource::ResourceKind;
 use fanlight_wire::signal::Slot;
 use fanlight_wire::{Code, ShardId};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -87,6 +88,7 @@ pub struct Metrics {
     registry: Registry,
     sessions: IntGaugeVec,
     participants: IntGaugeVec,
+    media_resources: IntGaugeVec,
     refusals: IntCounterVec,
     faults: IntCounterVec,
     packets: IntCounterVec,
@@ -132,6 +134,7 @@ impl Metrics {
         let metrics = Self {
             sessions: gauges(&d::SESSIONS),
             participants: gauges(&d::PARTICIPANTS),
+            media_resources: gauges(&d::MEDIA_RESOURCES),
             refusals: counters(&d::REFUSALS),
             faults: counters(&d::FAULTS),
             packets: counters(&d::FORWARDED_PACKETS),
@@ -218,6 +221,10 @@ impl Metrics {
         for (n, role) in Role::ALL.iter().enumerate() {
             let count = sum(&|totals| totals.participants.get(n).copied().unwrap_or(0));
             set(&self.participants, &[role.label()], count);
+        }
+        for (n, kind) in ResourceKind::ALL.iter().enumerate() {
+            let count = sum(&|totals| totals.media_resources.get(n).copied().unwrap_or(0));
+            set(&self.media_resources, &[kind.label()], count);
         }
         set(&self.dom_cache, &NO_LABELS, sum(&|totals| totals.dom_cache_bytes));
     }

@@ -1,6 +1,7 @@
 //! What shards report becomes counts, audit lines, metrics, and the end of a session's entry.
 
 use fanlight_wire::report::Report;
+use fanlight_wire::resource::ResourceKind;
 use fanlight_wire::signal::Slot;
 use fanlight_wire::{Code, ParticipantId, SessionId};
 use tokio::sync::mpsc::Receiver;
@@ -36,6 +37,20 @@ impl Control {
             Report::Refused { session, code, .. } => {
                 self.directory().count(&session, |counts| counts.refusals = counts.refusals.saturating_add(1));
                 self.metrics().refusal(code);
+            }
+            Report::ResourceMade { session, kind, participant } => {
+                let event = match kind {
+                    ResourceKind::Whip => what::PUBLISH_BEGAN,
+                    ResourceKind::Whep => what::WATCH_BEGAN,
+                };
+                self.note(event, session, participant, None);
+            }
+            Report::ResourceGone { session, kind, participant, code } => {
+                let event = match kind {
+                    ResourceKind::Whip => what::PUBLISH_ENDED,
+                    ResourceKind::Whep => what::WATCH_ENDED,
+                };
+                self.note(event, session, participant, Some(code));
             }
             Report::Ended { session, code, by, .. } => self.ended(session, code, by),
         }

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod join;
 pub(crate) mod keys;
 pub(crate) mod login;
+pub(crate) mod media;
 pub(crate) mod sessions;
 pub(crate) mod tickets;
 

@@ -1,8 +1,9 @@
-//! Join tickets: made and checked here (RFC 7515 compact form, RFC 8037 EdDSA, RFC 8725).
+//! Join tickets and media tokens: made and checked here (RFC 7515 compact form, RFC 8037 EdDSA, RFC 8725).
 //!
-//! Invariant: exactly one form is accepted. The first segment must be, byte for byte, the encoding of [`HEADER`], so a
-//! ticket cannot choose its algorithm, its type or its key; the claims must be exactly [`Claims`], each once; the
-//! signature must be ours; the time must fit; a ticket admits once.
+//! Invariant: exactly one form of each is accepted. The first segment must be, byte for byte, the encoding of [`HEADER`]
+//! or [`MEDIA_HEADER`], so a ticket cannot choose its algorithm, its type or its key, and neither kind is ever taken for
+//! the other; the claims must be exactly [`Claims`], each once; the signature must be ours; the time must fit; a join
+//! ticket admits once.
 //!
 //! A general JWT library is not used: those at hand read the system's clock instead of being given the time, and accept
 //! header fields that they do not understand.
@@ -15,7 +16,9 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fanlight_wire::limits::{NAME_CHARS_MAX, TICKET_BYTES_MAX, TICKET_LEEWAY, TICKET_LIFE, TICKETS_SPENT_MAX};
+use fanlight_wire::limits::{
+    MEDIA_TOKEN_LIFE_MAX, NAME_CHARS_MAX, TICKET_BYTES_MAX, TICKET_LEEWAY, TICKET_LIFE, TICKETS_SPENT_MAX,
+};
 use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
 use fanlight_wire::{Code, Refusal};
 
@@ -23,8 +26,10 @@ use crate::config::StartError;
 use crate::locked;
 use crate::secrets::keep_or_make;
 
-/// The one header. `typ` is [`fanlight_wire::token::TICKET_TYPE`].
+/// The one header of a join ticket. `typ` is [`fanlight_wire::token::TICKET_TYPE`].
 const HEADER: &str = r#"{"alg":"EdDSA","typ":"fanlight-join+jwt"}"#;
+/// The one header of a media token. `typ` is [`fanlight_wire::token::MEDIA_TYPE`].
+const MEDIA_HEADER: &str = r#"{"alg":"EdDSA","typ":"fanlight-media+jwt"}"#;
 /// Characters of a `jti`; ours have 22.
 const JTI_CHARS_MAX: usize = 64;
 /// The longest time from minting to the last moment of acceptance.
@@ -36,6 +41,7 @@ pub(crate) struct Tokens {
     pair: Ed25519KeyPair,
     public: ParsedPublicKey,
     header: String,
+    media_header: String,
     spent: Mutex<Spent>,
 }
 
@@ -69,15 +75,30 @@ impl Tokens {
         };
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|_| wrong())?;
         let public = ParsedPublicKey::new(&ED25519, pair.public_key().as_ref()).map_err(|_| wrong())?;
-        Ok(Self { pair, public, header: URL_SAFE_NO_PAD.encode(HEADER), spent: Mutex::default() })
+        Ok(Self {
+            pair,
+            public,
+            header: URL_SAFE_NO_PAD.encode(HEADER),
+            media_header: URL_SAFE_NO_PAD.encode(MEDIA_HEADER),
+            spent: Mutex::default(),
+        })
     }
 
     /// A ticket that says this. The caller has filled every claim; capabilities are narrowed to the role's ceiling.
-    pub(crate) fn mint(&self, mut claims: Claims) -> String {
+    pub(crate) fn mint(&self, claims: Claims) -> String {
+        self.encode(&self.header, claims)
+    }
+
+    /// A media token that says this, for as long as its claims say.
+    pub(crate) fn mint_media(&self, claims: Claims) -> String {
+        self.encode(&self.media_header, claims)
+    }
+
+    fn encode(&self, header: &str, mut claims: Claims) -> String {
         claims.capabilities = claims.capabilities.narrowed_to(claims.role.ceiling());
         // Serialising claims cannot fail: plain fields, string keys.
         let payload = serde_json::to_vec(&claims).unwrap_or_default();
-        self.sign(&self.header, &payload)
+        self.sign(header, &payload)
     }
 
     fn sign(&self, header: &str, payload: &[u8]) -> String {
@@ -91,19 +112,30 @@ impl Tokens {
     /// # Errors
     /// `E_TICKET`, the same whatever is wrong.
     pub(crate) fn verify(&self, ticket: &str, unix: u64) -> Result<Claims, Refusal> {
-        self.read(ticket)
-            .and_then(|claims| check(claims, unix))
+        self.read(&self.header, ticket)
+            .and_then(|claims| check(claims, unix, TICKET_LIFE))
             .inspect_err(|reason| tracing::debug!(reason, "a ticket is refused"))
             .map_err(|_| Refusal::new(Code::Ticket, "G-50"))
     }
 
-    fn read(&self, ticket: &str) -> Result<Claims, &'static str> {
+    /// What a media token says, if it is ours and in time. It may be shown again and again.
+    ///
+    /// # Errors
+    /// `E_TICKET`, the same whatever is wrong.
+    pub(crate) fn verify_media(&self, token: &str, unix: u64) -> Result<Claims, Refusal> {
+        self.read(&self.media_header, token)
+            .and_then(|claims| check(claims, unix, MEDIA_TOKEN_LIFE_MAX))
+            .inspect_err(|reason| tracing::debug!(reason, "a media token is refused"))
+            .map_err(|_| Refusal::new(Code::Ticket, "G-50"))
+    }
+
+    fn read(&self, only: &str, ticket: &str) -> Result<Claims, &'static str> {
         if ticket.len() > TICKET_BYTES_MAX {
             return Err("too long");
         }
         let (message, signature) = ticket.rsplit_once('.').ok_or("not three segments")?;
         let (header, payload) = message.split_once('.').ok_or("not three segments")?;
-        if header != self.header {
+        if header != only {
             return Err("another header");
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "signature is not base64url")?;
@@ -146,8 +178,8 @@ impl Spent {
 }
 
 /// The claims beyond the signature. Every comparison of times saturates: the clock may jump (P14).
-fn check(claims: Claims, unix: u64) -> Result<Claims, &'static str> {
-    let (life, leeway) = (TICKET_LIFE.as_secs(), TICKET_LEEWAY.as_secs());
+fn check(claims: Claims, unix: u64, life: Duration) -> Result<Claims, &'static str> {
+    let (life, leeway) = (life.as_secs(), TICKET_LEEWAY.as_secs());
     if claims.iss != ISSUER || claims.aud != AUDIENCE {
         return Err("from or for somebody else");
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::limits::SESSIONS_PER_SHARD_MAX;
 use fanlight_wire::report::{Report, ShardTotals};
+use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::signal::ClientInfo;
 use fanlight_wire::{Code, ParticipantId, PipeId, Refusal, SessionId, ShardId};
 
@@ -115,11 +116,31 @@ impl Engine {
                     self.with_session(index, |session, cx| session.end(cx, code, None));
                 }
             }
+            Command::Keep { session, empty_max } => {
+                if let Some(index) = self.by_id.get(&session).copied() {
+                    self.with_session(index, |session, _| session.keep_empty(empty_max));
+                }
+            }
             Command::Drain { within } => {
                 self.draining_until = Some(now + within);
                 self.end_where(Session::is_empty);
             }
         }
+    }
+
+    /// Control asks about a media resource. The answer is final; what it sets in motion leaves by the usual ways.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with.
+    pub fn handle_resource(&mut self, now: Instant, input: ResourceInput) -> Result<ResourceOutput, Refusal> {
+        self.now = now;
+        if self.draining_until.is_some() && matches!(input, ResourceInput::Create { .. }) {
+            return Err(Refusal::new(Code::Draining, "promises P3"));
+        }
+        let absent = || Refusal::new(Code::Session, "protocol §8");
+        let index = self.by_id.get(input.session()).copied().ok_or_else(absent)?;
+        let answer = self.with_session(index, |session, cx| session.handle_resource(cx, input));
+        answer.unwrap_or_else(|| Err(absent()))
     }
 
     /// [`Self::deadline`] has come.

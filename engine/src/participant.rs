@@ -35,6 +35,8 @@ pub(crate) struct Participant {
     pub client: ClientInfo,
     /// The visitor has agreed (always true of the visitor).
     pub consented: bool,
+    /// It came by WHIP: it has no carrier and never will, and it watches nothing.
+    pub is_resource: bool,
     pub carrier: Option<(PipeId, Pipe)>,
     pub away_since: Option<Instant>,
     secret: Secret,
@@ -73,6 +75,7 @@ impl Participant {
             capabilities: admission.capabilities.narrowed_to(admission.role.ceiling()),
             client,
             consented: admission.role == Role::Visitor,
+            is_resource: false,
             carrier: None,
             away_since: None,
             secret: Secret::default(),
@@ -86,9 +89,15 @@ impl Participant {
         }
     }
 
+    /// A publisher that came by WHIP. It sees nothing of the visitor, so there is nothing to agree to.
+    pub(crate) fn without_pipe(id: ParticipantId, admission: Admission, client: ClientInfo) -> Self {
+        Self { consented: true, is_resource: true, ..Self::new(id, admission, client) }
+    }
+
     /// As others see it.
     pub(crate) fn member(&self) -> Member {
         let presence = match (self.consented, &self.carrier) {
+            _ if self.is_resource => Presence::Here,
             (_, None) => Presence::Away,
             (false, Some(_)) => Presence::Waiting,
             (true, Some(_)) => Presence::Here,

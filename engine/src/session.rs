@@ -6,11 +6,12 @@
 
 mod asks;
 mod members;
+mod resources;
 mod shares;
 mod signals;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fanlight_wire::frame::Kind;
 use fanlight_wire::limits::{NEVER_JOINED_MAX, PARTICIPANTS_LIFETIME_MAX};
@@ -26,6 +27,7 @@ use crate::participant::Participant;
 use crate::permit::{self, Route, Standing};
 use crate::pipe::PipeOutput;
 use asks::Asks;
+use resources::Resources;
 use shares::Shares;
 
 /// What a session shares with its shard while it handles something.
@@ -54,6 +56,9 @@ pub(crate) struct Session {
     born: u8,
     asks: Asks,
     shares: Shares,
+    resources: Resources,
+    /// How long it may be without participants and resources, counted from its creation.
+    empty_max: Duration,
     dom: Dom,
     /// DOM frames accepted and handed out: snapshots, diffs, assets.
     dom_frames_in: [u64; 3],
@@ -74,6 +79,8 @@ impl Session {
             born: 0,
             asks: Asks::default(),
             shares: Shares::default(),
+            resources: Resources::default(),
+            empty_max: NEVER_JOINED_MAX,
             dom: Dom::new(policy.dom_cache),
             dom_frames_in: [0; 3],
             dom_frames_out: [0; 3],
@@ -89,7 +96,12 @@ impl Session {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.participants.is_empty()
+        self.participants.is_empty() && self.resources.is_empty()
+    }
+
+    /// It may be empty for this long.
+    pub(crate) const fn keep_empty(&mut self, empty_max: Duration) {
+        self.empty_max = empty_max;
     }
 
     /// Adds what this session has counted and holds.
@@ -107,6 +119,7 @@ impl Session {
         }
         to.dom_cache_bytes += self.dom.cached_bytes();
         to.sessions[self.stage as usize] += 1;
+        self.resources.add_totals(to);
         for participant in self.participants.values() {
             to.participants[participant.role as usize] += 1;
         }
@@ -200,6 +213,7 @@ impl Session {
         while let Some(event) = self.fanout.poll_event() {
             self.handle_media_event(cx, event);
         }
+        self.close_ended_resources(cx);
     }
 
     fn handle_dom_event(&mut self, cx: &mut Context<'_>, event: DomEvent) {
@@ -229,7 +243,8 @@ impl Session {
         self.expire_asks(cx);
         self.expire_shares(cx);
         self.expire_members(cx);
-        if self.participants.is_empty() && cx.now >= self.created + NEVER_JOINED_MAX {
+        self.expire_resources(cx);
+        if self.is_empty() && cx.now >= self.created + self.empty_max {
             self.end(cx, Code::Timeout, None);
         }
         self.dispatch(cx);
@@ -237,8 +252,8 @@ impl Session {
 
     /// The next moment at which something is due.
     pub(crate) fn deadline(&self) -> Deadline {
-        let never_joined = if self.participants.is_empty() {
-            Deadline::new(self.created + NEVER_JOINED_MAX, Reason::Session)
+        let never_joined = if self.is_empty() {
+            Deadline::new(self.created + self.empty_max, Reason::Session)
         } else {
             Deadline::IDLE
         };
@@ -247,6 +262,7 @@ impl Session {
             .min(self.fanout.deadline())
             .min(self.asks.deadline())
             .min(self.shares.deadline())
+            .min(self.resources.deadline())
             .min(self.grace_deadline())
             .min(never_joined)
     }
@@ -274,6 +290,7 @@ impl Session {
         self.ended = Some(code);
         let told = ToClient::SessionEnded { code, sentence: code.sentence().to_owned(), by };
         self.each(|_| true, |member| member.tell(&told));
+        self.close_resources(cx, code);
         let all: Vec<ParticipantId> = self.participants.keys().copied().collect();
         for who in all {
             self.remove(cx, who, code);
@@ -290,6 +307,7 @@ impl Session {
         let before = std::mem::replace(&mut self.stage, stage);
         if stage != Stage::Active {
             self.revoke_shares(cx);
+            self.close_resources_of_visitor(stage);
         }
         let told = ToClient::SessionStage { stage };
         self.each(|member| member.consented, |member| member.tell(&told));

@@ -5,11 +5,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use fanlight_wire::limits;
 use serde_json::json;
 
-use crate::config::{Backend, Config, Listen, StartError};
+use crate::config::{Backend, Config, Listen, Span, StartError};
 use crate::host::Host;
 
 pub mod client;
@@ -38,7 +40,7 @@ pub enum Verb {
     Status,
     /// Ask the running relay to take no new sessions and to end when the last one has
     Drain,
-    /// Mint a join ticket for a running session
+    /// Mint a join ticket or a media token for a running session
     Token(Token),
     /// Print the version
     Version,
@@ -62,6 +64,20 @@ pub struct Token {
     /// Who this is in the group's own terms
     #[arg(long, default_value = "test")]
     subject: String,
+    /// A media token for WHIP and WHEP that lives this long, 1m to 24h; an upstream gets one for 15m when left out
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "join")]
+    life: Option<Span>,
+    /// A join ticket even for an upstream
+    #[arg(long)]
+    join: bool,
+}
+
+impl Token {
+    /// How long a media token shall live; `None` asks for a join ticket.
+    fn media_life(&self) -> Option<Duration> {
+        let usual = (self.role == "upstream" && !self.join).then_some(limits::MEDIA_TOKEN_LIFE);
+        self.life.map(|life| life.0).or(usual)
+    }
 }
 
 impl Cli {
@@ -180,7 +196,7 @@ pub fn drain(config: &Config) -> Result<String, StartError> {
     Ok(answer.body.trim().to_string())
 }
 
-/// `fanlight token`: the ticket, ready to be sent in a `hello`.
+/// `fanlight token`: the ticket, ready to be sent in a `hello`, or the media token, ready to be sent as a bearer.
 ///
 /// # Errors
 /// [`StartError`] when there is no operator door, its token cannot be read, or the node refuses.
@@ -194,6 +210,9 @@ pub fn token(config: &Config, wish: &Token) -> Result<String, StartError> {
     });
     if let Some(can) = &wish.can {
         body["capabilities"] = json!(can);
+    }
+    if let Some(life) = wish.media_life() {
+        body["media_s"] = json!(life.as_secs());
     }
     let answer = client::ask(door, "POST", "/v1/tickets", Some(secret.trim()), Some(&body.to_string()))?;
     succeeded(&answer)?;
@@ -232,7 +251,15 @@ mod tests {
         let Ok(Verb::Token(token)) = verb("fanlight token --session 00 --role agent --can sub.dom,end") else {
             panic!("not a token")
         };
-        assert_eq!(token.can, Some(vec!["sub.dom".into(), "end".into()]));
+        assert_eq!((token.media_life(), token.can), (None, Some(vec!["sub.dom".into(), "end".into()])));
+        let life = |line: &str| match verb(&format!("fanlight token --session 00 {line}")) {
+            Ok(Verb::Token(token)) => token.media_life(),
+            _ => panic!("not a token: {line}"),
+        };
+        assert_eq!(life("--role upstream --can pub.screen,sub.screen"), Some(limits::MEDIA_TOKEN_LIFE));
+        assert_eq!(life("--role upstream --join"), None);
+        assert_eq!(life("--role guest --for 12h"), Some(Duration::from_secs(12 * 3_600)));
+        assert!(verb("fanlight token --session 00 --role guest --for 12").is_err());
         assert!(verb("fanlight fly").is_err());
     }
 

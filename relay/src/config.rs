@@ -85,6 +85,8 @@ pub struct Public {
     pub host: String,
     /// Origins of other websites that may use this relay, for example `https://shop.example`. The node's own is known.
     pub origins: Vec<String>,
+    /// STUN and TURN URLs that WHIP and WHEP clients are told, for example `stun:stun.example:3478`.
+    pub ice_servers: Vec<String>,
     /// TLS ends at a proxy in front: plain HTTP may then listen beyond loopback.
     pub behind_proxy: bool,
 }
@@ -230,6 +232,7 @@ impl Default for Public {
             key: PathBuf::new(),
             host: String::new(),
             origins: Vec::new(),
+            ice_servers: Vec::new(),
             behind_proxy: false,
         }
     }
@@ -405,6 +408,10 @@ impl Config {
                 format!("`{wrong}` is not an origin; write scheme and host, for example https://shop.example");
             return Err(StartError::config("public.origins", problem));
         }
+        if let Some(wrong) = public.ice_servers.iter().find(|url| !is_ice_server(url)) {
+            let problem = format!("`{wrong}` is no STUN or TURN URL; write, for example, stun:stun.example:3478");
+            return Err(StartError::config("public.ice_servers", problem));
+        }
         Ok(())
     }
 
@@ -440,6 +447,12 @@ fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*".contains(&b)))
         && !text.bytes().any(|b| b.is_ascii_uppercase())
+}
+
+/// RFC 7064, RFC 7065; nothing that could end the link it is written into.
+fn is_ice_server(url: &str) -> bool {
+    let rest = ["stun:", "stuns:", "turn:", "turns:"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"".contains(&b)))
 }
 
 impl<'de> Deserialize<'de> for Switch {

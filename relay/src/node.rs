@@ -198,6 +198,7 @@ fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<
         key_path: Some(data.join("ticket.key")),
         operator_token_path: addresses.operator.map(|_| config.operator.token_file.clone()),
         origins,
+        ice_servers: config.public.ice_servers.clone(),
         demo: config.demo_on(),
     };
     Control::open(&settings, hooks).map_err(|e| StartError::host("control", e))

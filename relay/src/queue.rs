@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use fanlight_engine::{PipeInput, PipeOutput};
 use fanlight_wire::command::Command;
 use fanlight_wire::limits::{SHARD_COMMAND_QUEUE, SHARD_PIPE_QUEUE, TURN_COMMANDS_MAX, TURN_PIPE_INPUTS_MAX};
-use fanlight_wire::{PipeId, ShardId, StreamId};
+use fanlight_wire::resource::{ResourceInput, ResourceOutput};
+use fanlight_wire::{PipeId, Refusal, ShardId, StreamId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::carrier::tcp::TcpSink;
@@ -46,6 +47,8 @@ pub enum ShardInput {
     TcpClosed(StreamId),
     /// Control's wish.
     Command(Command),
+    /// Control's question about a media resource.
+    Resource(ResourceInput, oneshot::Sender<Result<ResourceOutput, Refusal>>),
     /// How are you?
     Query(oneshot::Sender<Status>),
     /// The thread shall end after this turn.
@@ -105,7 +108,9 @@ impl Handle {
 
     const fn queue(&self, input: &ShardInput) -> &mpsc::Sender<ShardInput> {
         match input {
-            ShardInput::Command(_) | ShardInput::Query(_) | ShardInput::Stop => &self.control,
+            ShardInput::Command(_) | ShardInput::Resource(..) | ShardInput::Query(_) | ShardInput::Stop => {
+                &self.control
+            }
             _ => &self.pipes,
         }
     }

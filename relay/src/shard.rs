@@ -22,7 +22,8 @@ use std::time::Instant;
 use fanlight_engine::{Datagram, Deadline, Outbox, PipeInput, PipeOutput};
 use fanlight_wire::command::Command;
 use fanlight_wire::report::{Report, ShardTotals};
-use fanlight_wire::{PipeId, ShardId};
+use fanlight_wire::resource::{ResourceInput, ResourceOutput};
+use fanlight_wire::{Code, PipeId, Refusal, ShardId};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
@@ -47,6 +48,13 @@ pub trait Decide {
     fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>);
     fn handle_pipe(&mut self, now: Instant, pipe: PipeId, input: PipeInput);
     fn handle_command(&mut self, now: Instant, command: Command);
+    /// Without media resources there is none to be found.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer with.
+    fn handle_resource(&mut self, _: Instant, _: ResourceInput) -> Result<ResourceOutput, Refusal> {
+        Err(Refusal::new(Code::NotFound, "docs/whip-whep.md"))
+    }
     fn handle_timeout(&mut self, now: Instant);
     /// True when more waits.
     fn poll_datagrams(&mut self, outbox: &mut Outbox) -> bool;

@@ -13,6 +13,9 @@ pub enum Command {
     Open { session: SessionId, group: GroupId, policy: Policy },
     /// There shall be no such session.
     End { session: SessionId, code: Code },
+    /// This session may be without participants and media resources until this long after its creation, instead of
+    /// [`crate::limits::NEVER_JOINED_MAX`].
+    Keep { session: SessionId, empty_max: Duration },
     /// No new participants; sessions that are empty end, the others have until the deadline.
     Drain { within: Duration },
 }

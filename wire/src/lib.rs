@@ -11,6 +11,7 @@ pub mod id;
 pub mod limits;
 pub mod policy;
 pub mod report;
+pub mod resource;
 pub mod signal;
 pub mod token;
 

@@ -180,6 +180,8 @@ pub const PUBLISHERS_PER_SESSION_MAX: usize = 8;
 pub const PUBLISH_START_MAX: Duration = Duration::from_secs(60);
 /// A resource whose media has been cut off this long is gone.
 pub const RESOURCE_GRACE: Duration = Duration::from_secs(15);
+/// How long a request about a resource waits for its shard, which answers within a turn unless it is overloaded.
+pub const RESOURCE_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long a session without participants and resources may be kept at most.
 pub const SESSION_KEPT_MAX: Duration = Duration::from_secs(24 * 3_600);
 

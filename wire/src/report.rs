@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::code::Code;
 use crate::id::{ParticipantId, SessionId};
 use crate::policy::Role;
+use crate::resource::ResourceKind;
 use crate::signal::{Ask, Slot};
 
 /// Something happened.
@@ -56,6 +57,18 @@ pub enum Report {
     Refused {
         session: SessionId,
         participant: ParticipantId,
+        code: Code,
+    },
+    /// A media resource was made; a WHIP one is a participant.
+    ResourceMade {
+        session: SessionId,
+        kind: ResourceKind,
+        participant: Option<ParticipantId>,
+    },
+    ResourceGone {
+        session: SessionId,
+        kind: ResourceKind,
+        participant: Option<ParticipantId>,
         code: Code,
     },
     Ended {
@@ -142,6 +155,8 @@ pub struct ShardTotals {
     pub sessions: [u64; 3],
     /// Gauge: participants that hold a place, by [`Role::ALL`].
     pub participants: [u64; Role::ALL.len()],
+    /// Gauge: media resources, by [`ResourceKind::ALL`].
+    pub media_resources: [u64; ResourceKind::ALL.len()],
     /// DTLS handshakes that chose an AES-GCM profile for SRTP, and those that chose another.
     pub srtp_gcm: u64,
     pub srtp_other: u64,

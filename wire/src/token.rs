@@ -1,4 +1,5 @@
-//! Claims of a join ticket: a short-lived EdDSA JWT that admits one participant to one session (RFC 7519, RFC 8725).
+//! Claims of a join ticket: a short-lived EdDSA JWT that admits one participant to one session (RFC 7519, RFC 8725), and
+//! of a media token, which lives longer and is shown at every request of a WHIP or WHEP client.
 //!
 //! Signing and verifying live in `control::tokens`; the relay admits with the public key alone, so a cut-off control
 //! plane does not keep anybody out.
@@ -10,6 +11,8 @@ use crate::policy::{Capabilities, Role};
 
 /// The `typ` header of a join ticket (RFC 8725 §3.11: explicit typing).
 pub const TICKET_TYPE: &str = "fanlight-join+jwt";
+/// The `typ` header of a media token: the same claims, for WHIP and WHEP only, good for many requests.
+pub const MEDIA_TYPE: &str = "fanlight-media+jwt";
 /// The `iss` claim.
 pub const ISSUER: &str = "fanlight";
 /// The `aud` claim.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fanlight_wire::command::Command;
+use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::{Refusal, ShardId};
 
-use crate::config::{Clock, ConnectInfo, ControlConfig, Hooks, ShardLink};
+use crate::config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, ShardLink};
 use crate::control::Control;
 
 /// Some instant; tests only add to it.
@@ -32,6 +33,10 @@ struct TakesAll;
 impl ShardLink for TakesAll {
     fn send(&self, _: ShardId, _: Command) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    fn ask(&self, _: ShardId, _: ResourceInput) -> Asking {
+        Box::pin(async { Ok(ResourceOutput::Deleted) })
     }
 
     fn shard_count(&self) -> u8 {

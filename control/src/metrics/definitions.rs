@@ -24,6 +24,7 @@ macro_rules! definitions {
 definitions! {
     SESSIONS = "fanlight_sessions", "gauge", ["stage"], "Sessions on this node now.";
     PARTICIPANTS = "fanlight_participants", "gauge", ["role"], "Participants that hold a place now.";
+    MEDIA_RESOURCES = "fanlight_media_resources", "gauge", ["kind"], "Media resources of WHIP and WHEP clients now.";
     REFUSALS = "fanlight_refusals_total", "counter", ["code"], "Wishes refused, at a door or in a session.";
     FAULTS = "fanlight_faults_total", "counter", ["lane", "code"], "Lanes that could not go on.";
     FORWARDED_PACKETS = "fanlight_forwarded_packets_total", "counter", ["direction"], "Media packets received and sent.";

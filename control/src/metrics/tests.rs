@@ -79,12 +79,13 @@ fn every_total_reaches_a_series() {
             keyframe_requests_out: 135,
             sessions: [141, 142, 143],
             participants: [144, 145, 146, 147],
+            media_resources: [148, 149],
             srtp_gcm: 151,
             srtp_other: 152,
         },
     );
     let text = metrics.render();
-    let wanted = (101..=104).chain(111..=118).chain(121..=126).chain(131..=135).chain(141..=147).chain(151..=152);
+    let wanted = (101..=104).chain(111..=118).chain(121..=126).chain(131..=135).chain(141..=149).chain(151..=152);
     for number in wanted {
         assert_eq!(text.lines().filter(|line| line.ends_with(&format!(" {number}"))).count(), 1, "{number}");
     }

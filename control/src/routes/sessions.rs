@@ -1,7 +1,10 @@
 //! Sessions: ended by those inside, and created, listed and ended by the operator. A session of somebody else is answered
 //! like one that does not exist (G-52).
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use fanlight_wire::limits::SESSION_KEPT_MAX;
 use fanlight_wire::{Code, GroupId, Refusal, SessionId, ShardId};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,8 @@ use crate::routes::{keys, session_of};
 #[derive(Deserialize)]
 struct Wish {
     group: GroupId,
+    /// Seconds that the session may wait for its first participant, at most a day.
+    keep_s: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -64,8 +69,11 @@ pub(crate) fn end(control: &Control, asked: &Asked<'_>, session: &str) -> Result
 
 /// `POST /v1/sessions`, operator.
 pub(crate) async fn create(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
-    let Wish { group } = asked.json()?;
+    let Wish { group, keep_s } = asked.json()?;
     let (session, handle) = control.create(&group, "operator").await?;
+    if let Some(seconds) = keep_s {
+        control.keep_empty(&session, Duration::from_secs(seconds).min(SESSION_KEPT_MAX))?;
+    }
     let visitor_ticket = control.mint(&session, keys::visitor())?;
     let connect = control.connect(control.home_of(&session)?.shard);
     Ok(json(StatusCode::CREATED, &Created { session, visitor_ticket, handle, connect }))

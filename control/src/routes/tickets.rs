@@ -1,7 +1,10 @@
-//! `POST /v1/tickets`, operator: a join ticket for a running session, for upstream servers, guests and tests.
+//! `POST /v1/tickets`, operator: a join ticket or a media token for a running session, for upstream servers, guests and
+//! tests.
+
+use std::time::Duration;
 
 use bytes::Bytes;
-use fanlight_wire::limits::{NAME_CHARS_MAX, TICKET_LIFE};
+use fanlight_wire::limits::{MEDIA_TOKEN_LIFE_MAX, MEDIA_TOKEN_LIFE_MIN, NAME_CHARS_MAX, TICKET_LIFE};
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::{Code, Refusal, SessionId};
 use hyper::{Response, StatusCode};
@@ -23,6 +26,8 @@ struct Wish {
     subject: String,
     /// Names as in `docs/api.md`; absent: all that the role may have.
     capabilities: Option<Vec<String>>,
+    /// Seconds that a media token shall live; absent: a join ticket is wanted.
+    media_s: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -51,11 +56,32 @@ pub(crate) fn mint(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
     }
     let session = wish.session;
     let mint = Mint { role: wish.role, capabilities, subject: wish.subject, name: wish.name };
-    let ticket = control.mint(&session, mint)?;
+    let (ticket, life) = match wish.media_s {
+        None => (control.mint(&session, mint)?, TICKET_LIFE),
+        Some(seconds) => {
+            let life = media_life(wish.role, seconds)?;
+            (control.mint_media(&session, mint, life)?, life)
+        }
+    };
     let about = About { group: Some(home.group), session: Some(session), who: Some("operator".into()), code: None };
     control.audit(what::TICKET_MINTED, about);
     let connect = control.connect(home.shard);
-    Ok(json(StatusCode::CREATED, &Minted { ticket, expires_s: TICKET_LIFE.as_secs(), connect }))
+    Ok(json(StatusCode::CREATED, &Minted { ticket, expires_s: life.as_secs(), connect }))
+}
+
+/// Media tokens are for servers that bring media and for whoever only watches: a person's place in a session, with a
+/// page and a pointer, takes a join ticket.
+fn media_life(role: Role, seconds: u64) -> Result<Duration, Refusal> {
+    if !matches!(role, Role::Upstream | Role::Guest) {
+        let sentence = "A media token is for the roles upstream and guest.";
+        return Err(Refusal::new(Code::Role, "docs/whip-whep.md").saying(sentence));
+    }
+    let life = Duration::from_secs(seconds);
+    if (MEDIA_TOKEN_LIFE_MIN..=MEDIA_TOKEN_LIFE_MAX).contains(&life) {
+        return Ok(life);
+    }
+    let sentence = "A media token lives between a minute and a day.";
+    Err(Refusal::new(Code::Input, "limits::MEDIA_TOKEN_LIFE_MAX").saying(sentence))
 }
 
 fn named(names: &[String]) -> Result<Capabilities, Refusal> {

@@ -2,7 +2,7 @@
 //! read would let somebody into a stranger's page.
 
 use fanlight_wire::policy::{Capabilities, Role};
-use fanlight_wire::token::TICKET_TYPE;
+use fanlight_wire::token::{MEDIA_TYPE, TICKET_TYPE};
 use fanlight_wire::{GroupId, SessionId};
 use proptest::prelude::*;
 
@@ -59,6 +59,23 @@ fn capabilities_end_at_the_roles_ceiling() {
         assert_eq!(read.capabilities, Role::Agent.ceiling());
         assert!(!read.capabilities.contains(Capabilities::CONTROL_GRANT));
     }
+}
+
+#[test]
+fn a_media_token_is_no_ticket_and_a_ticket_is_no_media_token() {
+    // G-50; RFC 8725 §3.11
+    let tokens = tokens();
+    let day = MEDIA_TOKEN_LIFE_MAX.as_secs();
+    let media = tokens.mint_media(Claims { exp: NOW + day, ..claims() });
+    let ticket = tokens.mint(claims());
+    assert!(MEDIA_HEADER.contains(MEDIA_TYPE));
+    assert!(tokens.verify(&media, NOW).is_err() && tokens.verify_media(&ticket, NOW).is_err());
+    for _ in 0..3 {
+        assert!(tokens.verify_media(&media, NOW + day).is_ok(), "it may be shown again and again");
+    }
+    assert!(tokens.verify_media(&media, NOW + day + TICKET_LEEWAY.as_secs() + 1).is_err());
+    let long = tokens.mint_media(Claims { exp: NOW + day + 1, ..claims() });
+    assert!(tokens.verify_media(&long, NOW).is_err(), "nothing lives longer than a day");
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanlight_control::{Clock, ConnectInfo, Control, ControlConfig, Door, Hooks, ShardLink, WebTransportInfo};
+use fanlight_control::{Asking, Clock, ConnectInfo, Control, ControlConfig, Door, Hooks, ShardLink, WebTransportInfo};
 use fanlight_wire::command::Command;
+use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::{Code, Refusal, ShardId};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::Value;
@@ -31,12 +32,24 @@ pub(crate) struct Shards(Arc<Mutex<Noted>>);
 #[derive(Default)]
 struct Noted {
     commands: Vec<(ShardId, Command)>,
+    asked: Vec<ResourceInput>,
+    answer: Option<Result<ResourceOutput, Refusal>>,
     refuse: bool,
 }
 
 impl Shards {
     pub(crate) fn commands(&self) -> Vec<(ShardId, Command)> {
         self.0.lock().expect("no test panics while it holds this").commands.clone()
+    }
+
+    /// What was asked about media resources.
+    pub(crate) fn asked(&self) -> Vec<ResourceInput> {
+        self.0.lock().expect("no test panics while it holds this").asked.clone()
+    }
+
+    /// From now on every question about a media resource is answered like this.
+    pub(crate) fn answers(&self, answer: Result<ResourceOutput, Refusal>) {
+        self.0.lock().expect("no test panics while it holds this").answer = Some(answer);
     }
 
     /// From now on every queue is full.
@@ -53,6 +66,13 @@ impl ShardLink for Shards {
         }
         noted.commands.push((shard, command));
         Ok(())
+    }
+
+    fn ask(&self, _: ShardId, input: ResourceInput) -> Asking {
+        let mut noted = self.0.lock().expect("no test panics while it holds this");
+        noted.asked.push(input);
+        let answer = noted.answer.clone().unwrap_or(Err(Refusal::new(Code::Bug, "nothing was scripted")));
+        Box::pin(async { answer })
     }
 
     fn shard_count(&self) -> u8 {
@@ -144,7 +164,7 @@ impl Desk {
         })
     }
 
-    fn with(config: ControlConfig) -> Self {
+    pub(crate) fn with(config: ControlConfig) -> Self {
         let (shards, time) = (Shards::default(), Time::new());
         let connect = |shard: ShardId| ConnectInfo {
             websocket: "/v1/ws".into(),
@@ -165,7 +185,12 @@ impl Desk {
     pub(crate) fn send(&self, door: Door, request: Request<Bytes>) -> Answer {
         let response: Response<Bytes> = self.runtime.block_on(self.control.handle(door, request, PEER));
         let (parts, body) = response.into_parts();
-        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON or nothing") };
+        let is_json = parts.headers.get("content-type").is_none_or(|kind| kind.as_bytes().ends_with(b"json"));
+        let body = match is_json {
+            _ if body.is_empty() => Value::Null,
+            true => serde_json::from_slice(&body).expect("JSON or nothing"),
+            false => String::from_utf8(body.to_vec()).expect("text").into(),
+        };
         Answer { status: parts.status, headers: parts.headers, body }
     }
 

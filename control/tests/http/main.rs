@@ -5,3 +5,4 @@ mod doors;
 mod flow;
 mod kept;
 mod matrix;
+mod media;

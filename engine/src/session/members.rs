@@ -124,7 +124,7 @@ impl Session {
         self.each(|member| member.consented, |member| member.tell(&ToClient::MemberLeft { id: who }));
         if participant.role == Role::Visitor {
             self.end(cx, code, Some(who));
-        } else if participant.consented && !self.has_watchers() {
+        } else if participant.consented && !participant.is_resource && !self.has_watchers() {
             if self.policy.end_on_agent_leave && code == Code::Left {
                 self.end(cx, Code::Ended, Some(who));
             } else {
@@ -173,7 +173,7 @@ impl Session {
     }
 
     pub(super) fn has_watchers(&self) -> bool {
-        self.participants.values().any(|p| p.consented && p.role != Role::Visitor)
+        self.participants.values().any(|p| p.consented && !p.is_resource && p.role != Role::Visitor)
     }
 
     fn may_join(&self, now: Instant, admission: &Admission) -> Result<(), Refusal> {
@@ -186,7 +186,7 @@ impl Session {
             Role::Visitor => Ok(()),
             Role::Agent | Role::Guest | Role::Upstream => {
                 let most = usize::from(self.policy.agents_max).min(AGENTS_MAX);
-                if others().filter(|p| p.role != Role::Visitor).count() >= most {
+                if others().filter(|p| p.role != Role::Visitor && !p.is_resource).count() >= most {
                     return Err(Refusal::new(Code::Full, "R185"));
                 }
                 self.asks.may_ask(now, Ask::View, &admission.subject)
@@ -196,7 +196,7 @@ impl Session {
 
     /// The same agent joining once more gives up its earlier place.
     fn displace(&mut self, cx: &mut Context<'_>, admission: &Admission) {
-        let same = |p: &&Participant| p.role == admission.role && p.subject == admission.subject;
+        let same = |p: &&Participant| p.role == admission.role && p.subject == admission.subject && !p.is_resource;
         let earlier = self.participants.values().find(same).map(|p| p.id);
         if let Some(earlier) = earlier {
             self.remove(cx, earlier, Code::Replaced);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fanlight_wire::limits::SHARE_START_MAX;
 use fanlight_wire::policy::{Role, Surface};
 use fanlight_wire::report::Report;
-use fanlight_wire::signal::{SharePhase, ShareState, Slot, TAKEN_OVER, ToClient};
+use fanlight_wire::signal::{SharePhase, ShareState, Slot, Stage, TAKEN_OVER, ToClient};
 use fanlight_wire::{Code, ParticipantId, Refusal};
 
 use super::{Context, Session};
@@ -19,6 +19,8 @@ struct Share {
     slot: Slot,
     floor: Floor,
     asked: Option<Instant>,
+    /// How long the holder may show nothing.
+    patience: Duration,
     surface: Option<Surface>,
     audio: bool,
 }
@@ -29,7 +31,7 @@ pub(super) struct Shares([Share; 2]);
 
 impl Default for Shares {
     fn default() -> Self {
-        Self(Slot::ALL.map(|slot| Share { slot, floor: Floor::default(), asked: None, surface: None, audio: false }))
+        Self(Slot::ALL.map(|slot| Share { slot, floor: Floor::default(), asked: None, patience: SHARE_START_MAX, surface: None, audio: false }))
     }
 }
 
@@ -72,7 +74,7 @@ impl Share {
 
     fn start_deadline(&self) -> Option<Instant> {
         match self.floor {
-            Floor::Waiting { .. } => self.asked.map(|asked| asked + SHARE_START_MAX),
+            Floor::Waiting { .. } => self.asked.map(|asked| asked + self.patience),
             Floor::Empty { .. } | Floor::Live { .. } => None,
         }
     }
@@ -104,10 +106,12 @@ impl Session {
         if slot == Slot::Visitor {
             self.redeem_grant(capture.grant)?;
         }
+        let patience = self.patience_with(who);
         let share = self.shares.of(slot);
         let (floor, effects) = share.floor.next(Event::Request(who))?;
         share.floor = floor;
         share.asked = Some(cx.now);
+        share.patience = patience;
         share.surface = capture.surface;
         share.audio = capture.audio_mid.is_some();
         cx.reports.push_back(Report::ShareStarted { session: self.id, slot, participant: who });
@@ -129,9 +133,17 @@ impl Session {
         }
     }
 
-    /// Policy, pause or the end of consent: nobody shares any more.
+    /// Policy, pause or the end of consent: nobody shares any more. Only a publisher without a pipe, who needs nobody's
+    /// presence, goes on while the session waits for people.
     pub(super) fn revoke_shares(&mut self, cx: &mut Context<'_>) {
-        self.both_floors(cx, Event::Revoked);
+        for slot in Slot::ALL {
+            let holder = self.shares.of(slot).floor.holder();
+            if self.stage == Stage::Waiting && holder.is_some_and(|who| self.is_resource(who)) {
+                continue;
+            }
+            // Only a stop can be refused; this is not one.
+            let _never_refused = self.floor_event(cx, slot, Event::Revoked);
+        }
     }
 
     /// Empties a slot whose new holder has shown nothing in time.
@@ -162,9 +174,11 @@ impl Session {
                 if let Some(who) = who.participant() {
                     self.both_floors(cx, Event::Left(who));
                 }
+                self.resource_cut(cx, who);
             }
             MediaEvent::Connected { who, srtp } => {
                 tracing::debug!(session = %self.id, member = who.0, srtp, "media connected");
+                self.resource_connected(cx, who);
             }
             MediaEvent::NoCodec { who, lane } => {
                 let refusal = Refusal::new(Code::Sdp, "protocol §12")
@@ -195,9 +209,11 @@ impl Session {
         if let (Some(from), Some(to)) = (effects.taken_over, effects.source) {
             self.tell(from, &ToClient::ShareTakenOver { slot, epoch, text: TAKEN_OVER.to_owned() });
             cx.reports.push_back(Report::ShareTakenOver { session: self.id, slot, from, to });
+            self.resource_lost_floor(from, Code::Busy);
         }
         if let Some(participant) = effects.stopped {
             cx.reports.push_back(Report::ShareStopped { session: self.id, slot, participant });
+            self.resource_lost_floor(participant, Code::Ended);
         }
         let share = self.shares.of(slot);
         if let (true, Some(participant)) = (effects.live, share.floor.holder()) {

@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use fanlight_control::metrics::Lane as Label;
-use fanlight_control::{Control, ShardLink};
+use fanlight_control::{Asking, Control, ShardLink};
 use fanlight_engine::PipeInput;
 use fanlight_wire::command::Command;
+use fanlight_wire::resource::ResourceInput;
 use fanlight_wire::signal::{ClientInfo, SCHEMA, ToRelay};
 use fanlight_wire::{Code, Frame, Kind, PipeId, Refusal, SessionId, ShardId, limits};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::{Crowd, Lane};
 use crate::queue::{Handle, ShardInput};
@@ -56,6 +58,20 @@ impl ShardLink for Link {
         let busy = || Refusal::new(Code::Overload, "shard queue");
         let handle = self.0.handle(shard).ok_or_else(busy)?;
         handle.try_send(ShardInput::Command(command)).map_err(|_| busy())
+    }
+
+    fn ask(&self, shard: ShardId, input: ResourceInput) -> Asking {
+        let handle = self.0.handle(shard).cloned();
+        Box::pin(async move {
+            let busy = || Refusal::new(Code::Overload, "shard queue");
+            let (answer, answered) = oneshot::channel();
+            let sent = handle.ok_or_else(busy)?.try_send(ShardInput::Resource(input, answer));
+            sent.map_err(|_| busy())?;
+            match timeout(limits::RESOURCE_ANSWER_MAX, answered).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) | Err(_) => Err(busy()),
+            }
+        })
     }
 
     fn shard_count(&self) -> u8 {

@@ -71,6 +71,10 @@ fn relations_between_keys_are_checked() {
     for origin in ["shop.example", "https://shop.example/", "https://*.example", "https://Shop.example", "https://"] {
         assert!(problem(&format!("[public]\norigins = [\"{origin}\"]\n")).starts_with("public.origins"), "{origin}");
     }
+    for server in ["stun.example", "stun:", "http://stun.example", "stun:a>; rel=x"] {
+        let text = format!("[public]\nice_servers = [\"{server}\"]\n");
+        assert!(problem(&text).starts_with("public.ice_servers"), "{server}");
+    }
 }
 
 #[test]

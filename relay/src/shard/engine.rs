@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use fanlight_engine::{Certificate, Datagram, Deadline, Engine, Entropy, Outbox, PeerConfig, PipeInput, PipeOutput};
-use fanlight_wire::PipeId;
 use fanlight_wire::command::Command;
 use fanlight_wire::report::{Report, ShardTotals};
+use fanlight_wire::resource::{ResourceInput, ResourceOutput};
+use fanlight_wire::{PipeId, Refusal};
 
 use super::{Bear, Birth, Decide};
 
@@ -28,6 +29,10 @@ impl Decide for Engine {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         Self::handle_command(self, now, command);
+    }
+
+    fn handle_resource(&mut self, now: Instant, input: ResourceInput) -> Result<ResourceOutput, Refusal> {
+        Self::handle_resource(self, now, input)
     }
 
     fn handle_timeout(&mut self, now: Instant) {

@@ -214,6 +214,11 @@ impl Ties {
                 self.note(now, &command);
                 engine.handle_command(now, command);
             }
+            ShardInput::Resource(input, answer) => {
+                if answer.send(engine.handle_resource(now, input)).is_err() {
+                    tracing::debug!("nobody waits for a resource's answer any more");
+                }
+            }
             ShardInput::Query(answer) => {
                 if answer.send(self.status(engine, counters)).is_err() {
                     tracing::debug!("nobody waits for a status any more");
@@ -231,7 +236,7 @@ impl Ties {
             Command::End { session, .. } => {
                 self.sessions.remove(session);
             }
-            Command::Drain { .. } => {}
+            Command::Keep { .. } | Command::Drain { .. } => {}
         }
     }
 
