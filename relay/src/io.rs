@@ -1,13 +1,14 @@
 //! The media UDP sockets of one shard: trains in, trains out, by two equal backends.
 //!
 //! [`MediaSockets`] owns the sockets (one per advertised address), joins and cuts trains through the kernel (UDP GRO and
-//! GSO) and counts. `uring` and `mmsg` only move bytes; whatever a test here asks is asked of both.
+//! GSO) and counts. `uring` and `mmsg` receive, `send` sends for both; whatever a test here asks is asked of both.
 //! Media may lose: a datagram that the kernel does not take at once is dropped and counted, nothing is ever queued.
 //! What a datagram means is the engine's business; which one runs when is the shard's.
 
 mod affinity;
 mod cmsg;
 mod mmsg;
+mod send;
 #[cfg(test)]
 mod tests;
 mod uring;
@@ -17,12 +18,12 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 
-use fanlight_engine::{Outbox, Train, Transport};
+use fanlight_engine::Outbox;
 use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, SOCKET_BUFFER_BYTES};
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
 pub use affinity::{cores, pin};
-use cmsg::Parcel;
+use send::Sender;
 
 /// Which backend an operator wants.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -109,13 +110,14 @@ impl SocketReport {
 pub struct MediaSockets {
     // Before the sockets: requests end before descriptors close.
     backend: Backend,
+    sender: Sender,
     sockets: Vec<Socket>,
     counters: Counters,
 }
 
 #[derive(Debug)]
 enum Backend {
-    Uring(Box<uring::Uring>),
+    Uring(Box<uring::Receiver>),
     Mmsg(Box<mmsg::Mmsg>),
 }
 
@@ -127,10 +129,10 @@ impl MediaSockets {
     pub fn open(choice: BackendChoice, binds: &[MediaBind]) -> io::Result<Self> {
         let sockets = binds.iter().map(Socket::open).collect::<io::Result<Vec<_>>>()?;
         let backend = match select(choice)? {
-            BackendKind::Uring => Backend::Uring(Box::new(uring::Uring::open(&sockets)?)),
+            BackendKind::Uring => Backend::Uring(Box::new(uring::Receiver::open(&sockets)?)),
             BackendKind::Mmsg => Backend::Mmsg(Box::new(mmsg::Mmsg::open(&sockets)?)),
         };
-        Ok(Self { backend, sockets, counters: Counters::default() })
+        Ok(Self { backend, sender: Sender::new(), sockets, counters: Counters::default() })
     }
 
     pub const fn backend(&self) -> BackendKind {
@@ -177,7 +179,7 @@ impl MediaSockets {
     pub fn nudge(&mut self) -> bool {
         match &mut self.backend {
             Backend::Uring(backend) => {
-                backend.nudge(&mut self.counters);
+                backend.nudge();
                 true
             }
             Backend::Mmsg(_) => false,
@@ -197,95 +199,8 @@ impl MediaSockets {
 
     /// Sends every UDP train of `outbox`; trains of other transports are not touched.
     pub fn send(&mut self, outbox: &Outbox) {
-        let mut jobs = Vec::with_capacity(outbox.trains().len());
-        for train in outbox.trains().iter().filter(|train| train.transport == Transport::Udp) {
-            let found = self.sockets.iter_mut().enumerate().find(|(_, socket)| socket.advertise == train.source);
-            let Some((index, socket)) = found else {
-                self.counters.drops += train.segments as u64;
-                continue;
-            };
-            match u16::try_from(train.segment_bytes) {
-                Ok(segment) if train.segments > 1 && socket.gso.allowed() => {
-                    let parcel =
-                        Parcel { destination: train.destination, bytes: outbox.bytes(train), segment: Some(segment) };
-                    jobs.push(Job { socket: index, parcel, segments: train.segments });
-                }
-                _ => singly(&mut jobs, index, train, outbox.segments(train)),
-            }
-        }
-        let uncut = self.transmit(&jobs);
-        if !uncut.is_empty() {
-            self.transmit(&uncut);
-        }
+        self.sender.send(&mut self.sockets, outbox, &mut self.counters);
     }
-
-    /// Hands jobs to the backend, counts, and returns what must be tried again segment by segment.
-    fn transmit<'a>(&mut self, jobs: &[Job<'a>]) -> Vec<Job<'a>> {
-        let Self { backend, sockets, counters } = self;
-        let mut results = Counters::default();
-        let mut refused: Vec<(usize, i32)> = Vec::new();
-        let mut done = |index: usize, result: i32| {
-            let Some(job) = jobs.get(index) else { return };
-            if result < 0 {
-                refused.push((index, -result));
-                return;
-            }
-            results.trains_out += 1;
-            results.segments_out += job.segments as u64;
-            results.bytes_out += job.parcel.bytes.len() as u64;
-        };
-        match backend {
-            Backend::Uring(backend) => backend.transmit(sockets, jobs, counters, &mut done),
-            Backend::Mmsg(backend) => backend.transmit(sockets, jobs, counters, &mut done),
-        }
-        counters.trains_out += results.trains_out;
-        counters.segments_out += results.segments_out;
-        counters.bytes_out += results.bytes_out;
-        if results.segments_out > results.trains_out {
-            // Some train was cut by the kernel; that socket's count starts anew.
-            jobs.iter().filter(|job| job.segments > 1).for_each(|job| {
-                if let Some(socket) = sockets.get_mut(job.socket) {
-                    socket.gso.refused_in_a_row = 0;
-                }
-            });
-        }
-        retry(sockets, counters, jobs, &refused)
-    }
-}
-
-/// Sorts out refused jobs: a train that could not be cut goes singly, everything else is lost.
-fn retry<'a>(
-    sockets: &mut [Socket],
-    counters: &mut Counters,
-    jobs: &[Job<'a>],
-    refused: &[(usize, i32)],
-) -> Vec<Job<'a>> {
-    let mut again = Vec::new();
-    for &(index, code) in refused {
-        let Some(job) = jobs.get(index) else { continue };
-        match (sockets.get_mut(job.socket), job.parcel.segment) {
-            (Some(socket), Some(segment)) if code == libc::EIO || code == libc::EINVAL => {
-                socket.gso.refused(code);
-                counters.uncut += 1;
-                let segments = job.parcel.bytes.chunks(usize::from(segment).max(1));
-                again.extend(segments.map(|bytes| Job {
-                    socket: job.socket,
-                    parcel: Parcel { destination: job.parcel.destination, bytes, segment: None },
-                    segments: 1,
-                }));
-            }
-            _ => counters.drops += job.segments as u64,
-        }
-    }
-    again
-}
-
-fn singly<'a>(jobs: &mut Vec<Job<'a>>, socket: usize, train: &Train, segments: impl Iterator<Item = &'a [u8]>) {
-    jobs.extend(segments.map(|bytes| Job {
-        socket,
-        parcel: Parcel { destination: train.destination, bytes, segment: None },
-        segments: 1,
-    }));
 }
 
 impl BackendKind {
@@ -417,14 +332,6 @@ impl Gso {
             tracing::warn!(code, "the kernel does not segment UDP here; trains leave singly for a while");
         }
     }
-}
-
-/// One `sendmsg`: a datagram or a train.
-#[derive(Debug)]
-struct Job<'a> {
-    socket: usize,
-    parcel: Parcel<'a>,
-    segments: usize,
 }
 
 /// One received message as a backend reads it.

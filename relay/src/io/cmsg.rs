@@ -1,7 +1,7 @@
 //! What the kernel's message calls want to see: addresses, control messages for segmentation, socket options.
 //!
-//! Both backends build their send headers and read their receive headers here, so a train looks the same to the kernel
-//! whichever way it is handed over. Only Linux is served; layouts are the 64-bit ones of `libc`.
+//! Send headers are built and receive headers are read here, so a train looks the same to the kernel whichever way it
+//! is handed over. Only Linux is served; layouts are the 64-bit ones of `libc`.
 #![expect(unsafe_code, reason = "raw message headers and socket options; each block says why it holds")]
 
 use std::io;
@@ -9,12 +9,12 @@ use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::Job;
-
 /// Bytes kept for a sender's address: the larger of both families.
 pub(super) const NAME_BYTES: usize = size_of::<libc::sockaddr_in6>();
-/// Bytes kept for control messages in either direction: one header and one number, with room for a second.
+/// Bytes kept for received control messages: one header and one number, with room for a second.
 pub(super) const CONTROL_BYTES: usize = 64;
+/// Bytes of the one control message that is sent: a header and a padded number.
+const SEND_CONTROL_BYTES: usize = CONTROL_HEADER_BYTES + size_of::<usize>();
 /// Bytes of a control message's header.
 const CONTROL_HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
 
@@ -27,16 +27,16 @@ pub(super) struct Parcel<'a> {
     pub(super) segment: Option<u16>,
 }
 
-/// A reusable set of send headers, one per parcel. It grows with the largest turn seen and never blocks one.
-#[derive(Default)]
+/// As many send headers as one system call takes, made once and pointed at parcels again and again.
 pub(super) struct SendHeaders {
-    messages: Vec<libc::mmsghdr>,
-    parts: Vec<Parts>,
+    messages: Box<[libc::mmsghdr]>,
+    parts: Box<[Parts]>,
+    filled: usize,
 }
 
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-struct Control([u8; CONTROL_BYTES]);
+struct Control([u8; SEND_CONTROL_BYTES]);
 
 #[derive(Clone, Copy)]
 struct Parts {
@@ -46,29 +46,41 @@ struct Parts {
 }
 
 impl SendHeaders {
-    /// Points one header at each job's parcel and returns them all.
-    ///
-    /// The headers stay valid until the next call, as long as the parcels' bytes live; it is the caller who hands them
-    /// to the kernel and who therefore vouches for that.
-    pub(super) fn point_at(&mut self, jobs: &[Job<'_>]) -> &mut [libc::mmsghdr] {
-        let count = jobs.len();
-        if self.parts.len() < count {
-            // SAFETY: all-zero is a valid value of these plain C structures.
-            self.parts.resize_with(count, || unsafe { zeroed() });
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            // SAFETY: all-zero is a valid value of this plain C structure.
+            messages: vec![unsafe { zeroed() }; count].into(),
             // SAFETY: as above.
-            self.messages.resize_with(count, || unsafe { zeroed() });
+            parts: vec![unsafe { zeroed() }; count].into(),
+            filled: 0,
         }
-        let slots = self.messages.iter_mut().zip(self.parts.iter_mut());
-        for ((message, parts), job) in slots.zip(jobs) {
-            fill(message, parts, &job.parcel);
-        }
-        self.messages.get_mut(..count).unwrap_or_default()
+    }
+
+    /// Points the next header at a parcel; `false` when all are in use.
+    ///
+    /// The header stays valid until [`Self::clear`], as long as the parcel's bytes live; it is the caller who hands it to
+    /// the kernel and who therefore vouches for that.
+    pub(super) fn push(&mut self, parcel: &Parcel<'_>) -> bool {
+        let (Some(message), Some(parts)) = (self.messages.get_mut(self.filled), self.parts.get_mut(self.filled)) else {
+            return false;
+        };
+        fill(message, parts, parcel);
+        self.filled += 1;
+        true
+    }
+
+    pub(super) fn filled(&mut self) -> &mut [libc::mmsghdr] {
+        self.messages.get_mut(..self.filled).unwrap_or_default()
+    }
+
+    pub(super) const fn clear(&mut self) {
+        self.filled = 0;
     }
 }
 
 impl std::fmt::Debug for SendHeaders {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SendHeaders").field("slots", &self.parts.len()).finish()
+        f.debug_struct("SendHeaders").field("filled", &self.filled).finish_non_exhaustive()
     }
 }
 

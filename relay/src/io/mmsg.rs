@@ -1,9 +1,9 @@
-//! The plain backend: `recvmmsg` and `sendmmsg` with the same joining and cutting of trains, for hosts that refuse
-//! io_uring (Docker's default seccomp profile does).
+//! The plain backend: `recvmmsg` with the same joining of trains, for hosts that refuse io_uring (Docker's default
+//! seccomp profile does).
 //!
 //! Readiness comes from the runtime's own poller. A receive that filled less than its batch has emptied the socket, so
 //! readiness is given back without asking the kernel a second time.
-#![expect(unsafe_code, reason = "message vectors for two system calls; each block says why it holds")]
+#![expect(unsafe_code, reason = "message vectors for a system call; each block says why it holds")]
 
 use std::io;
 use std::mem::zeroed;
@@ -14,25 +14,22 @@ use std::task::Poll;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::cmsg::{CONTROL_BYTES, NAME_BYTES, SendHeaders, read_name, read_segment};
-use super::{Arrival, Counters, Job, Socket, Turn};
+use super::cmsg::{CONTROL_BYTES, NAME_BYTES, read_name, read_segment};
+use super::{Arrival, Counters, Socket, Turn};
 
 /// Messages taken by one system call.
 const BATCH: usize = 32;
 /// Bytes of a message's buffer: the largest train the kernel can join.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Messages handed over by one system call (the kernel's `UIO_MAXIOV`).
-const SEND_BATCH: usize = 1024;
 /// Errors taken off one socket before it is left alone for this turn.
 const ERRORS_IN_A_ROW: usize = 16;
 
-/// The receive vectors of one shard and its send headers.
+/// The receive vectors of one shard.
 pub(super) struct Mmsg {
     ready: Vec<AsyncFd<UdpSocket>>,
     /// The socket that is asked first; it moves on each turn so that none starves.
     first: usize,
     inbox: Inbox,
-    headers: SendHeaders,
 }
 
 impl Mmsg {
@@ -46,7 +43,7 @@ impl Mmsg {
                     .map_err(|error| error.into_parts().1)
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self { ready, first: 0, inbox: Inbox::new(), headers: SendHeaders::default() })
+        Ok(Self { ready, first: 0, inbox: Inbox::new() })
     }
 
     pub(super) async fn readable(&self) {
@@ -72,65 +69,11 @@ impl Mmsg {
             }
         }
     }
-
-    pub(super) fn transmit(
-        &mut self,
-        sockets: &[Socket],
-        jobs: &[Job<'_>],
-        counters: &mut Counters,
-        done: &mut dyn FnMut(usize, i32),
-    ) {
-        let mut base = 0;
-        for run in jobs.chunk_by(|a, b| a.socket == b.socket) {
-            let Some(socket) = run.first().and_then(|job| sockets.get(job.socket)) else { continue };
-            for part in run.chunks(SEND_BATCH) {
-                self.transmit_part(&socket.socket, part, counters, &mut |index, result| done(base + index, result));
-                base += part.len();
-            }
-        }
-    }
-
-    fn transmit_part(
-        &mut self,
-        socket: &UdpSocket,
-        jobs: &[Job<'_>],
-        counters: &mut Counters,
-        done: &mut dyn FnMut(usize, i32),
-    ) {
-        let mut headers = self.headers.point_at(jobs);
-        let mut index = 0;
-        while !headers.is_empty() {
-            counters.submits += 1;
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            // SAFETY: the headers and the bytes they point at are borrowed until after the call; the count is theirs.
-            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), headers.len() as u32, flags) };
-            let settled = match usize::try_from(sent) {
-                Ok(sent) if sent > 0 => {
-                    (index..index + sent).for_each(|index| done(index, 0));
-                    sent
-                }
-                _ => {
-                    let error = io::Error::last_os_error();
-                    if error.kind() == io::ErrorKind::Interrupted {
-                        continue;
-                    }
-                    // Only the first one failed; what follows is tried by itself.
-                    done(index, -error.raw_os_error().unwrap_or(libc::EIO));
-                    1
-                }
-            };
-            index += settled;
-            headers = headers.get_mut(settled..).unwrap_or_default();
-        }
-    }
 }
 
 impl std::fmt::Debug for Mmsg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mmsg")
-            .field("sockets", &self.ready.len())
-            .field("headers", &self.headers)
-            .finish_non_exhaustive()
+        f.debug_struct("Mmsg").field("sockets", &self.ready.len()).finish_non_exhaustive()
     }
 }
 

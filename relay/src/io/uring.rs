@@ -1,29 +1,30 @@
-//! The io_uring backend: multishot `recvmsg` into a ring of provided buffers, `sendmsg` by one submission per turn.
+//! The io_uring backend: multishot `recvmsg` into a ring of provided buffers.
 //!
-//! Two rings, because their completions are awaited differently. The *receive* ring's descriptor is watched by the
-//! runtime; only arriving datagrams complete there, so a turn's own sends never wake the shard again. The *send* ring
-//! is entered and emptied inside one call: every entry carries `MSG_DONTWAIT`, so it completes while it is submitted,
-//! and the outbox's memory can be lent to the kernel without a copy. Should an entry stay open all the same, the call
-//! waits for it: no borrowed byte is visible to the kernel after `transmit` returns.
+//! The kernel's part of a completion is deferred until the shard asks for it (`DEFER_TASKRUN`): an arriving datagram
+//! then wakes a sleeping shard once, through an eventfd that the runtime watches, and never interrupts its waiting or its
+//! work. While the shard looks at the ring itself, the eventfd is kept quiet. Sockets are registered, so the kernel looks
+//! none of them up. Sending needs no ring (see `send`).
 //!
-//! Invariant: a buffer is either in the provided ring (the kernel's) or named by a completion that is being handled
-//! (ours). Requests live on the thread that opened the backend, which must be the shard's own.
+//! Invariants: a buffer is either in the provided ring (the kernel's) or named by a completion that is being handled
+//! (ours). After [`Receiver::receive`] either nothing waits, or `more` is set, or the eventfd will say so. All calls come
+//! from the thread that opened the backend, which must be the shard's own.
 #![expect(unsafe_code, reason = "rings and shared buffers; each block says why it holds")]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::mem::{size_of, zeroed};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering, fence};
 
-use io_uring::types::{BufRingEntry, CancelBuilder, Fd, Timespec};
+use io_uring::types::{BufRingEntry, CancelBuilder, Fixed, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::cmsg::{CONTROL_BYTES, NAME_BYTES, SendHeaders, read_name, read_segment};
-use super::{Arrival, Counters, Job, Socket, Turn};
+use super::cmsg::{CONTROL_BYTES, NAME_BYTES, read_name, read_segment};
+use super::{Arrival, Counters, Socket, Turn};
 
 /// Buffers lent to the kernel. More datagrams than this in one wake-up end the multishot request; it is armed again.
 pub(super) const BUFFERS: u16 = 256;
@@ -33,55 +34,10 @@ const GROUP: u16 = 0;
 /// Bytes of `struct io_uring_recvmsg_out`: lengths of name, control and payload, and flags.
 const OUT_BYTES: usize = 16;
 const RECEIVE_ENTRIES: u32 = 32;
-/// Sends handed over by one submission; a larger turn takes several.
-const SEND_ENTRIES: usize = 1024;
-/// Marks the completion of a nudge, which carries nothing.
-const NUDGE: u64 = u64::MAX;
-
-/// Both rings of one shard.
-#[derive(Debug)]
-pub(super) struct Uring {
-    receiver: Receiver,
-    sender: Sender,
-}
-
-impl Uring {
-    pub(super) fn open(sockets: &[Socket]) -> io::Result<Self> {
-        Ok(Self { receiver: Receiver::open(sockets)?, sender: Sender::open()? })
-    }
-
-    pub(super) async fn readable(&self) {
-        match self.receiver.ring.readable().await {
-            // Cleared before the ring is read: what completes after that raises readiness anew.
-            Ok(mut guard) => guard.clear_ready(),
-            // The runtime is going away; so will the caller.
-            Err(_) => std::future::pending().await,
-        }
-    }
-
-    pub(super) fn nudge(&mut self, counters: &mut Counters) {
-        self.receiver.nudge();
-        self.receiver.submit(counters);
-    }
-
-    pub(super) fn receive(&mut self, sockets: &[Socket], turn: &mut Turn<'_>) {
-        self.receiver.receive(sockets, turn);
-    }
-
-    pub(super) fn transmit(
-        &mut self,
-        sockets: &[Socket],
-        jobs: &[Job<'_>],
-        counters: &mut Counters,
-        done: &mut dyn FnMut(usize, i32),
-    ) {
-        self.sender.transmit(sockets, jobs, counters, done);
-    }
-}
 
 /// May this process use what this backend needs? Opens and closes a ring.
 pub(super) fn probe() -> io::Result<()> {
-    let ring = IoUring::new(8)?;
+    let ring = build(8)?;
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe)?;
     // Multishot recvmsg has no opcode of its own; it came with Linux 6.0, as did this one.
@@ -93,50 +49,85 @@ pub(super) fn probe() -> io::Result<()> {
     ring.submitter().unregister_buf_ring(GROUP)
 }
 
-struct Receiver {
-    ring: AsyncFd<IoUring>,
+/// The receiving ring of one shard.
+pub(super) struct Receiver {
+    ring: IoUring,
+    wake: Wake,
     buffers: Buffers,
     /// What every request asks for: room for a name and for control messages. Boxed, because the kernel reads it.
     shape: Box<libc::msghdr>,
     /// Per socket: is its request running?
     armed: Vec<bool>,
+    /// Something was left behind that raises no readiness by itself.
+    more: bool,
 }
 
 impl Receiver {
-    fn open(sockets: &[Socket]) -> io::Result<Self> {
-        let entries = u32::from(BUFFERS) * 2;
-        let ring = IoUring::builder().setup_cqsize(entries).build(RECEIVE_ENTRIES)?;
+    pub(super) fn open(sockets: &[Socket]) -> io::Result<Self> {
+        let ring = build(RECEIVE_ENTRIES)?;
+        let files: Vec<_> = sockets.iter().map(|socket| socket.socket.as_raw_fd()).collect();
+        ring.submitter().register_files(&files)?;
+        let wake = Wake::new()?;
+        ring.submitter().register_eventfd(wake.0.get_ref().as_raw_fd())?;
         let buffers = Buffers::new();
         buffers.register(&ring)?;
         // SAFETY: all-zero is a valid value of this plain C structure.
         let mut shape: Box<libc::msghdr> = Box::new(unsafe { zeroed() });
         shape.msg_namelen = NAME_BYTES as libc::socklen_t;
         shape.msg_controllen = CONTROL_BYTES;
-        // SAFETY: the wrapper owns the ring, whose descriptor never changes.
-        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
-            .map_err(|error| error.into_parts().1)?;
-        let mut receiver = Self { ring, buffers, shape, armed: vec![false; sockets.len()] };
+        let armed = vec![false; sockets.len()];
+        let mut receiver = Self { ring, wake, buffers, shape, armed, more: false };
         receiver.buffers.lend_all();
-        receiver.arm(sockets);
-        receiver.submit(&mut Counters::default());
+        receiver.arm();
+        receiver.enter(&mut Counters::default());
         Ok(receiver)
     }
 
-    fn receive(&mut self, sockets: &[Socket], turn: &mut Turn<'_>) {
+    pub(super) async fn readable(&self) {
+        if !self.more {
+            self.wake.happens().await;
+        }
+    }
+
+    /// Makes the next [`Self::readable`] return, but not before the runtime has visited its poller.
+    pub(super) fn nudge(&mut self) {
+        self.more = false;
+        self.wake.raise();
+    }
+
+    pub(super) fn receive(&mut self, sockets: &[Socket], turn: &mut Turn<'_>) {
         while turn.has_budget() {
-            let Some(completion) = self.ring.get_mut().completion().next() else { break };
-            self.take(sockets, &completion, turn);
+            let next = self.ring.completion().next();
+            match next {
+                Some(completion) => self.take(sockets, &completion, turn),
+                None if self.is_waiting() => self.enter(turn.counters),
+                None => break,
+            }
         }
         self.buffers.publish();
-        let rearmed = self.arm(sockets);
-        // Completions left behind raise no new readiness by themselves.
-        let left = !self.ring.get_mut().completion().is_empty();
-        if left {
-            self.nudge();
+        if self.arm() {
+            self.enter(turn.counters);
         }
-        if left || rearmed {
-            self.submit(turn.counters);
+        self.more = !self.ring.completion().is_empty() || self.is_waiting();
+    }
+
+    /// Has the kernel deferred something until we ask for it?
+    fn is_waiting(&mut self) -> bool {
+        // What `enter` wrote about the eventfd must be visible before this is read: else either the kernel would raise it
+        // or we would see the flag, but possibly neither.
+        fence(Ordering::SeqCst);
+        self.ring.submission().taskrun()
+    }
+
+    /// Submits, and lets the kernel complete what it deferred.
+    fn enter(&mut self, counters: &mut Counters) {
+        counters.submits += 1;
+        self.ring.completion().disable_eventfd();
+        // What a busy kernel does not take now stays queued for the next submission.
+        if let Err(error) = self.ring.submit() {
+            tracing::debug!(%error, "the receive ring took nothing");
         }
+        self.ring.completion().enable_eventfd();
     }
 
     fn take(&mut self, sockets: &[Socket], completion: &cqueue::Entry, turn: &mut Turn<'_>) {
@@ -160,48 +151,35 @@ impl Receiver {
     }
 
     /// Puts an entry for each socket whose request has ended; says whether there was one.
-    fn arm(&mut self, sockets: &[Socket]) -> bool {
+    fn arm(&mut self) -> bool {
         let mut any = false;
-        for (index, (armed, socket)) in self.armed.iter_mut().zip(sockets).enumerate() {
+        for (index, armed) in (0_u32..).zip(&mut self.armed) {
             if *armed {
                 continue;
             }
-            let fd = Fd(socket.socket.as_raw_fd());
-            let entry = opcode::RecvMsgMulti::new(fd, &raw const *self.shape, GROUP).build().user_data(index as u64);
+            let entry = opcode::RecvMsgMulti::new(Fixed(index), &raw const *self.shape, GROUP);
+            let entry = entry.build().user_data(index.into());
             // SAFETY: `shape` and the registered buffers live until `Drop` has cancelled the request.
-            *armed = unsafe { self.ring.get_mut().submission().push(&entry) }.is_ok();
+            *armed = unsafe { self.ring.submission().push(&entry) }.is_ok();
             any = true;
         }
         any
-    }
-
-    fn nudge(&mut self) {
-        let entry = opcode::Nop::new().build().user_data(NUDGE);
-        // SAFETY: a no-op refers to no memory. A full queue means that a submission follows anyway.
-        let pushed = unsafe { self.ring.get_mut().submission().push(&entry) };
-        debug_assert!(pushed.is_ok(), "the receive ring holds an entry per socket and a nudge");
-    }
-
-    fn submit(&self, counters: &mut Counters) {
-        counters.submits += 1;
-        // What a busy kernel does not take now stays queued for the next submission.
-        if let Err(error) = self.ring.get_ref().submit() {
-            tracing::debug!(%error, "the receive ring took nothing");
-        }
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let submitter = self.ring.get_ref().submitter();
+        let submitter = self.ring.submitter();
         let patience = Timespec::new().sec(1);
-        // No request may run any more when the buffers are freed. Closing the ring cancels too, but later.
-        for result in
-            [submitter.register_sync_cancel(Some(patience), CancelBuilder::any()), submitter.unregister_buf_ring(GROUP)]
-        {
-            if let Err(error) = result {
-                tracing::debug!(%error, "closing a receive ring");
-            }
+        // No request may run any more when the buffers are freed. Closing the ring cancels too, but later; so do the
+        // sockets that it knows, whose ports would stay taken.
+        let ends = [
+            submitter.register_sync_cancel(Some(patience), CancelBuilder::any()),
+            submitter.unregister_buf_ring(GROUP),
+            submitter.unregister_files(),
+        ];
+        for error in ends.into_iter().filter_map(Result::err) {
+            tracing::debug!(%error, "closing a receive ring");
         }
     }
 }
@@ -209,6 +187,47 @@ impl Drop for Receiver {
 impl std::fmt::Debug for Receiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Receiver").field("armed", &self.armed).finish_non_exhaustive()
+    }
+}
+
+/// A ring whose completions wait for us. Only this thread may use it.
+fn build(entries: u32) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.setup_cqsize(u32::from(BUFFERS) * 2);
+    builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().build(entries)
+}
+
+/// The eventfd by which the ring wakes the runtime. It is never read: every write is an edge of its own.
+struct Wake(AsyncFd<File>);
+
+impl Wake {
+    fn new() -> io::Result<Self> {
+        // SAFETY: makes a descriptor that nobody else knows.
+        let descriptor = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it is open and ours alone.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        // SAFETY: the wrapper owns this descriptor and never replaces it.
+        let watched = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) };
+        watched.map(Self).map_err(|error| error.into_parts().1)
+    }
+
+    async fn happens(&self) {
+        match self.0.readable().await {
+            // Cleared before the ring is read: what completes after that raises readiness anew.
+            Ok(mut guard) => guard.clear_ready(),
+            // The runtime is going away; so will the caller.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Forgets what the runtime has seen and makes it see a new edge.
+    fn raise(&self) {
+        let seen: io::Result<()> = self.0.try_io(Interest::READABLE, |_| Err(io::ErrorKind::WouldBlock.into()));
+        let raised = self.0.get_ref().write_all(&1_u64.to_ne_bytes());
+        debug_assert!(seen.is_err() && raised.is_ok(), "an eventfd counts further than any life lasts");
     }
 }
 
@@ -326,69 +345,4 @@ impl Drop for Held<'_> {
 fn allocate(layout: Layout) -> NonNull<u8> {
     // SAFETY: both layouts have a size above zero.
     NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
-}
-
-struct Sender {
-    ring: IoUring,
-    headers: SendHeaders,
-}
-
-impl Sender {
-    fn open() -> io::Result<Self> {
-        // A failed entry must not hold up those behind it.
-        let ring = IoUring::builder().setup_submit_all().build(SEND_ENTRIES as u32)?;
-        Ok(Self { ring, headers: SendHeaders::default() })
-    }
-
-    fn transmit(
-        &mut self,
-        sockets: &[Socket],
-        jobs: &[Job<'_>],
-        counters: &mut Counters,
-        done: &mut dyn FnMut(usize, i32),
-    ) {
-        for (part, jobs) in jobs.chunks(SEND_ENTRIES).enumerate() {
-            let base = part * SEND_ENTRIES;
-            let headers = self.headers.point_at(jobs);
-            let mut queue = self.ring.submission();
-            for (index, (header, job)) in headers.iter().zip(jobs).enumerate() {
-                let Some(socket) = sockets.get(job.socket) else { continue };
-                let entry = opcode::SendMsg::new(Fd(socket.socket.as_raw_fd()), &raw const header.msg_hdr)
-                    .flags((libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL).cast_unsigned())
-                    .build()
-                    .user_data((base + index) as u64);
-                // SAFETY: header and bytes outlive `complete`, which returns only when each entry has completed.
-                let pushed = unsafe { queue.push(&entry) };
-                assert!(pushed.is_ok(), "an emptied send ring holds a whole part");
-            }
-            let expected = queue.len();
-            drop(queue);
-            self.complete(expected, counters, done);
-        }
-    }
-
-    /// Submits what is queued and hands out the results of `expected` entries.
-    fn complete(&mut self, expected: usize, counters: &mut Counters, done: &mut dyn FnMut(usize, i32)) {
-        let mut completed = 0;
-        let mut wanted = 0;
-        while completed < expected {
-            counters.submits += 1;
-            if let Err(error) = self.ring.submit_and_wait(wanted) {
-                let passing = [libc::EINTR, libc::EAGAIN, libc::EBUSY, libc::ENOMEM];
-                let code = error.raw_os_error().unwrap_or_default();
-                assert!(passing.contains(&code), "the send ring is broken: {error}");
-            }
-            for completion in self.ring.completion() {
-                completed += 1;
-                done(usize::try_from(completion.user_data()).unwrap_or(usize::MAX), completion.result());
-            }
-            wanted = usize::from(self.ring.submission().is_empty());
-        }
-    }
-}
-
-impl std::fmt::Debug for Sender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender").field("headers", &self.headers).finish_non_exhaustive()
-    }
 }
