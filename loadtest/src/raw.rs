@@ -4,6 +4,7 @@
 //! packet by its clear header and decrypt a sample. Signalling is WHIP and WHEP ([`door`]) or whatever a scenario brings: a
 //! [`swarm::Member`] needs a socket, a handshake under way and a plan.
 
+pub mod crowd;
 pub mod door;
 pub mod handshake;
 pub mod keying;

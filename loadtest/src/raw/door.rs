@@ -35,6 +35,10 @@ pub enum JoinError {
     Sdp(#[from] SdpError),
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+    #[error("a handshake failed, or chose what is not spoken here: {0:?}")]
+    Unkeyed(String),
+    #[error("{0} clients did not get connected")]
+    Absent(usize),
 }
 
 /// What came back.
@@ -102,6 +106,16 @@ fn unchunk(mut rest: &str) -> Option<String> {
     }
 }
 
+/// Which of its addresses a client is at.
+pub fn own_address(toward: Ipv4Addr) -> Ipv4Addr {
+    let probe = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
+    let local = probe.and_then(|probe| probe.connect((toward, 9)).and_then(|()| probe.local_addr()));
+    match local.map(|local| local.ip()) {
+        Ok(std::net::IpAddr::V4(ip)) => ip,
+        _ => Ipv4Addr::LOCALHOST,
+    }
+}
+
 /// A door of a server: where to publish or watch, and with what right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Door {
@@ -140,7 +154,9 @@ impl Door {
         plan: impl FnOnce(&str) -> Plan,
     ) -> Result<Member, JoinError> {
         let began_us = clock::now_us();
-        let port = Port::open(Ipv4Addr::LOCALHOST, BUFFER_BYTES)?;
+        let host = self.url.strip_prefix("http://").and_then(|rest| rest.split([':', '/']).next());
+        let toward = host.and_then(|host| host.parse().ok()).unwrap_or(Ipv4Addr::LOCALHOST);
+        let port = Port::open(own_address(toward), BUFFER_BYTES)?;
         let mut handshake = Handshake::new(clock::now(), port.local(), true);
         let offer = sdp::offer(&handshake.party(None), direction, feedback);
         let reply = request("POST", &self.url, self.token.as_deref(), "application/sdp", &offer)?;

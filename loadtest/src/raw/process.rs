@@ -61,6 +61,12 @@ pub fn pin(pid: u32, core: usize) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Puts process `pid` (0: the calling thread) before others, where the host allows it: both ends of a measurement want the same.
+pub fn favour(pid: u32) -> bool {
+    // SAFETY: sets a number of a process.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, pid, -10) == 0 }
+}
+
 /// As many open files as the host allows, for thousands of sockets.
 pub fn raise_open_files() -> u64 {
     // SAFETY: all-zero is a valid value of this plain C structure.

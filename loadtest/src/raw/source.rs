@@ -15,6 +15,9 @@ use crate::media::Mark;
 /// Packets of one frame, whatever the pattern of their departure.
 pub const PACKETS_PER_FRAME: u8 = 10;
 
+/// Longer than any run.
+const PAUSE: Duration = Duration::from_secs(24 * 3_600);
+
 /// When packets leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -94,7 +97,7 @@ impl Source {
             ssrc,
             payload_type,
             remote,
-            sequence: 1 << 16 | u64::from(fastrand::u16(..)),
+            sequence: fastrand::u16(..).into(),
             transport: 0,
             frame: 0,
             index: 0,
@@ -118,16 +121,19 @@ impl Source {
         self.ssrc
     }
 
-    /// Another rate, from `now` on.
+    /// Another rate, from `now` on; 0 is a pause.
     pub fn pace(&mut self, now: Instant, packets_per_second: u32) {
         self.load.packets_per_second = packets_per_second;
         self.spacing = Duration::from_secs(1) / packets_per_second.max(1);
-        self.due = now;
+        self.due = if packets_per_second == 0 { now + PAUSE } else { now };
     }
 
     /// Another pattern of departures.
     pub const fn arrange(&mut self, pattern: Pattern) {
         self.load.pattern = pattern;
+        // A new frame begins, so that departures are whole from the first on.
+        self.index = 0;
+        self.frame += 1;
     }
 
     pub const fn deadline(&self) -> Instant {

@@ -201,6 +201,15 @@ impl Swarm {
         Ok(Self { epoll, members: Vec::new(), sources: Vec::new(), inbox: Inbox::default(), scanned: clock::now() })
     }
 
+    /// How many clients have ever come in; the next one's number.
+    pub const fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Takes a client in and returns its number.
     ///
     /// # Errors

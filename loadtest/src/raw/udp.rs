@@ -64,6 +64,14 @@ impl Port {
         self.socket.as_raw_fd()
     }
 
+    /// Lets [`Inbox::wait`] wait.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn block(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(false)
+    }
+
     /// Sends one datagram; `false` when the kernel did not take it.
     pub fn send(&self, to: SocketAddrV4, bytes: &[u8]) -> bool {
         self.socket.send_to(bytes, to).is_ok()
@@ -107,7 +115,16 @@ impl Default for Inbox {
 impl Inbox {
     /// Takes what waits on the socket `fd`, at most one system call of it, and shows each datagram with its sender. Returns
     /// whether more may wait.
-    pub fn receive(&mut self, fd: RawFd, mut see: impl FnMut(SocketAddrV4, &mut [u8])) -> bool {
+    pub fn receive(&mut self, fd: RawFd, see: impl FnMut(SocketAddrV4, &mut [u8])) -> bool {
+        self.take(fd, libc::MSG_DONTWAIT, see)
+    }
+
+    /// The same, but waits for the first datagram if the socket blocks ([`Port::block`]).
+    pub fn wait(&mut self, fd: RawFd, see: impl FnMut(SocketAddrV4, &mut [u8])) -> bool {
+        self.take(fd, libc::MSG_WAITFORONE, see)
+    }
+
+    fn take(&mut self, fd: RawFd, flags: libc::c_int, mut see: impl FnMut(SocketAddrV4, &mut [u8])) -> bool {
         let slots = self.buffers.chunks_exact_mut(BUFFER_BYTES).zip(&mut self.vectors);
         let slots = slots.zip(&mut self.names).zip(&mut self.controls).zip(&mut self.messages);
         for ((((buffer, vector), name), control), message) in slots {
@@ -127,7 +144,7 @@ impl Inbox {
                 fd,
                 self.messages.as_mut_ptr(),
                 BATCH as libc::c_uint,
-                libc::MSG_DONTWAIT,
+                flags,
                 std::ptr::null_mut(),
             )
         };
@@ -172,6 +189,10 @@ pub struct Departures {
     pub refused: u64,
 }
 
+// SAFETY: the pointers of headers and messages point into this very value's own heap blocks, are written anew before each
+// use, and are followed only by the kernel during one call of `depart`, which has the value to itself.
+unsafe impl Send for Departures {}
+
 #[derive(Debug, Clone, Copy)]
 struct Train {
     to: SocketAddrV4,
@@ -194,6 +215,11 @@ impl Departures {
     pub fn new(bytes: usize, join: bool) -> Self {
         let (trains, headers, messages) = (Vec::new(), Vec::new(), Vec::new());
         Self { bytes: vec![0; bytes], used: 0, trains, headers, messages, join, refused: 0 }
+    }
+
+    /// Would a datagram of `bytes` find no room?
+    pub const fn is_full(&self, bytes: usize) -> bool {
+        self.used + bytes > self.bytes.len()
     }
 
     /// Space for one datagram to `to`; `None` when the room is used up and it is time to [`Self::depart`].

@@ -1,7 +1,13 @@
-//! What the benches feed to the engine: real frames of a synthetic page.
+//! What the benches share: frames of a synthetic page for the micro benches; the floor, the servers under test, and the
+//! measuring of both under the same arrivals.
 
 use fanlight_loadtest::page::Page;
 use fanlight_wire::{Frame, MaskEpoch, PageEpoch};
+
+pub mod floor;
+pub mod janus;
+pub mod measure;
+pub mod relay;
 
 /// The frames of one diff of `bytes` bytes.
 pub fn diff(bytes: usize) -> Vec<Frame> {
