@@ -1,6 +1,6 @@
 # Fanlight: the verbs. `make run` and `make test` are all a newcomer needs; both install and build what is missing.
 
-.PHONY: run test lint web unit browser e2e bench loadtest fuzz package clean help
+.PHONY: run test lint web unit browser e2e bench loadtest target fuzz package clean help
 
 CARGO ?= cargo
 BIN := target/release/fanlight
@@ -61,6 +61,11 @@ bench:
 ## loadtest: one page to many agents against a relay that is running (`make run` in another terminal)
 loadtest:
 	$(CARGO) run --release -p fanlight-loadtest -- fanout --agents 80 --seconds 30
+
+## target: a release relay with one open session for load generators by WHIP and WHEP; CPU=0 keeps it on a core
+target:
+	@$(MAKE) --no-print-directory $(BIN) >&2
+	@exec env BIN="$(abspath $(BIN))" CPU="$(CPU)" scripts/target
 
 ## fuzz: mutate every decoder's corpus for SECONDS (default 60) each, with progress
 fuzz:

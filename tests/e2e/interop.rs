@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::{Value, json};
+
 use crate::house::{House, root, say};
+use crate::plain;
 
 fn run(command: &mut Command) -> Output {
     let output = command.output().expect("it can be run");
@@ -38,6 +41,50 @@ async fn aiortc_joins_and_decodes() {
         let output = run(Command::new(&python).arg(script).arg(house.door().base()));
         let figure = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         assert!(figure.contains("decoded"), "{figure}");
+        assert_eq!(house.metric("fanlight_srtp_handshakes_total", "other").await, 0.0, "AES-GCM with aiortc, too");
+        house.assert_quiet().await;
+        say(&format!("{figure} on {backend}"));
+    }
+}
+
+/// What `make target` prints, of a relay that is open already.
+struct Target {
+    whip: String,
+    whep: String,
+    publish: String,
+    subscribe: String,
+}
+
+impl Target {
+    async fn of(house: &House) -> Self {
+        let bearer = format!("Authorization: Bearer {}\r\n", house.operator_token());
+        let body = json!({"group": "demo", "keep_s": 3_600}).to_string();
+        let made = plain::ask(&house.operator, "POST /v1/sessions", &bearer, &body).await;
+        let made: Value = serde_json::from_str(&made.body).expect("JSON");
+        let session = made["session"].as_str().expect("a session");
+        let token = |can: &str| {
+            let minted = house.verb(&["token", "--session", session, "--role", "upstream", "--can", can]);
+            assert!(minted.status.success(), "{}", String::from_utf8_lossy(&minted.stderr));
+            String::from_utf8(minted.stdout).expect("text").trim().to_owned()
+        };
+        let at = |kind: &str| format!("http://{}/v1/sessions/{session}/{kind}", house.public);
+        let (publish, subscribe) = (token("pub.screen,sub.screen"), token("sub.screen"));
+        Self { whip: at("whip"), whep: at("whep"), publish, subscribe }
+    }
+}
+
+#[tokio::test]
+async fn aiortc_publishes_by_whip_and_plays_by_whep() {
+    let folder = root().join("tests/interop");
+    let python = python(&folder.join("requirements.txt"));
+    for backend in crate::house::BACKENDS {
+        let mut house = House::open(backend, "");
+        let Target { whip, whep, publish, subscribe } = Target::of(&house).await;
+        let script = folder.join("aiortc_whip.py");
+        let output = run(Command::new(&python).arg(script).args([whip, whep, publish, subscribe]));
+        let figure = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(figure.contains("decoded"), "{figure}");
+        house.until_metric("fanlight_media_resources", "", |count| count == 0.0).await;
         assert_eq!(house.metric("fanlight_srtp_handshakes_total", "other").await, 0.0, "AES-GCM with aiortc, too");
         house.assert_quiet().await;
         say(&format!("{figure} on {backend}"));
