@@ -1,5 +1,6 @@
 //! Whole sessions on virtual time: one engine, simulated participants, lossy links, oracles in every run.
 
+mod adapt;
 mod attack;
 mod dom;
 mod screen;

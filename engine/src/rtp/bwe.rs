@@ -151,8 +151,12 @@ impl Estimator {
     }
 
     fn adapt(&mut self, now_us: u64, probed: Option<u64>) {
-        self.loss.update();
-        self.rate.update(now_us, self.trend.usage(), self.throughput.bps(), self.rtt_us);
+        self.loss.update(self.trend.is_queue_full());
+        let usage = self.trend.usage();
+        let acked = if usage == Usage::Over { self.throughput.peak_bps() } else { self.throughput.bps() };
+        // What was lost on its way took its room in the queue all the same.
+        let carried = acked.map(|bps| (bps as f64 / (1.0 - self.loss.inherent())) as u64);
+        self.rate.update(now_us, usage, carried, self.rtt_us);
         if self.is_overusing() {
             self.prober.postpone(now_us);
         } else if let Some(bps) = probed {
@@ -183,7 +187,7 @@ impl Estimator {
         let (bps, packets) = (window.bytes as f64 * 8e6 / passed.max(1) as f64, f64::from(window.packets));
         self.window = Window { since_us: now_us, bps, ..Window::default() };
         if packets > 0.0 {
-            self.loss.observe(bps, packets, packets * f64::from(fraction) / 256.0);
+            self.loss.observe(bps, packets, packets * f64::from(fraction) / 256.0, self.is_rtt_long());
         }
         self.adapt_to_reports(now_us, bps);
     }
@@ -191,7 +195,7 @@ impl Estimator {
     /// Nothing tells what would arrive if more were sent, so what is wanted is tried slowly, and loss, a long round trip
     /// or the receiver's own estimate take it back.
     fn adapt_to_reports(&mut self, now_us: u64, sent_bps: f64) {
-        let queued = self.rtt_us > self.rtt_us_min.saturating_add(QUEUE_US_MAX);
+        let queued = self.is_rtt_long();
         let usage = if queued { Usage::Over } else { Usage::Normal };
         let trusted = self.wanted.map_or(sent_bps, |wanted| sent_bps.max(wanted as f64));
         let acked = if queued { sent_bps } else { trusted };
@@ -252,6 +256,10 @@ impl Estimator {
     fn silent_at(&self) -> Option<u64> {
         let waits = self.answers && self.history.is_outstanding();
         waits.then(|| self.heard_us + SILENCE.as_micros() as u64)
+    }
+
+    const fn is_rtt_long(&self) -> bool {
+        self.rtt_us > self.rtt_us_min.saturating_add(QUEUE_US_MAX)
     }
 
     fn on_rtt_us(&mut self, rtt_us: u64) {

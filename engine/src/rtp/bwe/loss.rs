@@ -39,12 +39,18 @@ pub(super) struct Loss {
     next: usize,
     open: Open,
     bound: Option<f64>,
+    inherent: f64,
 }
 
 impl Loss {
     /// What the path carries by this measure, in bits per second; `None` while loss tells of no limit.
     pub(super) fn bound(&self) -> Option<u64> {
         self.bound.map(|bps| bps as u64)
+    }
+
+    /// The share that is lost whatever is sent, by the likeliest explanation.
+    pub(super) const fn inherent(&self) -> f64 {
+        self.inherent
     }
 
     /// Feedback about one packet, sent at `sent_us`.
@@ -62,8 +68,9 @@ impl Loss {
         self.open.lost = self.open.lost.saturating_sub(1);
     }
 
-    /// Once per feedback: closes the observation if it is long enough, and explains anew.
-    pub(super) fn update(&mut self) {
+    /// Once per feedback: closes the observation if it is long enough, and explains anew. While a queue is `full`, what
+    /// it drops is not the path's nature.
+    pub(super) fn update(&mut self, full: bool) {
         let Some(since) = self.open.since else { return };
         let passed = self.open.until.saturating_sub(since);
         if passed < OBSERVATION_US || self.open.packets < OBSERVATION_PACKETS {
@@ -71,41 +78,47 @@ impl Loss {
         }
         let open = std::mem::take(&mut self.open);
         let bps = open.bytes as f64 * 8e6 / passed as f64;
-        self.observe(bps, f64::from(open.packets), f64::from(open.lost));
+        self.observe(bps, f64::from(open.packets), f64::from(open.lost), full);
     }
 
     /// One observation at a time: what was sent, in bits per second and packets, and how many of them were lost.
-    pub(super) fn observe(&mut self, bps: f64, packets: f64, lost: f64) {
+    pub(super) fn observe(&mut self, bps: f64, packets: f64, lost: f64, full: bool) {
         if let Some(slot) = self.observations.get_mut(self.next % OBSERVATIONS) {
             *slot = Observation { bps, packets, lost: lost.min(packets) };
         }
         self.next += 1;
-        self.explain(bps * (packets - lost) / packets.max(1.0));
+        self.explain(bps * (packets - lost) / packets.max(1.0), full);
     }
 
-    fn explain(&mut self, delivered: f64) {
-        let free = self.likelihood(f64::INFINITY);
+    fn explain(&mut self, delivered: f64, full: bool) {
+        let (inherent_max, evidence) = if full { (self.inherent, 0.0) } else { (INHERENT_MAX, EVIDENCE) };
         let known = self.bound.unwrap_or(delivered);
         // Up a little, stay, down to what arrived: the order in which equals win.
         let candidates = [known * 1.05, known, known.min(delivered), delivered];
-        let mut best = (f64::INFINITY, free + EVIDENCE);
+        let (mut best, mut likeliest) = (f64::INFINITY, self.likelihood(f64::INFINITY, inherent_max) + evidence);
         for candidate in candidates {
-            let likelihood = self.likelihood(candidate);
-            if likelihood > best.1 + 0.1 {
-                best = (candidate, likelihood);
+            let likelihood = self.likelihood(candidate, inherent_max);
+            if likelihood > likeliest + 0.1 {
+                (best, likeliest) = (candidate, likelihood);
             }
         }
-        self.bound = best.0.is_finite().then_some(best.0);
+        self.bound = best.is_finite().then_some(best);
+        self.inherent = self.inherent_beyond(best).min(inherent_max);
     }
 
-    /// Logarithm of how likely the observations are if the path carries `capacity` and the best inherent loss.
-    fn likelihood(&self, capacity: f64) -> f64 {
+    /// The share that is lost although `capacity` is not exceeded.
+    fn inherent_beyond(&self, capacity: f64) -> f64 {
         let (lost, packets) = self.weighted().fold((0.0, 0.0), |(lost, packets), (weight, seen)| {
             let excess = seen.excess(capacity);
             let inherent = ((seen.lost / seen.packets - excess) / (1.0 - excess).max(SURE)).max(0.0);
             (lost + weight * inherent * seen.packets, packets + weight * seen.packets)
         });
-        let inherent = if packets > 0.0 { (lost / packets).min(INHERENT_MAX) } else { 0.0 };
+        if packets > 0.0 { lost / packets } else { 0.0 }
+    }
+
+    /// Logarithm of how likely the observations are if the path carries `capacity` and the best inherent loss.
+    fn likelihood(&self, capacity: f64, inherent_max: f64) -> f64 {
+        let inherent = self.inherent_beyond(capacity).min(inherent_max);
         self.weighted().fold(0.0, |sum, (weight, seen)| {
             let excess = seen.excess(capacity);
             let share = (inherent + (1.0 - inherent) * excess).clamp(SURE, 1.0 - SURE);
@@ -139,7 +152,7 @@ mod tests {
     fn loss_that_does_not_depend_on_the_rate_is_no_limit() {
         let mut loss = Loss::default();
         for step in 0..40 {
-            loss.observe(1e6 + 5e4 * f64::from(step), 80.0, [8.0, 5.0, 11.0, 7.0][step as usize % 4]);
+            loss.observe(1e6 + 5e4 * f64::from(step), 80.0, [8.0, 5.0, 11.0, 7.0][step as usize % 4], false);
             assert_eq!(loss.bound(), None, "step {step}");
         }
     }
@@ -150,7 +163,7 @@ mod tests {
         let mut rate = 1e6_f64;
         for _ in 0..40 {
             let share = (1.0 - 1.5e6 / rate).max(0.0);
-            loss.observe(rate, 100.0, (100.0 * share).round());
+            loss.observe(rate, 100.0, (100.0 * share).round(), false);
             rate = loss.bound().map_or(rate * 1.03, |bound| bound as f64);
             assert!(rate < 2.1e6, "{rate}");
         }
@@ -158,9 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_full_queue_drops_is_a_limit_though_the_rate_is_constant() {
+        for (full, bounded) in [(true, true), (false, false)] {
+            let mut loss = Loss::default();
+            (0..8).for_each(|_| loss.observe(1.9e6, 90.0, 1.0, false));
+            (0..8).for_each(|_| loss.observe(1.9e6, 90.0, 12.0, full));
+            assert_eq!(loss.bound().is_some(), bounded, "{:?} {}", loss.bound(), loss.inherent());
+        }
+    }
+
+    #[test]
     fn half_of_everything_lost_is_a_limit_at_once() {
         let mut loss = Loss::default();
-        loss.observe(3e6, 80.0, 40.0);
+        loss.observe(3e6, 80.0, 40.0, false);
         assert!(loss.bound().is_some_and(|bound| (1_300_000..1_700_000).contains(&bound)), "{:?}", loss.bound());
     }
 }

@@ -15,6 +15,8 @@ const CLUSTER_GAP: Duration = Duration::from_millis(200);
 /// Feedback that takes longer than this is not waited for.
 const PATIENCE_US: u64 = 1_000_000;
 const REST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// How often a change of the path shortens the rest again.
+const FORGIVEN_US: u64 = 10_000_000;
 /// The share of a measurement that is believed: a cluster meets the queue at its best.
 const BELIEVED: f64 = 0.9;
 /// Receivers stamp arrivals in quarters of a millisecond.
@@ -47,12 +49,13 @@ pub(super) struct Prober {
     next_us: u64,
     tries: u32,
     rest: Duration,
+    forgiven_us: u64,
     cluster: Option<Cluster>,
 }
 
 impl Prober {
     pub(super) const fn new() -> Self {
-        Self { wanted: None, next_us: 0, tries: 0, rest: REST.0, cluster: None }
+        Self { wanted: None, next_us: 0, tries: 0, rest: REST.0, forgiven_us: 0, cluster: None }
     }
 
     pub(super) fn want(&mut self, bps: Option<u64>) {
@@ -101,9 +104,13 @@ impl Prober {
         Some(Probe { bps, bytes })
     }
 
-    /// The queue grows: not now.
+    /// The queue grows: not now. But what the path carries has changed, so earlier attempts say little.
     pub(super) fn postpone(&mut self, now_us: u64) {
         self.cluster = None;
+        if now_us >= self.forgiven_us + FORGIVEN_US {
+            self.forgiven_us = now_us;
+            self.rest = REST.0;
+        }
         self.next_us = self.next_us.max(now_us + self.rest.as_micros() as u64);
     }
 

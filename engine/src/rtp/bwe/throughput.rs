@@ -14,6 +14,8 @@ pub(super) struct Throughput {
     elapsed_us: u64,
     bytes: u64,
     kbps: Option<f64>,
+    /// The last windows, the newest first.
+    latest_kbps: [f64; 2],
     variance: f64,
 }
 
@@ -21,6 +23,12 @@ impl Throughput {
     /// Bits per second, once a window is complete.
     pub(super) fn bps(&self) -> Option<u64> {
         self.kbps.map(|kbps| (kbps * 1_000.0) as u64)
+    }
+
+    /// As [`Self::bps`], or one of the last windows' if that had more: what a full bottleneck lets through just now,
+    /// even when it was far from full before.
+    pub(super) fn peak_bps(&self) -> Option<u64> {
+        self.kbps.map(|kbps| (self.latest_kbps.iter().fold(kbps, |peak, kbps| peak.max(*kbps)) * 1_000.0) as u64)
     }
 
     /// `at` in microseconds; must not run backwards.
@@ -46,6 +54,8 @@ impl Throughput {
     }
 
     fn update(&mut self, sample: f64) {
+        let [previous, _] = self.latest_kbps;
+        self.latest_kbps = [sample, previous];
         let Some(kbps) = self.kbps else {
             self.variance = 50.0;
             self.kbps = Some(sample);

@@ -15,6 +15,12 @@ const THRESHOLD_START: f64 = 12.5;
 const THRESHOLD: (f64, f64) = (6.0, 600.0);
 const ADAPT_UP: f64 = 0.0087;
 const ADAPT_DOWN: f64 = 0.039;
+/// A queue longer than this is where loss comes from.
+const FULL_MS: f64 = 60.0;
+/// How fast the shortest delay is forgotten: two milliseconds per second.
+const FORGOTTEN: f64 = 0.002;
+/// The part of a window's highest delay below which the queue is on its way down.
+const DRAINED: f32 = 0.75;
 /// A single spike farther than this from the threshold teaches nothing.
 const SPIKE: f64 = 15.0;
 
@@ -34,9 +40,13 @@ pub(super) enum Usage {
 pub(super) struct Trend {
     /// Arrival and smoothed delay, in milliseconds; a ring.
     points: [(f64, f64); WINDOW],
+    /// The delays of the same groups as they were, in milliseconds; a ring.
+    delays: [f32; WINDOW],
     count: u32,
     first_at: Option<u64>,
     accumulated: f64,
+    /// The shortest delay of late; forgotten slowly, since routes change and clocks drift.
+    shortest: f64,
     smoothed: f64,
     threshold: f64,
     adapted_at: f64,
@@ -50,9 +60,11 @@ impl Trend {
     pub(super) const fn new() -> Self {
         Self {
             points: [(0.0, 0.0); WINDOW],
+            delays: [0.0; WINDOW],
             count: 0,
             first_at: None,
             accumulated: 0.0,
+            shortest: 0.0,
             smoothed: 0.0,
             threshold: THRESHOLD_START,
             adapted_at: 0.0,
@@ -67,15 +79,24 @@ impl Trend {
         self.usage
     }
 
+    /// Do packets wait in a long queue, be it growing or not?
+    pub(super) fn is_queue_full(&self) -> bool {
+        self.smoothed - self.shortest > FULL_MS
+    }
+
     /// Takes how the newest group differs from the one before.
     pub(super) fn add(&mut self, delta: Delta) {
         let (sent, arrived) = (delta.sent as f64 / 1_000.0, delta.arrived as f64 / 1_000.0);
         let first = *self.first_at.get_or_insert(delta.at);
         let at = delta.at.saturating_sub(first) as f64 / 1_000.0;
         self.accumulated += arrived - sent;
+        self.shortest = (self.shortest + sent * FORGOTTEN).min(self.accumulated);
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * self.accumulated;
         if let Some(point) = self.points.get_mut(self.count as usize % WINDOW) {
             *point = (at, self.smoothed);
+        }
+        if let Some(delay) = self.delays.get_mut(self.count as usize % WINDOW) {
+            *delay = self.accumulated as f32;
         }
         self.count = self.count.saturating_add(1);
         let slope = if self.count as usize >= WINDOW { self.slope().unwrap_or(self.previous) } else { self.previous };
@@ -92,13 +113,22 @@ impl Trend {
         (below > 0.0).then(|| above / below)
     }
 
+    /// A large frame fills the queue at once and then leaves it. The line still rises when it has half drained, but that
+    /// is no sign of sending too much.
+    fn is_draining(&self) -> bool {
+        let (low, high) =
+            self.delays.iter().fold((f32::MAX, f32::MIN), |(low, high), delay| (low.min(*delay), high.max(*delay)));
+        let newest = (1..=3).filter_map(|age| self.delays.get((self.count as usize + WINDOW - age) % WINDOW));
+        newest.sum::<f32>() / 3.0 < low + DRAINED * (high - low)
+    }
+
     fn judge(&mut self, slope: f64, sent_ms: f64, at: f64) {
         let weighted = f64::from(self.count.min(DELTAS_TRUSTED)) * slope * GAIN;
         if weighted > self.threshold {
             let over = self.over_ms.map_or(sent_ms / 2.0, |over| over + sent_ms);
             self.over_count += 1;
             self.over_ms = Some(over);
-            if over > OVER_MS_MIN && self.over_count > 1 && slope >= self.previous {
+            if over > OVER_MS_MIN && self.over_count > 1 && slope >= self.previous && !self.is_draining() {
                 self.over_ms = Some(0.0);
                 self.over_count = 0;
                 self.usage = Usage::Over;
