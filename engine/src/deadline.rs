@@ -10,6 +10,7 @@ pub enum Reason {
     Consent,
     Dom,
     Drain,
+    Feedback,
     Floor,
     Grace,
     Ice,

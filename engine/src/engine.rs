@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use fanlight_wire::command::{Admission, Command};
-use fanlight_wire::limits::SESSIONS_PER_SHARD_MAX;
+use fanlight_wire::limits::{SESSIONS_PER_SHARD_MAX, SLICE_SUBSCRIBERS};
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::signal::ClientInfo;
@@ -164,10 +164,10 @@ impl Engine {
     pub fn poll_datagrams(&mut self, outbox: &mut Outbox) -> bool {
         let now = self.now;
         let dirty: Vec<Index> = self.dirty.iter().copied().collect();
-        let mut more = false;
+        let (mut more, mut slice) = (false, SLICE_SUBSCRIBERS);
         for index in dirty {
             self.with_session(index, |session, cx| {
-                more |= session.fanout.poll(now, outbox);
+                more |= session.fanout.poll(now, outbox, &mut slice);
                 session.dispatch(cx);
             });
         }

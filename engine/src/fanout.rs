@@ -1,17 +1,22 @@
-//! The media of one session: who publishes, who watches which slot, and what is forwarded to whom.
+//! The media of one session: who publishes, who watches which lane, and what is forwarded to whom.
 //!
-//! Owns the session's [`Peer`]s and, per slot, the packets that came in this turn. Invariants:
-//! - Subscribers follow a *slot*, not a track; only packets of the slot's source leave, and after
+//! Owns the session's [`Peer`]s and, per lane, the rings of what came in. Invariants:
+//! - Subscribers follow a *lane*, not a track; only packets of the lane's source leave, and after
 //!   [`Fanout::set_source`] returns nothing of the source before does (R015, P17).
-//! - A burst is collected, then written subscriber by subscriber, so that what goes to one address leaves as one train.
+//! - Subscribers are visited one by one, so that what goes to one address leaves as one train; each visit writes all
+//!   that has come since the last. Who is visited first changes every pass.
+//! - Only members that have something to send or to follow are visited; nothing walks over idle ones.
 //! - A subscriber's failure touches no other subscriber.
 //!
 //! It leaves who may publish to [`crate::floor`] and [`crate::permit`].
 
+mod filling;
 mod lane;
 mod member;
+mod subscription;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -23,13 +28,16 @@ use crate::datagram::Datagram;
 use crate::deadline::Deadline;
 use crate::demux::{Demux, PeerKey};
 use crate::entropy::Entropy;
-use crate::keyframe::KeyframeWish;
 use crate::outbox::Outbox;
-use crate::peer::{IceCredentials, Mid, Packet, Peer, PeerConfig, PeerEvent};
-use crate::track::{Continuity, Track};
-
+use crate::peer::{IceCredentials, Media, Mid, Peer, PeerConfig, PeerEvent};
+use crate::rtp::header::Header;
+use crate::rtp::intake::Dead;
+use crate::rtp::srtp::Opened;
+use crate::timers::Timers;
+use filling::Filling;
 pub use lane::{Lane, MemberId};
-use member::Member;
+use member::{Asked, Member, section_index};
+pub use totals::MediaTotals;
 
 /// What fills a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,51 +68,23 @@ pub enum MediaEvent {
 pub struct Fanout {
     members: BTreeMap<MemberId, Member>,
     /// By [`Lane`].
-    fillings: [Filling; Lane::ALL.len()],
+    lanes: [Filling; Lane::ALL.len()],
     events: VecDeque<MediaEvent>,
     totals: MediaTotals,
-    /// Peers that have left and still say goodbye.
-    leaving: Vec<Peer>,
-    /// Advances every turn: no subscriber is always served last.
-    turn: usize,
-}
-
-/// A slot and what came in for it this turn.
-#[derive(Debug, Default)]
-struct Filling {
-    source: Option<(Source, Mid, Option<Mid>)>,
-    track: Track,
-    wish: KeyframeWish,
-    /// The first whole keyframe has arrived.
-    live: bool,
-    /// It is still to be reported.
-    first_keyframe: Option<FloorEpoch>,
-    video: Vec<Packet>,
-    audio: Vec<Packet>,
-    video_continuity: Continuity,
-    audio_continuity: Continuity,
-}
-
-/// Counted since the session began, in datagrams where not said otherwise.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct MediaTotals {
-    pub packets_in: u64,
-    pub bytes_in: u64,
-    pub packets_out: u64,
-    pub bytes_out: u64,
-    /// RTP packets dropped, by [`Drop::ALL`].
-    pub drops: [u64; Drop::ALL.len()],
-    /// Wishes of subscribers, and requests to publishers.
-    pub keyframe_requests_in: u64,
-    pub keyframe_requests_out: u64,
-    /// Handshakes that chose an AES-GCM profile for SRTP, and those that chose another.
-    pub srtp_gcm: u64,
-    pub srtp_other: u64,
+    /// Members that have left and still say goodbye.
+    leaving: Vec<Member>,
+    /// Who is to be visited in the pass under way.
+    queue: VecDeque<MemberId>,
+    timers: Timers<MemberId>,
+    /// Advances every pass: no subscriber is always served last.
+    pass: usize,
+    /// Where reports are written.
+    compound: Vec<u8>,
 }
 
 impl Fanout {
     /// Answers an offer. One of a PeerConnection that is already served renegotiates; any other replaces the
-    /// participant's peer. `view` is the slot this participant watches, `key` names a new peer in `demux`.
+    /// member's peer. `view` is the lane this member watches, `key` names a new peer in `demux`.
     ///
     /// # Errors
     /// `E_SDP` with the reason when the offer cannot be used; an existing peer then stays.
@@ -129,23 +109,25 @@ impl Fanout {
                 demux.insert(member.key, &credentials);
             }
             member.subscribe(view, entropy);
+            self.settle(who);
             return Ok(answer);
         }
         let (peer, answer) = Peer::accept_offer(config, &credentials, now, sdp)?;
         self.remove(who, demux);
         demux.insert(key, &credentials);
-        let mut member = Member::new(peer, key, view);
+        let mut member = Member::new(now, peer, key, view);
         member.subscribe(view, entropy);
         self.members.insert(who, member);
+        self.settle(who);
         Ok(answer)
     }
 
-    /// Would this offer replace the participant's peer?
+    /// Would this offer replace the member's peer?
     pub fn is_fresh(&self, who: MemberId, sdp: &str) -> bool {
         self.members.get(&who).is_none_or(|member| !member.peer.is_of(sdp))
     }
 
-    /// Has this participant a video section with this name on which it may send?
+    /// Has this member a video section with this name on which it may send?
     pub fn can_publish(&self, who: MemberId, mid: &str) -> bool {
         let mid = Mid::from(mid);
         self.members
@@ -153,107 +135,94 @@ impl Fanout {
             .is_some_and(|member| member.peer.sections().iter().any(|s| s.mid == mid && s.video && s.receives))
     }
 
-    /// A datagram that [`Demux::route`] found to be this participant's.
+    /// A datagram that [`Demux::route`] found to be this member's.
     pub fn handle_datagram(&mut self, now: Instant, who: MemberId, datagram: Datagram<'_>) {
         self.totals.packets_in += 1;
         self.totals.bytes_in += datagram.payload.len() as u64;
         let Some(member) = self.members.get_mut(&who) else {
             return self.totals.drop(Drop::Unknown, 1);
         };
-        if !member.peer.handle_datagram(now, &datagram) {
-            self.totals.drop(Drop::Limited, 1);
+        if !Peer::is_media(datagram.payload) {
+            if !member.peer.handle_datagram(now, &datagram) {
+                self.totals.drop(Drop::Limited, 1);
+            }
+            self.pump(who);
+        } else {
+            match member.peer.open(now, datagram.payload) {
+                Media::Rtp(header, opened) => self.take(now, who, &header, datagram.payload, opened),
+                Media::Rtcp(length) => {
+                    let mut asked = Asked::default();
+                    member.note(now, datagram.payload.get(..length).unwrap_or_default(), &mut asked);
+                    self.wish(&asked);
+                }
+                Media::Dropped(reason) => self.totals.drop(reason, 1),
+            }
         }
-        self.pump(who);
+        self.rouse(now, who);
     }
 
-    /// Fills or empties a slot. When this returns, no packet of what filled it before leaves any more; the new
+    /// Fills or empties a lane. When this returns, no packet of what filled it before leaves any more; the new
     /// source's leave from the first packet of its first keyframe on.
     pub fn set_source(&mut self, now: Instant, lane: Lane, source: Option<Source>) {
-        let filling = self.filling(lane);
-        *filling = Filling::default();
-        filling.source = source.map(|source| {
-            let (mid, audio_mid) = (Mid::from(source.mid.as_str()), source.audio_mid.as_deref().map(Mid::from));
-            (source, mid, audio_mid)
-        });
-        if filling.source.is_some() {
-            filling.wish.wish();
-        }
-        for member in self.members.values_mut().filter(|member| member.view == lane) {
-            member.fence(now);
-        }
+        self.lane(lane).fill(source.as_ref());
         self.request_keyframes(now);
     }
 
-    /// Takes a participant's media out.
+    /// Takes a member's media out.
     pub fn remove(&mut self, who: MemberId, demux: &mut Demux) {
-        if let Some(mut member) = self.members.remove(&who) {
+        if let Some(member) = self.members.remove(&who) {
             demux.remove(member.key);
-            member.peer.close();
-            self.leaving.push(member.peer);
+            self.timers.remove(who);
+            self.lanes.iter_mut().for_each(|lane| lane.watchers.retain(|watcher| *watcher != who));
+            self.leaving.push(member);
         }
     }
 
     /// Lets time pass; due at [`Self::deadline`].
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due = |(who, member): (&MemberId, &Member)| member.peer.deadline().is_due(now).then_some(*who);
-        let due: Vec<_> = self.members.iter().filter_map(due).collect();
-        for who in due {
-            if let Some(member) = self.members.get_mut(&who) {
+        // A member whose deadline stays in the past is served once per call, so that the call ends.
+        let rounds = self.timers.len();
+        for _ in 0..rounds {
+            let Some(who) = self.timers.pop_due(now) else { break };
+            if let Some(member) = self.members.get_mut(&who)
+                && member.peer.deadline().is_due(now)
+            {
                 member.peer.handle_timeout(now);
             }
             self.pump(who);
+            self.rouse(now, who);
         }
         self.request_keyframes(now);
     }
 
     pub fn deadline(&self) -> Deadline {
-        let fillings = self.fillings.iter().map(|filling| filling.wish.deadline());
-        let lanes = fillings.fold(Deadline::IDLE, Deadline::min);
-        self.members.values().fold(lanes, |deadline, member| deadline.min(member.peer.deadline()))
+        self.lanes.iter().map(Filling::deadline).fold(self.timers.next(), Deadline::min)
     }
 
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
         self.events.pop_front()
     }
 
-    /// Forwards what came in and hands out what has to leave, at most one slice of it. True when more waits.
-    pub fn poll(&mut self, now: Instant, outbox: &mut Outbox) -> bool {
-        for mut peer in std::mem::take(&mut self.leaving) {
-            peer.poll(now, outbox);
+    /// Forwards what came in and hands out what has to leave, visiting at most `slice` members, whose number is taken
+    /// off it. True when more waits.
+    pub fn poll(&mut self, now: Instant, outbox: &mut Outbox, slice: &mut usize) -> bool {
+        for mut member in self.leaving.drain(..) {
+            member.close(now, outbox, &mut self.totals);
         }
         self.request_keyframes(now);
-        self.turn = self.turn.wrapping_add(1);
-        let first = self.turn.checked_rem(self.members.len()).unwrap_or_default();
-        let mut order: Vec<_> = self.members.keys().copied().collect();
-        order.rotate_left(first);
-        for who in order {
-            let Some(member) = self.members.get_mut(&who) else {
-                continue;
-            };
-            let view = member.view;
-            let [agent, visitor, camera] = &mut self.fillings;
-            let filling = match view {
-                Lane::Agent => agent,
-                Lane::Visitor => visitor,
-                Lane::Camera => camera,
-            };
-            if member.forward(filling, &mut self.totals) {
-                self.events.push_back(MediaEvent::NoCodec { who, lane: member.view });
-            }
-            let (packets, bytes) = member.peer.poll(now, outbox);
-            self.totals.packets_out += packets;
-            self.totals.bytes_out += bytes;
-        }
-        for filling in &mut self.fillings {
-            filling.video.clear();
-            filling.audio.clear();
+        self.queue_watchers();
+        while *slice > 0
+            && let Some(who) = self.queue.pop_front()
+        {
+            *slice -= 1;
+            self.visit(now, who, outbox);
         }
         // A subscriber that could not be served from the ring has wished meanwhile.
         self.request_keyframes(now);
-        false
+        !self.queue.is_empty()
     }
 
-    /// Is this participant's media connected?
+    /// Is this member's media connected?
     pub fn is_connected(&self, who: MemberId) -> bool {
         self.members.get(&who).is_some_and(|member| member.peer.is_connected())
     }
@@ -264,20 +233,11 @@ impl Fanout {
 
     /// Adds what this session has counted to its shard's totals.
     pub fn add_totals(&self, to: &mut ShardTotals) {
-        let from = &self.totals;
-        to.packets_in += from.packets_in;
-        to.bytes_in += from.bytes_in;
-        to.packets_out += from.packets_out;
-        to.bytes_out += from.bytes_out;
-        to.keyframe_requests_in += from.keyframe_requests_in;
-        to.keyframe_requests_out += from.keyframe_requests_out;
-        to.srtp_gcm += from.srtp_gcm;
-        to.srtp_other += from.srtp_other;
-        to.drops.iter_mut().zip(from.drops).for_each(|(to, from)| *to += from);
+        self.totals.add_to(to);
     }
 
-    const fn filling(&mut self, lane: Lane) -> &mut Filling {
-        let [agent, visitor, camera] = &mut self.fillings;
+    const fn lane(&mut self, lane: Lane) -> &mut Filling {
+        let [agent, visitor, camera] = &mut self.lanes;
         match lane {
             Lane::Agent => agent,
             Lane::Visitor => visitor,
@@ -285,104 +245,139 @@ impl Fanout {
         }
     }
 
+    /// A member has new subscriptions.
+    fn settle(&mut self, who: MemberId) {
+        let Some(member) = self.members.get_mut(&who) else { return };
+        for (lane, filling) in Lane::ALL.into_iter().zip(&mut self.lanes) {
+            filling.watchers.retain(|watcher| *watcher != who);
+            if member.follows(lane) {
+                filling.watchers.push(who);
+            }
+        }
+        enqueue(&mut self.queue, who, member);
+        self.timers.set(who, member.deadline());
+    }
+
+    /// Queues a member that has something to send, and sets its timer.
+    fn rouse(&mut self, now: Instant, who: MemberId) {
+        let Some(member) = self.members.get_mut(&who) else { return };
+        if member.has_output(now) {
+            enqueue(&mut self.queue, who, member);
+        }
+        self.timers.set(who, member.deadline());
+    }
+
+    /// Queues who follows a lane for which something came in.
+    fn queue_watchers(&mut self) {
+        let Self { lanes, queue, members, pass, .. } = self;
+        for filling in lanes {
+            if !std::mem::take(&mut filling.hot) {
+                continue;
+            }
+            *pass = pass.wrapping_add(1);
+            let (before, after) = filling.watchers.split_at(pass.checked_rem(filling.watchers.len()).unwrap_or_default());
+            for who in after.iter().chain(before) {
+                if let Some(member) = members.get_mut(who) {
+                    enqueue(queue, *who, member);
+                }
+            }
+        }
+    }
+
+    fn visit(&mut self, now: Instant, who: MemberId, outbox: &mut Outbox) {
+        let Self { members, lanes, totals, compound, events, timers, .. } = self;
+        let Some(member) = members.get_mut(&who) else { return };
+        member.queued = false;
+        if let Some(lane) = member.visit(now, lanes, outbox, compound, totals) {
+            events.push_back(MediaEvent::NoCodec { who, lane });
+        }
+        while let Some((section, layer)) = member.intake.poll_broken() {
+            let Some(section) = member.peer.sections().get(section) else { continue };
+            let broken = lanes.iter_mut().find(|filling| filling.role_of(who, section.mid) == Some(true));
+            if let Some(layer) = broken.and_then(|filling| filling.layers.get_mut(layer)) {
+                layer.wish.wish();
+            }
+        }
+        timers.set(who, member.deadline());
+    }
+
     /// Acts on what a peer has to say.
     fn pump(&mut self, who: MemberId) {
-        while let Some(event) = self.members.get_mut(&who).and_then(|member| member.peer.poll_event()) {
+        let Some(member) = self.members.get_mut(&who) else { return };
+        while let Some(event) = member.peer.poll_event() {
             match event {
                 PeerEvent::Connected { srtp } => {
                     *(if srtp.contains("GCM") { &mut self.totals.srtp_gcm } else { &mut self.totals.srtp_other }) += 1;
                     self.events.push_back(MediaEvent::Connected { who, srtp });
+                    enqueue(&mut self.queue, who, member);
                 }
                 PeerEvent::Disconnected => {
-                    if let Some(member) = self.members.get_mut(&who) {
-                        member.shut();
-                    }
+                    member.shut();
                     self.events.push_back(MediaEvent::Disconnected { who });
                 }
-                PeerEvent::KeyframeRequest(mid) => self.wish(who, mid),
-                PeerEvent::Packet(mid, packet) => self.take(who, mid, packet),
             }
         }
     }
 
-    fn wish(&mut self, who: MemberId, mid: Mid) {
-        self.totals.keyframe_requests_in += 1;
-        let Some(view) = self.members.get(&who).filter(|m| m.watches(mid)).map(|member| member.view) else {
-            return;
-        };
-        let filling = self.filling(view);
-        if filling.source.is_some() {
-            filling.wish.wish();
-        }
-    }
-
-    fn take(&mut self, who: MemberId, mid: Mid, packet: Packet) {
-        let fills = |filling: &Filling| {
-            let (source, video, audio) = filling.source.as_ref()?;
-            (source.who == who && (*video == mid || *audio == Some(mid))).then_some(*video == mid)
-        };
-        let found = Lane::ALL.into_iter().find_map(|lane| fills(self.filling(lane)).map(|video| (lane, video)));
-        let Some((lane, video)) = found else {
-            return self.totals.drop(Drop::StaleEpoch, 1);
-        };
-        let filling = self.filling(lane);
-        if filling.store(packet, video) {
-            for member in self.members.values_mut().filter(|member| member.view == lane) {
-                member.begin_anew(video);
+    fn wish(&mut self, asked: &Asked) {
+        for (filling, asked) in self.lanes.iter_mut().zip(asked.keyframes) {
+            self.totals.keyframe_requests_in += u64::from(asked);
+            if asked && filling.source.is_some() {
+                filling.wish();
             }
         }
-        let filling = self.filling(lane);
-        if let Some(epoch) = filling.first_keyframe.take() {
-            self.events.push_back(MediaEvent::FirstKeyframe { lane, epoch });
+    }
+
+    /// Takes in a packet that a member has sent.
+    fn take(&mut self, now: Instant, who: MemberId, header: &Header, packet: &[u8], opened: Opened) {
+        let Self { members, lanes, totals, events, .. } = self;
+        let Some(Member { peer, intake, .. }) = members.get_mut(&who) else { return };
+        let terms = peer.terms(header.payload_type);
+        let incoming = match intake.take(now, terms, header, packet, opened.payload) {
+            Ok(incoming) => incoming,
+            Err(Dead::Unknown) => return totals.drop(Drop::Unknown, 1),
+            // Padding and duplicates were never meant for anybody.
+            Err(Dead::Surplus) => return,
+        };
+        let Some(section) = peer.sections().get(incoming.section) else { return };
+        let role = |filling: &Filling| filling.role_of(who, section.mid);
+        let found = Lane::ALL.into_iter().zip(lanes).find_map(|(lane, filling)| Some((lane, role(filling)?, filling)));
+        let Some((lane, video, filling)) = found else {
+            return totals.drop(Drop::StaleEpoch, 1);
+        };
+        filling.store(now, video, &incoming);
+        if let Some(epoch) = filling.take_first_keyframe() {
+            events.push_back(MediaEvent::FirstKeyframe { lane, epoch });
         }
     }
 
+    /// Asks publishers for the keyframes that are due.
     fn request_keyframes(&mut self, now: Instant) {
-        for filling in &mut self.fillings {
-            let Some((source, mid, _)) = filling.source.as_ref().filter(|_| filling.wish.is_due(now)) else {
-                continue;
-            };
-            let sent = self.members.get_mut(&source.who).is_some_and(|member| member.peer.request_keyframe(*mid));
-            filling.wish.asked(now, sent);
-            self.totals.keyframe_requests_out += u64::from(sent);
+        let Self { members, lanes, queue, totals, .. } = self;
+        for filling in lanes {
+            let Some(source) = filling.source else { continue };
+            for (layer, wish) in filling.wishes() {
+                if !wish.is_due(now) {
+                    continue;
+                }
+                let member = members.get_mut(&source.who);
+                let sent = member.is_some_and(|member| {
+                    let section = section_index(&member.peer, source.mid);
+                    let sent = section.is_some_and(|section| member.intake.request_keyframe(section, layer));
+                    if sent {
+                        enqueue(queue, source.who, member);
+                    }
+                    sent
+                });
+                wish.asked(now, sent);
+                totals.keyframe_requests_out += u64::from(sent);
+            }
         }
     }
 }
 
-impl Filling {
-    /// Keeps a packet of the source for this turn. True when the source has begun anew.
-    fn store(&mut self, packet: Packet, video: bool) -> bool {
-        if !video {
-            let continues = self.audio_continuity.continues(&packet);
-            if !continues {
-                self.audio.clear();
-            }
-            self.audio.push(packet);
-            return !continues;
-        }
-        let continues = self.video_continuity.continues(&packet);
-        if !continues {
-            self.track = Track::default();
-            self.video.clear();
-            self.wish.wish();
-        }
-        if self.track.push(&packet) {
-            self.wish.granted();
-            if !std::mem::replace(&mut self.live, true) {
-                self.first_keyframe = self.source.as_ref().map(|(source, ..)| source.epoch);
-            }
-        }
-        self.video.push(packet);
-        !continues
-    }
-}
-
-impl MediaTotals {
-    fn drop(&mut self, reason: Drop, packets: usize) {
-        if let Some(index) = Drop::ALL.iter().position(|known| *known == reason)
-            && let Some(count) = self.drops.get_mut(index)
-        {
-            *count += packets as u64;
-        }
+fn enqueue(queue: &mut VecDeque<MemberId>, who: MemberId, member: &mut Member) {
+    if !std::mem::replace(&mut member.queued, true) {
+        queue.push_back(who);
     }
 }

@@ -22,9 +22,7 @@ pub mod pipe;
 mod rate;
 pub mod rtp;
 mod session;
-mod subscribe;
 mod timers;
-mod track;
 
 pub use datagram::{Datagram, Transport};
 pub use deadline::{Deadline, Reason};

@@ -1,14 +1,16 @@
-//! One participant's WebRTC transport: ICE, DTLS 1.2, SRTP, RTP in and out. The only file (with its folder) that names
-//! `str0m::`.
+//! One member's WebRTC transport: ICE, DTLS 1.2, SDP, and the keys of its media. The only file (with its folder) that
+//! names `str0m::`.
 //!
 //! Invariants:
 //! - After every mutation str0m is polled until it names a timeout; no method returns before that.
+//! - str0m never has keys, never sees RTP or RTCP, and nothing of the kind that it makes leaves: the sources that its
+//!   answers announce are ours to use.
 //! - It answers checks and probes only addresses from which a check has come, never one that an offer names.
 //! - It is always the DTLS server and the controlled ICE agent, with credentials the caller drew.
 //! - Beyond STUN nothing leaves unless a check of ours was answered within [`fanlight_wire::limits::ICE_CONSENT_MAX`] (RFC 7675 §5.1).
 //!
-//! It leaves to [`crate::demux`] which datagrams are its, and to [`crate::fanout`] what is sent to whom.
-//! RFCs: 8445 (ICE), 8829 (offer/answer), 5764 (DTLS-SRTP), 7714 (AES-GCM), 4588 (RTX).
+//! It leaves to [`crate::demux`] which datagrams are its, to [`crate::rtp`] what is in media packets, and to
+//! [`crate::fanout`] what is sent to whom. RFCs: 8445 (ICE), 8829 (offer/answer), 5764 (DTLS-SRTP), 7983 (what is what).
 
 mod budget;
 mod candidates;
@@ -16,10 +18,8 @@ mod candidates;
 pub(crate) mod client;
 mod consent;
 mod formats;
-#[cfg(test)]
 mod keying;
 mod sdp;
-mod srtp;
 pub(crate) mod stun;
 #[cfg(test)]
 mod tests;
@@ -27,34 +27,33 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, HANDSHAKE_MAX, VALIDATED_ADDRESSES_MAX};
+use fanlight_wire::limits::{HANDSHAKE_MAX, VALIDATED_ADDRESSES_MAX};
+use fanlight_wire::report::Drop;
 use fanlight_wire::{Refusal, ShardId, StreamId};
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
-use str0m::media::{Direction, KeyframeRequestKind};
+use str0m::media::Direction;
 use str0m::net::{Protocol, Receive, Transmit};
-use str0m::rtp::{RtpPacket, RtpWrite};
 use str0m::{Event, IceCreds, Input, Output, Rtc};
 
 use crate::datagram::{Datagram, Transport};
 use crate::deadline::{Deadline, Reason};
 use crate::entropy::Entropy;
 use crate::outbox::Outbox;
+use crate::rtp::header::{ExtensionMap, Header, absolute_send_time, is_rtcp};
+use crate::rtp::intake::Terms;
+use crate::rtp::send::{Departure, Destination};
+use crate::rtp::srtp::{Opened, Protect, Side, Unprotect};
 
-pub use formats::{Carried, Format, PayloadType};
+pub(crate) use formats::Formats;
+pub use formats::{Format, Meaning, PayloadType};
+pub(crate) use sdp::Declared;
 pub use sdp::fingerprint_of;
 /// The name of a media section (RFC 5888).
 pub use str0m::media::Mid;
 
-/// Packets kept per video section to answer NACKs, and for how long. Three seconds outlast any useful repair.
-const RTX_PACKETS: usize = 1_024;
-const RTX_AGE: Duration = Duration::from_secs(3);
-/// Repair may be at most this share of what is sent: a keyframe on a lossy path needs more than str0m's 0.15, and a
-/// subscriber who asks for everything twice must not double our output.
-const RTX_SHARE_MAX: f32 = 0.4;
 /// Errors in a row after which str0m is no longer polled in a turn; it reports each only once.
 const ERRORS_PER_TURN_MAX: usize = 8;
 
@@ -83,7 +82,7 @@ pub struct PeerConfig {
 }
 
 /// A media section as we see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
     pub mid: Mid,
     pub video: bool,
@@ -91,30 +90,21 @@ pub struct Section {
     pub sends: bool,
     /// We may receive on it.
     pub receives: bool,
-}
-
-/// A received RTP packet, decrypted, repaired and deduplicated.
-#[derive(Debug, Clone)]
-pub struct Packet {
-    /// Changes when the client makes a new encoder for the section; numbers then begin anew.
+    /// The source that we send as, and the one of its retransmissions.
     pub ssrc: u32,
-    pub format: Format,
-    /// Extended sequence number.
-    pub sequence: u64,
-    pub timestamp: u32,
-    pub marker: bool,
-    /// Shared by all subscribers.
-    pub payload: Arc<[u8]>,
-    pub carried: Carried,
-    pub received: Instant,
+    pub rtx: Option<u32>,
+    pub extensions: ExtensionMap,
+    /// Two-byte header extensions may be sent (RFC 8285 §6).
+    pub mixed_extensions: bool,
 }
 
-/// The header of a packet to be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outgoing {
-    pub payload_type: PayloadType,
-    pub sequence: u64,
-    pub timestamp: u32,
+/// What a media datagram turned out to be.
+#[derive(Debug)]
+pub(crate) enum Media {
+    Rtp(Header, Opened),
+    /// A plain compound packet of this many bytes at the front.
+    Rtcp(usize),
+    Dropped(Drop),
 }
 
 /// What happened at a peer.
@@ -126,9 +116,6 @@ pub enum PeerEvent {
     },
     /// Consent has run out, the handshake took too long, or the client closed.
     Disconnected,
-    /// The client wishes for a keyframe on what we send there.
-    KeyframeRequest(Mid),
-    Packet(Mid, Packet),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,24 +127,33 @@ enum State {
     Closed,
 }
 
-/// One participant's WebRTC transport.
+/// The keys of a connection.
+struct Keys {
+    protect: Protect,
+    unprotect: Unprotect,
+}
+
+/// One member's WebRTC transport.
 pub struct Peer {
     rtc: Rtc,
+    /// There once DTLS is complete, if both sides found an SRTP profile.
+    keys: Option<Box<Keys>>,
     config: PeerConfig,
     state: State,
     srtp: &'static str,
     fingerprint: String,
     remote: IceCredentials,
     sections: Vec<Section>,
-    formats: formats::Formats,
+    declared: Vec<Declared>,
+    rids: Vec<(usize, String)>,
+    formats: Formats,
     /// Where TCP clients are reached, newest last.
     streams: VecDeque<(SocketAddr, StreamId)>,
     consent: consent::Consent,
     born: Instant,
     now: Instant,
     timeout: Instant,
-    /// Written to or wished for since str0m was last told the time.
-    written: bool,
+    transport_sequence: u16,
     outgoing: Vec<Transmit>,
     events: VecDeque<PeerEvent>,
     budget: budget::Budget,
@@ -166,7 +162,7 @@ pub struct Peer {
 impl Certificate {
     /// A fresh self-signed one.
     pub fn generate() -> Option<Self> {
-        srtp::provider().dtls_provider.generate_certificate().map(Self)
+        keying::provider().dtls_provider.generate_certificate().map(Self)
     }
 }
 
@@ -210,19 +206,22 @@ impl Peer {
         }
         let mut peer = Self {
             rtc,
+            keys: None,
             config: config.clone(),
             state: State::Handshake,
             srtp: "",
             fingerprint: offer.fingerprint.clone(),
             remote: IceCredentials { ufrag: String::new(), pwd: String::new() },
             sections: Vec::new(),
-            formats: formats::Formats::default(),
+            declared: Vec::new(),
+            rids: Vec::new(),
+            formats: Formats::default(),
             streams: VecDeque::new(),
             consent: consent::Consent::default(),
             born: now,
             now,
             timeout: now,
-            written: false,
+            transport_sequence: 0,
             outgoing: Vec::new(),
             events: VecDeque::new(),
             budget: budget::Budget::new(now),
@@ -261,7 +260,8 @@ impl Peer {
         fingerprint_of(sdp).is_some_and(|fingerprint| fingerprint == self.fingerprint) && self.state != State::Closed
     }
 
-    /// Takes in one datagram that [`crate::demux`] found to be this peer's. False when a budget is used up.
+    /// Takes in one datagram with STUN or DTLS that [`crate::demux`] found to be this peer's. False when a budget is
+    /// used up.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>) -> bool {
         self.tell(now);
         let payload: &[u8] = datagram.payload;
@@ -269,7 +269,7 @@ impl Peer {
             return false;
         }
         self.note_stream(datagram);
-        let renewed = self.consent.note_received(self.now, datagram.source, payload, &self.remote.pwd);
+        let renewed = self.consent.note_received(self.now, datagram, &self.remote.pwd);
         if renewed && self.state == State::Silent {
             self.state = State::Connected;
             self.events.push_back(PeerEvent::Connected { srtp: self.srtp });
@@ -289,10 +289,64 @@ impl Peer {
         true
     }
 
+    /// Is this RTP or RTCP (RFC 7983 §7)? Such datagrams are [opened](Self::open) instead of handled.
+    pub(crate) const fn is_media(payload: &[u8]) -> bool {
+        matches!(payload, [128..=191, ..])
+    }
+
+    /// Decrypts a media datagram in place. Nothing but an authentic packet changes anything.
+    pub(crate) fn open(&mut self, now: Instant, packet: &mut [u8]) -> Media {
+        self.tell(now);
+        if !self.budget.admits(self.now, packet) {
+            return Media::Dropped(Drop::Limited);
+        }
+        let Some(keys) = self.keys.as_mut().filter(|_| self.state != State::Closed) else {
+            return Media::Dropped(Drop::Unvalidated);
+        };
+        if is_rtcp(packet) {
+            return keys.unprotect.rtcp(packet).map_or(Media::Dropped(Drop::Malformed), Media::Rtcp);
+        }
+        let Some(header) = Header::parse(packet) else {
+            return Media::Dropped(Drop::Malformed);
+        };
+        if !self.budget.admits_source(header.ssrc) {
+            return Media::Dropped(Drop::Unknown);
+        }
+        let opened = keys.unprotect.rtp(packet, &header);
+        opened.map_or(Media::Dropped(Drop::Malformed), |opened| Media::Rtp(header, opened))
+    }
+
+    /// What media needs to leave now, if it may.
+    pub(crate) fn departure<'a>(&'a mut self, now: Instant, outbox: &'a mut Outbox) -> Option<Departure<'a>> {
+        self.tell(now);
+        let to = self.destination()?;
+        let protect = &mut self.keys.as_mut()?.protect;
+        let send_time = absolute_send_time(now.saturating_duration_since(self.born));
+        let transport_sequence = &mut self.transport_sequence;
+        let formats = &self.formats;
+        Some(Departure { outbox, protect, formats, to, now, send_time, transport_sequence, packets: 0, bytes: 0 })
+    }
+
+    /// Protects a compound packet in place and sends it; how many bytes left.
+    pub(crate) fn send_rtcp(&mut self, now: Instant, compound: &mut Vec<u8>, outbox: &mut Outbox) -> Option<u64> {
+        self.tell(now);
+        let Destination { transport, source, destination } = self.destination()?;
+        let protect = &mut self.keys.as_mut()?.protect;
+        if let Err(error) = protect.rtcp(compound) {
+            tracing::debug!(%error, "a report could not be protected");
+            return None;
+        }
+        outbox.push(transport, source, destination, compound);
+        Some(compound.len() as u64)
+    }
+
     /// Lets time pass; due at [`Self::deadline`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tell(now);
-        self.flush();
+        if let Err(error) = self.rtc.handle_input(Input::Timeout(self.now)) {
+            tracing::debug!(%error, "the stack could not go on");
+        }
+        self.drain();
         self.check_consent();
     }
 
@@ -311,15 +365,15 @@ impl Peer {
         self.events.pop_front()
     }
 
-    /// Sends what was written and appends all that has to leave, in one run of segments for one destination. Returns
-    /// how many datagrams and bytes.
-    pub fn poll(&mut self, now: Instant, outbox: &mut Outbox) -> (u64, u64) {
-        self.tell(now);
-        if self.written {
-            self.flush();
-        }
+    /// Has the stack something to send?
+    pub(crate) const fn has_output(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Appends what the stack has to send. Returns how many datagrams and bytes.
+    pub fn poll(&mut self, outbox: &mut Outbox) -> (u64, u64) {
         let (mut packets, mut bytes) = (0, 0);
-        for transmit in std::mem::take(&mut self.outgoing) {
+        for transmit in self.outgoing.drain(..) {
             let transport = match transmit.proto {
                 Protocol::Udp => Transport::Udp,
                 _ => {
@@ -347,69 +401,24 @@ impl Peer {
     }
 
     /// What a format is called on this section, or `None` when the client did not agree to it.
-    pub fn payload_type(&self, mid: Mid, format: Format) -> Option<PayloadType> {
+    #[cfg(test)]
+    pub(crate) fn payload_type(&self, mid: Mid, format: Format) -> Option<PayloadType> {
         self.formats.payload_type(mid, format)
     }
 
-    /// Sends a packet under a new header, if media may be sent; leaves with the next [`Self::poll`].
-    pub fn write(&mut self, mid: Mid, header: Outgoing, packet: &Packet) -> bool {
-        if !self.is_connected() || packet.payload.len() > DATAGRAM_BYTES_MAX {
-            return false;
-        }
-        let mut direct = self.rtc.direct_api();
-        let Some(stream) = direct.stream_tx_by_mid(mid, None) else {
-            return false;
-        };
-        let payload = Arc::clone(&packet.payload);
-        let write = RtpWrite::new(
-            header.payload_type.to_str0m(),
-            header.sequence.into(),
-            header.timestamp,
-            packet.received,
-            payload,
-        )
-        .marker(packet.marker)
-        .nackable(packet.format.codec.is_video())
-        .ext_vals(packet.carried.to_str0m());
-        stream.write_rtp(write);
-        self.written = true;
-        true
+    /// What was agreed on, for reading a packet with this payload type.
+    pub(crate) fn terms(&self, payload_type: u8) -> Terms<'_> {
+        let Self { sections, declared, rids, formats, .. } = self;
+        Terms { sections, declared, rids, meaning: formats.meaning(payload_type) }
     }
 
-    /// Makes sure that nothing written before leaves from now on: not what waits, not what a NACK asks for.
-    ///
-    /// str0m drops scheduled repairs whose packet is no longer in its cache, and a new cache is empty; datagrams that
-    /// are encrypted but not yet polled are struck here.
-    pub fn fence(&mut self, now: Instant, mid: Mid) {
-        self.tell(now);
-        self.flush();
-        let mut direct = self.rtc.direct_api();
-        if let Some(stream) = direct.stream_tx_by_mid(mid, None) {
-            stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, Some(RTX_SHARE_MAX));
-        }
-        self.drain();
-        self.outgoing.retain(|transmit| !budget::is_rtp(&transmit.contents));
-    }
-
-    /// Asks the client for a keyframe of what it sends there; leaves with the next [`Self::poll`].
-    pub fn request_keyframe(&mut self, mid: Mid) -> bool {
-        let mut direct = self.rtc.direct_api();
-        let Some(stream) = direct.stream_rx_by_mid(mid, None) else {
-            return false;
-        };
-        stream.request_keyframe(KeyframeRequestKind::Pli);
-        self.written = true;
-        true
-    }
-
-    /// Says goodbye (RTCP BYE, DTLS close_notify) with the next [`Self::poll`].
+    /// Says goodbye (DTLS close_notify) with the next [`Self::poll`].
     pub fn close(&mut self) {
         if let Err(error) = self.rtc.close() {
             tracing::debug!(%error, "closing without a goodbye");
         }
         self.state = State::Closed;
         self.drain();
-        self.outgoing.retain(|transmit| !budget::is_rtp(&transmit.contents));
     }
 
     fn negotiate(&mut self, now: Instant, offer: &sdp::Offer) -> Result<String, Refusal> {
@@ -419,15 +428,22 @@ impl Peer {
         self.drain();
         let answer = answer.map_err(|error| unusable(&error.to_string()))?.to_sdp_string();
         self.remote = IceCredentials { ufrag: offer.ufrag.clone(), pwd: offer.password.clone() };
-        self.budget.renegotiated(&offer.ssrcs);
-        self.read_sections(&offer.mids);
+        let open = !offer.rids.is_empty() || offer.sources.is_empty();
+        let named = || offer.sources.iter().map(|source| source.ssrc).collect();
+        self.budget.renegotiated(if open { Vec::new() } else { named() });
+        self.declared.clone_from(&offer.sources);
+        self.rids.clone_from(&offer.rids);
+        self.read_sections(offer);
         Ok(answer)
     }
 
-    fn read_sections(&mut self, mids: &[String]) {
-        let known: Vec<Mid> = self.sections.iter().map(|section| section.mid).collect();
+    fn read_sections(&mut self, offer: &sdp::Offer) {
         self.sections.clear();
-        for mid in mids.iter().map(|mid| Mid::from(mid.as_str())) {
+        for mid in offer.mids.iter().map(|mid| Mid::from(mid.as_str())) {
+            let mut sources = (0, None);
+            if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None) {
+                sources = (*stream.ssrc(), stream.rtx().map(|rtx| *rtx));
+            }
             let Some(media) = self.rtc.media(mid) else {
                 continue;
             };
@@ -437,29 +453,22 @@ impl Peer {
                 video: media.kind().is_video(),
                 sends: matches!(direction, Direction::SendOnly | Direction::SendRecv),
                 receives: matches!(direction, Direction::RecvOnly | Direction::SendRecv),
+                ssrc: sources.0,
+                rtx: sources.1,
+                extensions: formats::extensions(media),
+                mixed_extensions: offer.mixed_extensions,
             });
         }
-        self.formats = formats::Formats::read(&self.rtc, &self.sections);
-        for section in self.sections.iter().filter(|s| s.video && s.sends && !known.contains(&s.mid)) {
-            let mut direct = self.rtc.direct_api();
-            if let Some(stream) = direct.stream_tx_by_mid(section.mid, None) {
-                stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, Some(RTX_SHARE_MAX));
-            }
-        }
+        self.formats = Formats::read(&self.rtc, &self.sections);
         self.drain();
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        self.consent.destination(self.now).filter(|_| self.state == State::Connected)
     }
 
     fn tell(&mut self, now: Instant) {
         self.now = self.now.max(now);
-    }
-
-    /// Tells str0m the time, which is when it looks at what was written.
-    fn flush(&mut self) {
-        self.written = false;
-        if let Err(error) = self.rtc.handle_input(Input::Timeout(self.now)) {
-            tracing::debug!(%error, "the stack could not go on");
-        }
-        self.drain();
     }
 
     fn drain(&mut self) {
@@ -487,20 +496,15 @@ impl Peer {
     fn take(&mut self, transmit: Transmit) {
         self.consent.note_sent(transmit.destination, &transmit.contents);
         let is_stun = transmit.contents.first().is_some_and(|first| *first < 4);
-        if is_stun || self.consent.is_given(self.now) {
+        let is_ours = Self::is_media(&transmit.contents);
+        if !is_ours && (is_stun || self.consent.is_given(self.now)) {
             self.outgoing.push(transmit);
         }
     }
 
     fn note(&mut self, event: Event) {
         match event {
-            Event::Connected => {
-                self.srtp = srtp::last_profile();
-                self.state = State::Connected;
-                self.events.push_back(PeerEvent::Connected { srtp: self.srtp });
-            }
-            Event::RtpPacket(packet) => self.note_packet(packet),
-            Event::KeyframeRequest(request) => self.events.push_back(PeerEvent::KeyframeRequest(request.mid)),
+            Event::Connected => self.take_keys(),
             Event::Closed if self.state != State::Closed => {
                 self.state = State::Closed;
                 self.events.push_back(PeerEvent::Disconnected);
@@ -509,25 +513,16 @@ impl Peer {
         }
     }
 
-    fn note_packet(&mut self, packet: RtpPacket) {
-        let mut direct = self.rtc.direct_api();
-        let Some(mid) = direct.stream_rx(&packet.header.ssrc).map(|stream| stream.mid()) else {
-            return;
-        };
-        let Some(format) = self.formats.named(packet.header.payload_type) else {
-            return;
-        };
-        let packet = Packet {
-            ssrc: *packet.header.ssrc,
-            format,
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            marker: packet.header.marker,
-            carried: Carried::read(&packet.header.ext_vals),
-            payload: packet.payload,
-            received: packet.timestamp,
-        };
-        self.events.push_back(PeerEvent::Packet(mid, packet));
+    /// The handshake is complete; the client is the DTLS client.
+    fn take_keys(&mut self) {
+        let keys = keying::take().and_then(|keying| {
+            self.srtp = keying.profile().name();
+            let (protect, unprotect) = (Protect::new(&keying, Side::Server)?, Unprotect::new(&keying, Side::Client)?);
+            Some(Box::new(Keys { protect, unprotect }))
+        });
+        self.keys = keys;
+        self.state = State::Connected;
+        self.events.push_back(PeerEvent::Connected { srtp: self.srtp });
     }
 
     fn check_consent(&mut self) {

@@ -1,46 +1,95 @@
-//! Which session is due when. One deadline per session; a later one replaces it.
+//! What is due when. One deadline per key; a later one replaces it.
+//!
+//! Invariant: the queue holds one live entry per key, never later than the key's deadline; one that turns out too early
+//! is put back. So moving a deadline later, which every packet does, costs nothing, and nothing is allocated once the
+//! queue has grown to its use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::Hash;
 use std::time::Instant;
 
 use crate::deadline::Deadline;
 
-/// Deadlines of all sessions of a shard, soonest first.
-#[derive(Debug, Default)]
+/// Deadlines, soonest first.
+#[derive(Debug)]
 pub(crate) struct Timers<K> {
-    queue: BTreeSet<(Instant, K)>,
-    due: BTreeMap<K, Deadline>,
+    queue: BinaryHeap<Reverse<(Instant, K)>>,
+    entries: HashMap<K, Entry>,
 }
 
-impl<K: Copy + Ord> Timers<K> {
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    deadline: Deadline,
+    at: Instant,
+    /// Where its live entry in the queue stands.
+    queued: Instant,
+}
+
+impl<K: Ord> Default for Timers<K> {
+    fn default() -> Self {
+        Self { queue: BinaryHeap::new(), entries: HashMap::new() }
+    }
+}
+
+impl<K: Copy + Ord + Hash> Timers<K> {
     /// Sets, moves or removes the deadline of `key`.
     pub(crate) fn set(&mut self, key: K, deadline: Deadline) {
-        self.remove(key);
-        if let Some(at) = deadline.at {
-            self.queue.insert((at, key));
-            self.due.insert(key, deadline);
+        let Some(at) = deadline.at else { return self.remove(key) };
+        match self.entries.get_mut(&key) {
+            Some(entry) if entry.queued <= at => (entry.deadline, entry.at) = (deadline, at),
+            _ => {
+                self.entries.insert(key, Entry { deadline, at, queued: at });
+                self.queue.push(Reverse((at, key)));
+            }
         }
+        self.tidy();
     }
 
     pub(crate) fn remove(&mut self, key: K) {
-        if let Some(Deadline { at: Some(at), .. }) = self.due.remove(&key) {
-            self.queue.remove(&(at, key));
-        }
+        self.entries.remove(&key);
+        self.tidy();
     }
 
     /// Takes one key that is due at `now`.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
-        let (at, key) = *self.queue.first()?;
+        let Reverse((at, key)) = *self.queue.peek()?;
         if at > now {
             return None;
         }
-        self.remove(key);
+        self.queue.pop();
+        self.entries.remove(&key);
+        self.tidy();
         Some(key)
     }
 
     /// The soonest deadline.
     pub(crate) fn next(&self) -> Deadline {
-        self.queue.first().and_then(|(_, key)| self.due.get(key)).copied().unwrap_or(Deadline::IDLE)
+        let soonest = self.queue.peek().and_then(|Reverse((_, key))| self.entries.get(key));
+        soonest.map_or(Deadline::IDLE, |entry| entry.deadline)
+    }
+
+    /// Keys with a deadline.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Makes the first entry of the queue a live one that stands at its key's deadline.
+    fn tidy(&mut self) {
+        while let Some(Reverse((at, key))) = self.queue.peek().copied() {
+            match self.entries.get_mut(&key) {
+                Some(entry) if entry.queued == at && entry.at == at => break,
+                Some(entry) if entry.queued == at => {
+                    let moved = entry.at;
+                    entry.queued = moved;
+                    self.queue.pop();
+                    self.queue.push(Reverse((moved, key)));
+                }
+                _ => {
+                    self.queue.pop();
+                }
+            }
+        }
     }
 }
 

@@ -1,138 +1,255 @@
-//! One participant's media: its peer, and its subscriptions to the slot it watches.
+//! One member's media: its peer, what it sends us, and its subscriptions.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use fanlight_wire::report::Drop;
+use fanlight_wire::limits::{HISTORY_PACKETS, REPORT_INTERVAL};
 
-use super::{Filling, Lane, MediaTotals};
+use super::filling::Filling;
+use super::subscription::Subscription;
+use super::{Lane, MediaTotals};
+use crate::deadline::{Deadline, Reason};
 use crate::demux::PeerKey;
 use crate::entropy::Entropy;
-use crate::peer::{Mid, Packet, Peer};
-use crate::subscribe::Subscription;
+use crate::outbox::Outbox;
+use crate::peer::{Mid, Peer, Section};
+use crate::rtp::intake::Intake;
+use crate::rtp::receive::RoundTrip;
+use crate::rtp::rtcp::{self, Item, Ntp};
+use crate::rtp::send::Sender;
+
+/// What the round trip is believed to be before a report tells.
+const ROUND_TRIP_GUESS: Duration = Duration::from_millis(50);
+/// How the streams that we send to one member belong together (RFC 3550 §6.5.1).
+const CNAME: &str = "fanlight";
+/// The source of reports to a member that we send nothing to.
+const SILENT_SSRC: u32 = 1;
 
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) peer: Peer,
     pub(super) key: PeerKey,
     pub(super) view: Lane,
-    video: Option<Subscription>,
-    audio: Option<Subscription>,
+    pub(super) intake: Intake,
+    pub(super) subscriptions: Vec<Subscription>,
+    /// What the client asks for again: index of the subscription, and number.
+    lost: Vec<(usize, u16)>,
+    round_trip: RoundTrip,
+    reported: Option<Instant>,
+    born: Instant,
+    /// It waits for its turn.
+    pub(super) queued: bool,
+}
+
+/// What reports and wishes of a member ask for.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The lanes of which it wishes a keyframe.
+    pub(super) keyframes: [bool; Lane::ALL.len()],
 }
 
 impl Member {
-    pub(super) const fn new(peer: Peer, key: PeerKey, view: Lane) -> Self {
-        Self { peer, key, view, video: None, audio: None }
+    pub(super) fn new(now: Instant, peer: Peer, key: PeerKey, view: Lane) -> Self {
+        Self {
+            peer,
+            key,
+            view,
+            intake: Intake::default(),
+            subscriptions: Vec::new(),
+            lost: Vec::new(),
+            round_trip: RoundTrip::default(),
+            reported: None,
+            born: now,
+            queued: false,
+        }
     }
 
-    /// Subscribes the first video and the first audio section on which the client receives. A section that was
-    /// subscribed before keeps its numbering.
+    /// Subscribes the first video and the first audio section on which the client receives to `view`, and its second
+    /// video section to the camera. A section that was subscribed before keeps its numbering.
     pub(super) fn subscribe(&mut self, view: Lane, entropy: &mut Entropy) {
         self.view = view;
-        let first = |video| self.peer.sections().iter().find(|s| s.sends && s.video == video).map(|s| s.mid);
-        let (video, audio) = (first(true), first(false));
-        renew(&mut self.video, video, entropy);
-        renew(&mut self.audio, audio, entropy);
-    }
-
-    /// Does it receive its slot's picture there?
-    pub(super) fn watches(&self, mid: Mid) -> bool {
-        self.video.as_ref().is_some_and(|subscription| subscription.mid == mid)
-    }
-
-    /// Nothing that was written leaves any more, and nothing is written before a new source begins.
-    pub(super) fn fence(&mut self, now: Instant) {
-        for subscription in [&mut self.video, &mut self.audio].into_iter().flatten() {
-            subscription.change_source();
-            self.peer.fence(now, subscription.mid);
+        let sections = || self.peer.sections().iter().filter(|section| section.sends);
+        let mut videos = sections().filter(|section| section.video);
+        let wanted: [Option<(&Section, Lane)>; 3] = [
+            videos.next().map(|section| (section, view)),
+            sections().find(|section| !section.video).map(|section| (section, view)),
+            videos.next().map(|section| (section, Lane::Camera)),
+        ];
+        let mut before = std::mem::take(&mut self.subscriptions);
+        for (section, lane) in wanted.into_iter().flatten() {
+            let same = |known: &Subscription| known.sender.mid() == section.mid && known.sender.ssrc() == section.ssrc;
+            let mut subscription = match before.iter().position(same) {
+                Some(index) => before.swap_remove(index),
+                None => Subscription::new(Sender::new(section, entropy), lane, section.video),
+            };
+            if subscription.lane != lane {
+                subscription.shut();
+                subscription.lane = lane;
+            }
+            subscription.sender.renegotiate(section);
+            self.subscriptions.push(subscription);
         }
+    }
+
+    pub(super) fn follows(&self, lane: Lane) -> bool {
+        self.subscriptions.iter().any(|subscription| subscription.lane == lane)
     }
 
     /// Nothing is written before a keyframe.
     pub(super) fn shut(&mut self) {
-        for subscription in [&mut self.video, &mut self.audio].into_iter().flatten() {
-            subscription.shut();
-        }
+        self.subscriptions.iter_mut().for_each(Subscription::shut);
     }
 
-    /// The source has begun to count anew.
-    pub(super) const fn begin_anew(&mut self, video: bool) {
-        let subscription = if video { &mut self.video } else { &mut self.audio };
-        if let Some(subscription) = subscription {
-            subscription.shut();
-        }
-    }
-
-    /// Writes a turn's packets. True when the client cannot decode them and that has not been said yet.
-    pub(super) fn forward(&mut self, filling: &mut Filling, totals: &mut MediaTotals) -> bool {
-        if filling.source.is_none() || !self.peer.is_connected() {
-            return false;
-        }
-        let mut no_codec = false;
-        if let Some(subscription) = &mut self.video {
-            no_codec = picture(&mut self.peer, subscription, filling, totals) && subscription.tell_no_codec();
-        }
-        if let Some(subscription) = &mut self.audio {
-            if subscription.is_shut()
-                && let Some(first) = filling.audio.first()
-            {
-                subscription.open(first);
+    /// Takes in a plain compound packet.
+    pub(super) fn note(&mut self, now: Instant, compound: &[u8], asked: &mut Asked) {
+        for item in rtcp::parse(compound) {
+            self.intake.note(now, &item);
+            match item {
+                Item::SenderReport { blocks, .. } | Item::ReceiverReport { blocks, .. } => {
+                    for block in blocks {
+                        self.round_trip.measure(now, &block);
+                    }
+                }
+                Item::Nack { media_ssrc, lost } => {
+                    if let Some(index) = self.subscription_of(media_ssrc) {
+                        let room = HISTORY_PACKETS.saturating_sub(self.lost.len());
+                        self.lost.extend(lost.take(room).map(|number| (index, number)));
+                    }
+                }
+                Item::Pli { media_ssrc } => self.ask(media_ssrc, asked),
+                Item::Fir { targets } => targets.for_each(|(ssrc, _)| self.ask(ssrc, asked)),
+                Item::Remb { .. } | Item::TransportFeedback(_) | Item::Bye { .. } | Item::Other { .. } => {}
             }
-            // Sound without a common codec is left out; the picture is what a share is about.
-            write(&mut self.peer, subscription, &filling.audio, totals);
         }
+    }
+
+    /// Has it something to send that no ring has?
+    pub(super) fn has_output(&self, now: Instant) -> bool {
+        self.peer.has_output() || !self.lost.is_empty() || self.intake.has_output(now)
+    }
+
+    pub(super) fn deadline(&self) -> Deadline {
+        let intake = self.intake.deadline().map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Feedback));
+        self.peer.deadline().min(intake)
+    }
+
+    /// Sends what is due: connectivity checks, reports, repairs, and what came in since the last visit. Adds to `told`
+    /// the lanes whose codec the client lacks.
+    pub(super) fn visit(
+        &mut self,
+        now: Instant,
+        lanes: &mut [Filling; Lane::ALL.len()],
+        outbox: &mut Outbox,
+        compound: &mut Vec<u8>,
+        totals: &mut MediaTotals,
+    ) -> Option<Lane> {
+        let (packets, bytes) = self.peer.poll(outbox);
+        totals.sent(packets, bytes);
+        self.report(now, outbox, compound, totals);
+        let round_trip = self.round_trip.smoothed().unwrap_or(ROUND_TRIP_GUESS);
+        let Self { peer, subscriptions, lost, .. } = self;
+        let Some(mut departure) = peer.departure(now, outbox) else {
+            for subscription in subscriptions {
+                if let Some(filling) = lanes.get(subscription.lane as usize) {
+                    subscription.pass_over(filling);
+                }
+            }
+            lost.clear();
+            return None;
+        };
+        for (index, number) in lost.drain(..) {
+            if let Some(subscription) = subscriptions.get_mut(index)
+                && let Some(filling) = lanes.get(subscription.lane as usize)
+            {
+                subscription.repair(filling, number, round_trip, &mut departure);
+            }
+        }
+        let mut no_codec = None;
+        for subscription in subscriptions {
+            if let Some(filling) = lanes.get_mut(subscription.lane as usize)
+                && filling.source.is_some()
+                && subscription.forward(filling, &mut departure, totals)
+            {
+                no_codec = Some(subscription.lane);
+            }
+        }
+        totals.sent(departure.packets, departure.bytes);
         no_codec
     }
-}
 
-fn renew(subscription: &mut Option<Subscription>, mid: Option<Mid>, entropy: &mut Entropy) {
-    match (subscription.as_mut(), mid) {
-        (Some(known), Some(mid)) if known.mid == mid => known.renegotiated(),
-        (_, Some(mid)) => *subscription = Some(Subscription::new(mid, entropy)),
-        (_, None) => *subscription = None,
+    /// Says goodbye: RTCP BYE, then DTLS close_notify.
+    pub(super) fn close(&mut self, now: Instant, outbox: &mut Outbox, totals: &mut MediaTotals) {
+        let mut compound = Vec::new();
+        rtcp::receiver_report(&mut compound, self.speaks_as(), &[]);
+        let sources: Vec<u32> = self.subscriptions.iter().map(|subscription| subscription.sender.ssrc()).collect();
+        rtcp::bye(&mut compound, &sources);
+        if !sources.is_empty() {
+            self.send(now, outbox, &mut compound, totals);
+        }
+        self.peer.close();
+        let (packets, bytes) = self.peer.poll(outbox);
+        totals.sent(packets, bytes);
     }
-}
 
-/// A subscriber that waits is served from the last keyframe in the ring, which holds this turn's packets too. True
-/// when it has not agreed to the codec.
-fn picture(peer: &mut Peer, subscription: &mut Subscription, filling: &mut Filling, totals: &mut MediaTotals) -> bool {
-    if !subscription.is_shut() {
-        return write(peer, subscription, &filling.video, totals);
-    }
-    let Some(packets) = filling.track.since_keyframe() else {
-        // The wish is already open while the first keyframe is awaited; later ones are for those who came later.
-        filling.wish.wish();
-        totals.drop(Drop::Unwanted, filling.video.len());
-        return false;
-    };
-    if let Some(first) = packets.first() {
-        subscription.open(first);
-    }
-    write(peer, subscription, packets, totals)
-}
-
-/// True when a codec was missing.
-#[expect(single_use_lifetimes, reason = "an impl in an argument cannot elide it")]
-fn write<'a>(
-    peer: &mut Peer,
-    subscription: &mut Subscription,
-    packets: impl IntoIterator<Item = &'a Packet>,
-    totals: &mut MediaTotals,
-) -> bool {
-    let mut no_codec = false;
-    for packet in packets {
-        let agreed = subscription.payload_type(packet.format, |mid, format| peer.payload_type(mid, format));
-        let Some(payload_type) = agreed else {
-            no_codec = true;
-            totals.drop(Drop::Unwanted, 1);
-            continue;
-        };
-        let Some(header) = subscription.rewrite(packet, payload_type) else {
-            totals.drop(Drop::Unwanted, 1);
-            continue;
-        };
-        if !peer.write(subscription.mid, header, packet) {
-            totals.drop(Drop::Unsent, 1);
+    fn report(&mut self, now: Instant, outbox: &mut Outbox, compound: &mut Vec<u8>, totals: &mut MediaTotals) {
+        let speaks_as = self.speaks_as();
+        if self.intake.has_output(now) {
+            compound.clear();
+            self.intake.report(now, speaks_as, compound);
+            self.send(now, outbox, compound, totals);
+        }
+        if self.reported.is_some_and(|at| now.saturating_duration_since(at) < REPORT_INTERVAL) {
+            return;
+        }
+        compound.clear();
+        let ntp = Ntp::from_elapsed(now.saturating_duration_since(self.born));
+        for subscription in &self.subscriptions {
+            if let Some(report) = subscription.sender.report(now) {
+                rtcp::sender_report(
+                    compound,
+                    report.ssrc,
+                    ntp,
+                    report.timestamp,
+                    report.packets,
+                    report.bytes,
+                    &[],
+                );
+                rtcp::sdes_cname(compound, report.ssrc, CNAME);
+            }
+        }
+        if !compound.is_empty() && self.send(now, outbox, compound, totals) {
+            self.round_trip.sent(now, ntp);
+            self.reported = Some(now);
         }
     }
-    no_codec
+
+    fn send(&mut self, now: Instant, outbox: &mut Outbox, compound: &mut Vec<u8>, totals: &mut MediaTotals) -> bool {
+        if compound.is_empty() {
+            return false;
+        }
+        let sent = self.peer.send_rtcp(now, compound, outbox);
+        totals.sent(u64::from(sent.is_some()), sent.unwrap_or_default());
+        sent.is_some()
+    }
+
+    fn speaks_as(&self) -> u32 {
+        self.subscriptions.first().map_or(SILENT_SSRC, |subscription| subscription.sender.ssrc())
+    }
+
+    fn subscription_of(&self, ssrc: u32) -> Option<usize> {
+        self.subscriptions.iter().position(|subscription| subscription.sender.ssrc() == ssrc)
+    }
+
+    fn ask(&self, ssrc: u32, asked: &mut Asked) {
+        let subscription = self.subscription_of(ssrc).and_then(|index| self.subscriptions.get(index));
+        if let Some(subscription) = subscription.filter(|subscription| subscription.video)
+            && let Some(wish) = asked.keyframes.get_mut(subscription.lane as usize)
+        {
+            *wish = true;
+        }
+    }
+}
+
+/// Where in a member's list of sections one is.
+pub(super) fn section_index(peer: &Peer, mid: Mid) -> Option<usize> {
+    peer.sections().iter().position(|section| section.mid == mid)
 }

@@ -1,13 +1,14 @@
-//! What is negotiated: codecs, their parameters and payload types, and the header extensions that travel end to end.
+//! What is negotiated: codecs, their parameters and payload types, and the header extensions.
 
 use str0m::config::{DtlsCert, DtlsVersion};
 use str0m::format::{Codec as Named, PayloadParams};
-use str0m::media::{Mid, Pt};
-use str0m::rtp::{ExtensionValues, VideoOrientation};
+use str0m::media::{Media, Mid, Pt};
+use str0m::rtp::{Extension as Announced, ExtensionMap as Announcements, ExtensionSerializer, ExtensionValues};
 use str0m::{IceCreds, Rtc, RtcConfig};
 
-use super::{Section, srtp};
+use super::{Section, keying};
 use crate::codec::Codec;
+use crate::rtp::header::{Extension, ExtensionMap};
 
 /// A codec with the parameters that a decoder must share with the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,23 +22,29 @@ pub struct Format {
 
 /// How a format is called on one transport (RFC 3551 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PayloadType(u8);
+pub struct PayloadType {
+    pub main: u8,
+    /// Of its retransmissions (RFC 4588), if they were agreed on.
+    pub rtx: Option<u8>,
+}
 
-/// The header extensions that are forwarded; all others belong to one hop.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Carried {
-    level: Option<i8>,
-    voice: Option<bool>,
-    rotation: Option<VideoOrientation>,
+/// What a received payload type stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    Media(Format),
+    /// Retransmissions of this format.
+    Repair(Format),
 }
 
 /// The formats of one transport.
 #[derive(Debug, Default)]
-pub(super) struct Formats {
-    named: Vec<(Pt, Format)>,
+pub(crate) struct Formats {
+    named: Vec<(PayloadType, Format)>,
     sends: Vec<(Mid, Vec<Pt>)>,
 }
 
+/// The highest identifier that the stack negotiates.
+const EXTENSION_ID_MAX: u8 = 16;
 /// H.264 constraint bits that only say "this also decodes as a smaller profile".
 const CONSTRAINED_BASELINE: u16 = 0x42e0;
 const BASELINE: u16 = 0x4200;
@@ -56,9 +63,10 @@ pub(super) fn configure(credentials: IceCreds, certificate: DtlsCert) -> RtcConf
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
         .set_dtls_version(DtlsVersion::Dtls12)
-        .set_crypto_provider(srtp::provider())
+        .set_crypto_provider(keying::provider())
         .set_local_ice_credentials(credentials)
         .set_dtls_cert(certificate)
+        .set_extension_map(announcements())
         .clear_codecs()
         .enable_opus(true, false)
         .enable_vp8(true)
@@ -93,50 +101,73 @@ impl Format {
     }
 }
 
-impl PayloadType {
-    #[cfg(test)]
-    pub(crate) const fn test(value: u8) -> Self {
-        Self(value)
-    }
-
-    pub(super) fn to_str0m(self) -> Pt {
-        self.0.into()
-    }
-}
-
-impl Carried {
-    pub(super) const fn read(values: &ExtensionValues) -> Self {
-        Self { level: values.audio_level, voice: values.voice_activity, rotation: values.video_orientation }
-    }
-
-    pub(super) fn to_str0m(self) -> ExtensionValues {
-        ExtensionValues {
-            audio_level: self.level,
-            voice_activity: self.voice,
-            video_orientation: self.rotation,
-            ..Default::default()
-        }
-    }
-}
-
 impl Formats {
     pub(super) fn read(rtc: &Rtc, sections: &[Section]) -> Self {
         let params = rtc.codec_config().params();
-        let named = params.iter().filter_map(|p| Format::read(p).map(|format| (p.pt(), format))).collect();
+        let named = params.iter().filter_map(|p| {
+            let payload_type = PayloadType { main: *p.pt(), rtx: p.resend().map(|rtx| *rtx) };
+            Format::read(p).map(|format| (payload_type, format))
+        });
         let agreed = |section: &Section| rtc.media(section.mid).map(|media| (section.mid, media.remote_pts().to_vec()));
-        Self { named, sends: sections.iter().filter(|s| s.sends).filter_map(agreed).collect() }
+        Self { named: named.collect(), sends: sections.iter().filter(|s| s.sends).filter_map(agreed).collect() }
     }
 
-    pub(super) fn named(&self, payload_type: Pt) -> Option<Format> {
-        self.named.iter().find(|(pt, _)| *pt == payload_type).map(|(_, format)| *format)
+    pub(super) fn meaning(&self, payload_type: u8) -> Option<Meaning> {
+        self.named.iter().find_map(|(known, format)| match known {
+            known if known.main == payload_type => Some(Meaning::Media(*format)),
+            known if known.rtx == Some(payload_type) => Some(Meaning::Repair(*format)),
+            _ => None,
+        })
     }
 
-    pub(super) fn payload_type(&self, mid: Mid, sent: Format) -> Option<PayloadType> {
+    pub(crate) fn payload_type(&self, mid: Mid, sent: Format) -> Option<PayloadType> {
         let (_, agreed) = self.sends.iter().find(|(section, _)| *section == mid)?;
-        let exact = |(_, format): &&(Pt, Format)| *format == sent;
-        let able = |(_, format): &&(Pt, Format)| format.decodes(sent);
-        let offered = || self.named.iter().filter(|(pt, _)| agreed.contains(pt));
-        let found = offered().find(exact).or_else(|| offered().find(able))?;
-        Some(PayloadType(*found.0))
+        let exact = |(_, format): &&(PayloadType, Format)| *format == sent;
+        let able = |(_, format): &&(PayloadType, Format)| format.decodes(sent);
+        let offered = || self.named.iter().filter(|(known, _)| agreed.contains(&Pt::from(known.main)));
+        offered().find(exact).or_else(|| offered().find(able)).map(|(payload_type, _)| *payload_type)
+    }
+}
+
+/// The identifiers that a section's extensions have on this transport.
+pub(super) fn extensions(media: &Media) -> ExtensionMap {
+    let mut map = ExtensionMap::default();
+    for id in 1..=EXTENSION_ID_MAX {
+        let announced = media.remote_extmap().lookup(id);
+        if let Some(extension) = announced.and_then(|announced| Extension::from_uri(announced.as_uri())) {
+            map.insert(id, extension);
+        }
+    }
+    map
+}
+
+/// What an answer may agree to; the offer decides on the identifiers.
+fn announcements() -> Announcements {
+    let mut map = Announcements::standard();
+    map.set(6, Announced::PlayoutDelay);
+    map.set(7, Announced::ColorSpace);
+    map.set(8, Announced::with_serializer(Extension::DependencyDescriptor.uri(), Opaque));
+    map
+}
+
+/// An extension that the stack only has to negotiate: it is read and written by us.
+#[derive(Debug)]
+struct Opaque;
+
+impl ExtensionSerializer for Opaque {
+    fn write_to(&self, _buffer: &mut [u8], _values: &ExtensionValues) -> usize {
+        0
+    }
+
+    fn parse_value(&self, _buffer: &[u8], _values: &mut ExtensionValues) -> bool {
+        false
+    }
+
+    fn is_video(&self) -> bool {
+        true
+    }
+
+    fn is_audio(&self) -> bool {
+        false
     }
 }

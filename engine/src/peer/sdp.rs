@@ -6,6 +6,9 @@
 use fanlight_wire::limits::{MEDIA_SECTIONS_MAX, SIGNAL_BYTES_MAX, SSRC_MAX};
 use fanlight_wire::{Code, Refusal};
 
+/// Longest name of an encoding.
+const RID_BYTES_MAX: usize = 32;
+
 /// An offer that may be handed to the WebRTC stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Offer {
@@ -17,7 +20,24 @@ pub(super) struct Offer {
     /// The names of its media sections, in order.
     pub(super) mids: Vec<String>,
     /// The sources it names (RFC 5576 §4.1), at most [`SSRC_MAX`].
-    pub(super) ssrcs: Vec<u32>,
+    pub(super) sources: Vec<Declared>,
+    /// The names of encodings that its sections send, in its order; their sources are named in their packets only (RFC
+    /// 8853).
+    pub(super) rids: Vec<(usize, String)>,
+    /// Two-byte header extensions may be sent (RFC 8285 §6).
+    pub(super) mixed_extensions: bool,
+}
+
+/// A source that an offer names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) ssrc: u32,
+    /// Its media section, counted from 0.
+    pub(crate) section: usize,
+    /// Which of the simulcast encodings it carries or repairs, counted from 0 in the order of the offer.
+    pub(crate) layer: usize,
+    /// The source whose packets it repeats (RFC 4588, RFC 5576 §4.2).
+    pub(crate) repairs: Option<u32>,
 }
 
 impl Offer {
@@ -39,7 +59,9 @@ impl Offer {
             ufrag: credential(sdp, "a=ice-ufrag:", 4)?,
             password: credential(sdp, "a=ice-pwd:", 22)?,
             mids,
-            ssrcs: sources(sdp),
+            sources: sources(sdp),
+            rids: rids(sdp),
+            mixed_extensions: sdp.lines().any(|line| line.trim_end() == "a=extmap-allow-mixed"),
             text: without_addresses(sdp),
         })
     }
@@ -50,10 +72,42 @@ pub fn fingerprint_of(sdp: &str) -> Option<String> {
     values(sdp, "a=fingerprint:").find_map(sha_256).map(str::to_ascii_uppercase)
 }
 
-fn sources(sdp: &str) -> Vec<u32> {
-    let named = values(sdp, "a=ssrc:").filter_map(|value| value.split(' ').next()?.parse().ok());
-    let distinct: std::collections::BTreeSet<u32> = named.collect();
-    distinct.into_iter().take(SSRC_MAX).collect()
+fn rids(sdp: &str) -> Vec<(usize, String)> {
+    let named = sdp.split("\nm=").skip(1).enumerate().flat_map(|(section, text)| {
+        values(text, "a=rid:").filter_map(move |value| {
+            let mut words = value.split_ascii_whitespace();
+            let name = words.next()?;
+            (words.next() == Some("send") && name.len() <= RID_BYTES_MAX).then(|| (section, name.to_owned()))
+        })
+    });
+    named.take(SSRC_MAX).collect()
+}
+
+fn sources(sdp: &str) -> Vec<Declared> {
+    let mut found: Vec<Declared> = Vec::new();
+    for (section, text) in sdp.split("\nm=").skip(1).enumerate() {
+        let groups = |semantics: &'static str| {
+            values(text, "a=ssrc-group:").filter_map(move |value| {
+                let members = value.strip_prefix(semantics)?.split_ascii_whitespace();
+                Some(members.filter_map(|ssrc| ssrc.parse::<u32>().ok()).take(SSRC_MAX).collect::<Vec<_>>())
+            })
+        };
+        let layers: Vec<u32> = groups("SIM ").next().unwrap_or_default();
+        let repairs = |ssrc: u32| {
+            groups("FID ").find_map(|pair| match pair.as_slice() {
+                [main, repair] if *repair == ssrc => Some(*main),
+                _ => None,
+            })
+        };
+        for ssrc in values(text, "a=ssrc:").filter_map(|value| value.split(' ').next()?.parse().ok()) {
+            if found.len() < SSRC_MAX && found.iter().all(|declared| declared.ssrc != ssrc) {
+                let repairs = repairs(ssrc);
+                let layer = layers.iter().position(|layer| *layer == repairs.unwrap_or(ssrc)).unwrap_or_default();
+                found.push(Declared { ssrc, section, layer, repairs });
+            }
+        }
+    }
+    found
 }
 
 fn sha_256(value: &str) -> Option<&str> {
@@ -142,6 +196,22 @@ mod tests {
         assert!(offer.text.ends_with("a=rtpmap:96 VP8/90000\r\n"));
         assert_eq!((offer.fingerprint.as_str(), offer.ufrag.as_str()), ("AB:CD", "abcd"));
         assert_eq!(offer.mids, ["0"]);
+    }
+
+    #[test]
+    fn sources_are_found_in_their_sections_with_their_roles() {
+        let named = GOOD.to_owned()
+            + "a=ssrc-group:SIM 1 2\r\na=ssrc-group:FID 1 11\r\na=ssrc-group:FID 2 12\r\na=ssrc:1 cname:x\r\n\
+               a=ssrc:1 msid:a b\r\na=ssrc:2 cname:x\r\na=ssrc:11 cname:x\r\na=ssrc:12 cname:x\r\n\
+               m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\na=ssrc:5 cname:x\r\n";
+        let offer = Offer::read(&named).expect("a good offer");
+        let found: Vec<_> = offer.sources.iter().map(|s| (s.ssrc, s.section, s.layer, s.repairs)).collect();
+        assert_eq!(
+            found,
+            [(1, 0, 0, None), (2, 0, 1, None), (11, 0, 0, Some(1)), (12, 0, 1, Some(2)), (5, 1, 0, None)]
+        );
+        let simulcast = Offer::read(&format!("{GOOD}a=rid:q send\r\na=rid:f send pt=96\r\na=rid:r recv\r\n"));
+        assert_eq!(simulcast.expect("good").rids, [(0, "q".to_owned()), (0, "f".to_owned())]);
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl<'a> Stun<'a> {
         self.0.verify(password.as_bytes(), hmac_sha1)
     }
 
+    /// Does the controlling side choose the path that this check came by (RFC 8445 §7.3.1.5)?
+    pub(crate) fn nominates(&self) -> bool {
+        self.0.is_binding_request() && self.0.use_candidate()
+    }
+
     pub(crate) fn is_success(&self) -> bool {
         self.0.is_successful_binding_response()
     }

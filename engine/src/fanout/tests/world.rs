@@ -277,7 +277,7 @@ impl World {
 
     fn relay_turn(&mut self) {
         let mut outbox = Outbox::default();
-        while self.fanout.poll(self.now, &mut outbox) {}
+        while self.fanout.poll(self.now, &mut outbox, &mut 1) {}
         while let Some(event) = self.fanout.poll_event() {
             self.events.push(event);
         }

@@ -1,0 +1,149 @@
+//! What fills a lane: its source, the rings of its picture's encodings and of its sound, and who asks for keyframes.
+//!
+//! Invariant: a ring holds packets of the present source only, and its generation changes with the source, so that a
+//! subscriber who looks at an older generation finds nothing there (R015, P17).
+
+use std::time::Instant;
+
+use fanlight_wire::FloorEpoch;
+
+use super::{MemberId, Source};
+use crate::deadline::Deadline;
+use crate::keyframe::KeyframeWish;
+use crate::peer::Mid;
+use crate::rtp::intake::{Incoming, LAYERS_MAX};
+use crate::rtp::ring::{Arrival, Ring};
+
+/// A lane and what came in for it.
+#[derive(Debug, Default)]
+pub(super) struct Filling {
+    pub(super) source: Option<Filled>,
+    /// By encoding, the smallest first.
+    pub(super) layers: [Layer; LAYERS_MAX],
+    pub(super) audio: Track,
+    /// Who follows it.
+    pub(super) watchers: Vec<MemberId>,
+    /// Something came in since the watchers were last queued.
+    pub(super) hot: bool,
+    /// The first whole keyframe has arrived.
+    live: bool,
+    /// It is still to be reported.
+    first_keyframe: Option<FloorEpoch>,
+}
+
+/// A source with its names as the transport knows them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled {
+    pub(super) who: MemberId,
+    pub(super) mid: Mid,
+    pub(super) audio_mid: Option<Mid>,
+    pub(super) epoch: FloorEpoch,
+}
+
+/// A ring that changes its generation whenever what is in it begins anew.
+#[derive(Debug, Default)]
+pub(super) struct Track {
+    pub(super) ring: Ring,
+    pub(super) generation: u32,
+}
+
+/// One encoding of the picture.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    pub(super) track: Track,
+    pub(super) wish: KeyframeWish,
+}
+
+impl Filling {
+    /// Another source, or none. What was there is gone when this returns.
+    pub(super) fn fill(&mut self, source: Option<&Source>) {
+        self.source = source.map(|source| Filled {
+            who: source.who,
+            mid: Mid::from(source.mid.as_str()),
+            audio_mid: source.audio_mid.as_deref().map(Mid::from),
+            epoch: source.epoch,
+        });
+        for layer in &mut self.layers {
+            layer.track.begin_anew();
+            layer.wish = KeyframeWish::default();
+        }
+        self.audio.begin_anew();
+        (self.live, self.first_keyframe) = (false, None);
+        if self.source.is_some()
+            && let [lowest, ..] = &mut self.layers
+        {
+            lowest.wish.wish();
+        }
+    }
+
+    /// Is this section of this member its picture (true) or its sound (false)?
+    pub(super) fn role_of(&self, who: MemberId, mid: Mid) -> Option<bool> {
+        let source = self.source.as_ref().filter(|source| source.who == who)?;
+        (source.mid == mid || source.audio_mid == Some(mid)).then_some(source.mid == mid)
+    }
+
+    /// Keeps a packet of the source.
+    pub(super) fn store(&mut self, now: Instant, video: bool, incoming: &Incoming<'_>) {
+        let arrival = Arrival {
+            ssrc: incoming.ssrc,
+            format: incoming.format,
+            sequence: incoming.sequence,
+            timestamp: incoming.timestamp,
+            marker: incoming.marker,
+            received: now,
+            payload: incoming.payload,
+            carried: incoming.carried,
+        };
+        self.hot = true;
+        if !video {
+            self.audio.push(&arrival);
+            return;
+        }
+        let Some(layer) = self.layers.get_mut(incoming.layer) else { return };
+        let (anew, completes_keyframe) = layer.track.push(&arrival);
+        if anew {
+            layer.wish.wish();
+        }
+        if completes_keyframe {
+            layer.wish.granted();
+            if !std::mem::replace(&mut self.live, true) {
+                self.first_keyframe = self.source.as_ref().map(|source| source.epoch);
+            }
+        }
+    }
+
+    /// The epoch whose first whole keyframe has just arrived, once.
+    pub(super) const fn take_first_keyframe(&mut self) -> Option<FloorEpoch> {
+        self.first_keyframe.take()
+    }
+
+    /// Somebody needs a keyframe.
+    pub(super) fn wish(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.wish.wish());
+    }
+
+    /// The wishes for each encoding.
+    pub(super) fn wishes(&mut self) -> impl Iterator<Item = (usize, &mut KeyframeWish)> {
+        self.layers.iter_mut().map(|layer| &mut layer.wish).enumerate()
+    }
+
+    /// When a keyframe has to be asked for again.
+    pub(super) fn deadline(&self) -> Deadline {
+        self.layers.iter().map(|layer| layer.wish.deadline()).fold(Deadline::IDLE, Deadline::min)
+    }
+}
+
+impl Track {
+    fn begin_anew(&mut self) {
+        self.ring.begin_anew();
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    fn push(&mut self, arrival: &Arrival<'_>) -> (bool, bool) {
+        let stored = self.ring.push(arrival);
+        if stored.anew {
+            self.generation = self.generation.wrapping_add(1);
+        }
+        (stored.anew, stored.completes_keyframe)
+    }
+}

@@ -1,0 +1,317 @@
+//! Egress: one media section towards one subscriber.
+//!
+//! Owns the section's numbering, its payload types and extension identifiers, the history that answers NACKs, and what
+//! sender reports say. Invariants:
+//! - A packet is copied once, from the track's ring into the outbox, and protected there; nothing is allocated.
+//! - No number of an SSRC is used twice, so no nonce is (RFC 7714 §8.1).
+//! - After [`Sender::change_source`] nothing of the former source leaves, repairs included (R015, P17).
+//! - Repairs are at most [`REPAIR_PERCENT_MAX`] percent of what is sent, and none is repeated within a round trip.
+//!
+//! It leaves to [`super::ring`] what is stored, and to the fan-out which packets are sent.
+//! RFCs: 3550, 4588 (RTX), 8285.
+
+mod history;
+mod line;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use fanlight_wire::limits::REPAIR_PERCENT_MAX;
+
+use super::header::{self, ABSOLUTE_SEND_TIME_BYTES, Extension, Fields};
+use super::ring::{Bootstrap, Ring, Slot};
+use super::srtp::Protect;
+use crate::datagram::Transport;
+use crate::entropy::Entropy;
+use crate::outbox::Outbox;
+use crate::peer::{Format, Formats, Mid, PayloadType, Section};
+use history::History;
+use line::Line;
+
+/// Room for any header that [`Sender`] writes: eight short extensions and one of 255 bytes.
+const HEADER_BYTES_MAX: usize = 400;
+/// Packets that say which section they belong to; a receiver that has not learned it by then reads the answer.
+const INTRODUCTIONS: u64 = 64;
+/// Bytes of repairs that may leave at once.
+const REPAIR_BURST_BYTES: u64 = 128 * 1024;
+/// Shortest time between two repairs of one packet.
+const REPAIR_PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// Where a peer is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Destination {
+    pub(crate) transport: Transport,
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+}
+
+/// What a peer lends to its senders for one visit.
+pub(crate) struct Departure<'a> {
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) protect: &'a mut Protect,
+    pub(crate) formats: &'a Formats,
+    pub(crate) to: Destination,
+    pub(crate) now: Instant,
+    pub(crate) send_time: [u8; ABSOLUTE_SEND_TIME_BYTES],
+    /// Of the next packet, for transport-wide feedback.
+    pub(crate) transport_sequence: &'a mut u16,
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    Sent,
+    /// Its format was not agreed to.
+    NoCodec,
+    /// Older than the beginning, or sent before.
+    Late,
+    /// Could not be written.
+    Failed,
+}
+
+/// One media section towards one subscriber.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    section: Section,
+    /// Extensions that are written, by ascending identifier.
+    extensions: Vec<(u8, Extension)>,
+    /// The last answer of the negotiation, because it is asked for every packet.
+    agreed: Option<(Format, Option<PayloadType>)>,
+    line: Line,
+    history: History,
+    /// Of the next repair, extended.
+    rtx_sequence: u64,
+    clock_hertz: u32,
+    sent_packets: u64,
+    sent_bytes: u64,
+    repair_bytes: u64,
+}
+
+/// What a sender report says of a section (RFC 3550 §6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) ssrc: u32,
+    pub(crate) timestamp: u32,
+    /// Modulo 2³², as the report counts.
+    pub(crate) packets: u32,
+    pub(crate) bytes: u32,
+}
+
+/// A packet as it is to be written.
+struct Writing<'a> {
+    fields: Fields,
+    /// Extended sequence number.
+    index: u64,
+    /// RFC 4588 §4: the number of the packet that is repaired.
+    original: Option<u16>,
+    introduces: bool,
+    ring: &'a Ring,
+    slot: &'a Slot,
+}
+
+impl Sender {
+    pub(crate) fn new(section: &Section, entropy: &mut Entropy) -> Self {
+        let line = Line::new(entropy);
+        let mut sender = Self {
+            section: section.clone(),
+            extensions: Vec::new(),
+            agreed: None,
+            line,
+            history: History::default(),
+            rtx_sequence: u64::from(u16::from_le_bytes(entropy.array()) >> 2),
+            clock_hertz: 0,
+            sent_packets: 0,
+            sent_bytes: 0,
+            repair_bytes: REPAIR_BURST_BYTES,
+        };
+        sender.renegotiate(section);
+        sender
+    }
+
+    pub(crate) const fn mid(&self) -> Mid {
+        self.section.mid
+    }
+
+    pub(crate) const fn ssrc(&self) -> u32 {
+        self.section.ssrc
+    }
+
+    /// Takes over what was negotiated anew. The numbering goes on.
+    pub(crate) fn renegotiate(&mut self, section: &Section) {
+        self.section = section.clone();
+        self.agreed = None;
+        let own = [Extension::Mid, Extension::AbsoluteSendTime, Extension::TransportSequence];
+        let written = |extension: &Extension| extension.is_carried() || own.contains(extension);
+        let named = |extension| section.extensions.id(extension).map(|id| (id, extension));
+        self.extensions = Extension::ALL.into_iter().filter(written).filter_map(named).collect();
+        self.extensions.sort_unstable_by_key(|(id, _)| *id);
+    }
+
+    /// Nothing of what was sent may leave again.
+    pub(crate) fn change_source(&mut self) {
+        self.history.clear();
+    }
+
+    /// Begins with another source, or anew with the same.
+    pub(crate) fn open(&mut self, first: &Bootstrap, clock_hertz: u32) {
+        self.clock_hertz = clock_hertz;
+        self.history.clear();
+        self.line.open(first, clock_hertz);
+    }
+
+    /// Leaves a packet out without leaving a gap.
+    pub(crate) fn omit(&mut self, slot: &Slot) {
+        self.line.omit(slot.sequence);
+    }
+
+    /// Sends the packet at `position`.
+    pub(crate) fn send(
+        &mut self,
+        ring: &Ring,
+        position: u64,
+        slot: &Slot,
+        departure: &mut Departure<'_>,
+    ) -> Sending {
+        let Some(payload_type) = self.payload_type(slot.format, departure.formats) else {
+            return Sending::NoCodec;
+        };
+        let Some(named) = self.line.name(slot.sequence, slot.timestamp, slot.received) else {
+            return Sending::Late;
+        };
+        let fields = Fields {
+            payload_type: payload_type.main,
+            marker: slot.marker,
+            sequence: named.sequence as u16,
+            timestamp: named.timestamp,
+            ssrc: self.section.ssrc,
+            padded: false,
+        };
+        let introduces = self.sent_packets < INTRODUCTIONS;
+        let writing = Writing { fields, index: named.sequence, original: None, introduces, ring, slot };
+        let Some(bytes) = self.write(&writing, departure) else {
+            return Sending::Failed;
+        };
+        if self.section.video {
+            self.history.note(named.sequence, position);
+        }
+        self.sent_packets += 1;
+        self.sent_bytes += ring.payload(slot).len() as u64;
+        self.repair_bytes = (self.repair_bytes + bytes * REPAIR_PERCENT_MAX / 100).min(REPAIR_BURST_BYTES);
+        Sending::Sent
+    }
+
+    /// Sends again what left as `lost`. False when that is not possible, not allowed, or was done less than a round trip
+    /// ago.
+    pub(crate) fn repair(
+        &mut self,
+        ring: &Ring,
+        lost: u16,
+        round_trip: Duration,
+        departure: &mut Departure<'_>,
+    ) -> bool {
+        let Some(number) = self.line.extend(lost) else { return false };
+        let position = self.history.find(number, ring.head());
+        let Some((_, slot)) = position.and_then(|position| Some((position, ring.slot(position)?))) else {
+            return false;
+        };
+        let payload_type = self.agreed.and_then(|(format, agreed)| agreed.filter(|_| format == slot.format));
+        let rtx = self.section.rtx.zip(payload_type.and_then(|payload_type| payload_type.rtx));
+        let Some((ssrc, rtx_payload_type)) = rtx else { return false };
+        let pause = round_trip.max(REPAIR_PAUSE_MIN);
+        let bytes = ring.payload(slot).len() as u64;
+        if self.repair_bytes < bytes || !self.history.admits_repair(number, departure.now, pause) {
+            return false;
+        }
+        let index = self.rtx_sequence;
+        self.rtx_sequence += 1;
+        let fields = Fields {
+            payload_type: rtx_payload_type,
+            marker: slot.marker,
+            sequence: index as u16,
+            timestamp: self.line.timestamp_of(slot.timestamp),
+            ssrc,
+            padded: false,
+        };
+        let writing = Writing { fields, index, original: Some(lost), introduces: true, ring, slot };
+        let written = self.write(&writing, departure).is_some();
+        self.repair_bytes -= bytes;
+        written
+    }
+
+    /// What to report at `now`; nothing before anything was sent.
+    pub(crate) fn report(&self, now: Instant) -> Option<Report> {
+        Some(Report {
+            ssrc: self.section.ssrc,
+            timestamp: self.line.timestamp_at(now, self.clock_hertz)?,
+            packets: self.sent_packets as u32,
+            bytes: self.sent_bytes as u32,
+        })
+    }
+
+    fn payload_type(&mut self, format: Format, formats: &Formats) -> Option<PayloadType> {
+        match self.agreed {
+            Some((known, payload_type)) if known == format => payload_type,
+            _ => {
+                let payload_type = formats.payload_type(self.section.mid, format);
+                self.agreed = Some((format, payload_type));
+                payload_type
+            }
+        }
+    }
+
+    /// Writes and protects one packet in the outbox; how many bytes it has.
+    fn write(&self, writing: &Writing<'_>, departure: &mut Departure<'_>) -> Option<u64> {
+        let mut head = [0; HEADER_BYTES_MAX];
+        let header_bytes = self.write_header(&mut head, writing, departure)?;
+        let (head, payload) = (head.get(..header_bytes)?, writing.ring.payload(writing.slot));
+        let original = writing.original.map(u16::to_be_bytes);
+        let original = original.as_ref().map(<[u8; 2]>::as_slice).unwrap_or_default();
+        let total = head.len() + original.len() + payload.len() + departure.protect.rtp_overhead();
+        let Destination { transport, source, destination } = departure.to;
+        let packet = departure.outbox.reserve(transport, source, destination, total);
+        let (to, rest) = packet.split_at_mut_checked(head.len())?;
+        to.copy_from_slice(head);
+        let (to, rest) = rest.split_at_mut_checked(original.len())?;
+        to.copy_from_slice(original);
+        rest.get_mut(..payload.len())?.copy_from_slice(payload);
+        if let Err(error) = departure.protect.rtp(packet, header_bytes, writing.index) {
+            // Nothing may leave in the clear.
+            packet.fill(0);
+            tracing::debug!(%error, "a packet could not be protected");
+            return None;
+        }
+        *departure.transport_sequence = departure.transport_sequence.wrapping_add(1);
+        departure.packets += 1;
+        departure.bytes += total as u64;
+        Some(total as u64)
+    }
+
+    fn write_header(&self, head: &mut [u8], writing: &Writing<'_>, departure: &Departure<'_>) -> Option<usize> {
+        let mut carried: [Option<&[u8]>; Extension::ALL.len()] = [None; Extension::ALL.len()];
+        for (extension, value) in writing.ring.carried(writing.slot) {
+            if let Some(place) = carried.get_mut(extension as usize) {
+                *place = Some(value);
+            }
+        }
+        let transport_sequence = departure.transport_sequence.to_be_bytes();
+        let mut values: [(u8, &[u8]); Extension::ALL.len()] = [(0, &[]); Extension::ALL.len()];
+        let mut count = 0;
+        for (id, extension) in &self.extensions {
+            let value: Option<&[u8]> = match extension {
+                Extension::Mid => writing.introduces.then(|| self.section.mid.as_bytes()),
+                Extension::AbsoluteSendTime => Some(&departure.send_time),
+                Extension::TransportSequence => Some(&transport_sequence),
+                carried_one => carried.get(*carried_one as usize).copied().flatten(),
+            };
+            let Some(value) = value else { continue };
+            if !self.section.mixed_extensions && !header::fits_one_byte(*id, value) {
+                continue;
+            }
+            *values.get_mut(count)? = (*id, value);
+            count += 1;
+        }
+        header::write(head, &writing.fields, values.get(..count)?)
+    }
+}
