@@ -3,7 +3,7 @@
 //! Contract for the host: after any `handle_*`, poll [`Engine::poll_datagrams`] until it returns false, then [`Engine::poll_pipe`] and
 //! [`Engine::poll_report`] until they are empty, submit, then sleep until [`Engine::deadline`] or the next input.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use fanlight_wire::command::{Admission, Command};
@@ -27,6 +27,31 @@ use crate::timers::Timers;
 /// Position of a session among its shard's; never reused.
 type Index = u32;
 
+/// Sessions that are to be looked at, each once, in the order in which they came.
+#[derive(Debug, Default)]
+struct Dirty {
+    queue: VecDeque<Index>,
+    known: HashSet<Index>,
+}
+
+impl Dirty {
+    fn insert(&mut self, index: Index) {
+        if self.known.insert(index) {
+            self.queue.push_back(index);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Index> {
+        let index = self.queue.pop_front()?;
+        self.known.remove(&index);
+        Some(index)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
 /// One shard's decisions.
 #[derive(Debug)]
 pub struct Engine {
@@ -39,8 +64,10 @@ pub struct Engine {
     pipes: BTreeMap<PipeId, (Index, ParticipantId)>,
     demux: Demux,
     timers: Timers<Index>,
-    /// Sessions that may have something to send.
-    dirty: BTreeSet<Index>,
+    /// Sessions that may have datagrams to send.
+    sending: Dirty,
+    /// Sessions that may have frames to send, or another deadline.
+    settling: Dirty,
     outputs: VecDeque<(PipeId, PipeOutput)>,
     reports: VecDeque<Report>,
     draining_until: Option<Instant>,
@@ -62,7 +89,8 @@ impl Engine {
             pipes: BTreeMap::new(),
             demux: Demux::default(),
             timers: Timers::default(),
-            dirty: BTreeSet::new(),
+            sending: Dirty::default(),
+            settling: Dirty::default(),
             outputs: VecDeque::new(),
             reports: VecDeque::new(),
             draining_until: None,
@@ -82,7 +110,8 @@ impl Engine {
         let (index, who) = owner(key);
         let Some(session) = self.sessions.get_mut(&index) else { return };
         session.fanout.handle_datagram(now, who, datagram);
-        self.dirty.insert(index);
+        self.sending.insert(index);
+        self.settling.insert(index);
     }
 
     /// Something happened on a pipe.
@@ -109,7 +138,7 @@ impl Engine {
                 self.next_index += 1;
                 self.sessions.insert(index, Session::new(session, index, policy, now));
                 self.by_id.insert(session, index);
-                self.dirty.insert(index);
+                self.settling.insert(index);
             }
             Command::End { session, code } => {
                 if let Some(index) = self.by_id.get(&session).copied() {
@@ -162,16 +191,20 @@ impl Engine {
     /// Fills `outbox` with one slice of the datagrams that are ready. True when more waits: send these, look at what
     /// came in meanwhile, and call again. Poll it before the pipes: media events become signals here.
     pub fn poll_datagrams(&mut self, outbox: &mut Outbox) -> bool {
-        let now = self.now;
-        let dirty: Vec<Index> = self.dirty.iter().copied().collect();
-        let (mut more, mut slice) = (false, SLICE_SUBSCRIBERS);
-        for index in dirty {
-            self.with_session(index, |session, cx| {
-                more |= session.fanout.poll(now, outbox, &mut slice);
+        let (now, mut slice) = (self.now, SLICE_SUBSCRIBERS);
+        while slice > 0
+            && let Some(index) = self.sending.pop()
+        {
+            let more = self.act(index, |session, cx| {
+                session.fanout.poll(now, outbox, &mut slice);
                 session.dispatch(cx);
+                session.fanout.has_output()
             });
+            if more == Some(true) {
+                self.sending.insert(index);
+            }
         }
-        more
+        !self.sending.is_empty()
     }
 
     /// The next frame or close for a carrier.
@@ -183,7 +216,7 @@ impl Engine {
                 }
                 return Some((pipe, output));
             }
-            let index = self.dirty.pop_first()?;
+            let index = self.settling.pop()?;
             self.settle(index);
         }
     }
@@ -264,6 +297,14 @@ impl Engine {
 
     /// Lets a session act, and remembers that it may have something to send.
     fn with_session<T>(&mut self, index: Index, act: impl FnOnce(&mut Session, &mut Context<'_>) -> T) -> Option<T> {
+        let result = self.act(index, act);
+        if result.is_some() {
+            self.sending.insert(index);
+        }
+        result
+    }
+
+    fn act<T>(&mut self, index: Index, act: impl FnOnce(&mut Session, &mut Context<'_>) -> T) -> Option<T> {
         let session = self.sessions.get_mut(&index)?;
         let mut cx = Context {
             now: self.now,
@@ -274,7 +315,7 @@ impl Engine {
             orphans: &mut self.outputs,
         };
         let result = act(session, &mut cx);
-        self.dirty.insert(index);
+        self.settling.insert(index);
         Some(result)
     }
 

@@ -204,7 +204,7 @@ impl Fanout {
     }
 
     /// Forwards what came in and hands out what has to leave, visiting at most `slice` members, whose number is taken
-    /// off it. True when more waits.
+    /// off it. True when more waits ([`Self::has_output`]).
     pub fn poll(&mut self, now: Instant, outbox: &mut Outbox, slice: &mut usize) -> bool {
         for mut member in self.leaving.drain(..) {
             member.close(now, outbox, &mut self.totals);
@@ -219,7 +219,12 @@ impl Fanout {
         }
         // A subscriber that could not be served from the ring has wished meanwhile.
         self.request_keyframes(now);
-        !self.queue.is_empty()
+        self.has_output()
+    }
+
+    /// Has [`Self::poll`] something to do?
+    pub fn has_output(&self) -> bool {
+        !self.queue.is_empty() || !self.leaving.is_empty() || self.lanes.iter().any(|lane| lane.hot)
     }
 
     /// Is this member's media connected?
@@ -275,7 +280,8 @@ impl Fanout {
                 continue;
             }
             *pass = pass.wrapping_add(1);
-            let (before, after) = filling.watchers.split_at(pass.checked_rem(filling.watchers.len()).unwrap_or_default());
+            let (before, after) =
+                filling.watchers.split_at(pass.checked_rem(filling.watchers.len()).unwrap_or_default());
             for who in after.iter().chain(before) {
                 if let Some(member) = members.get_mut(who) {
                     enqueue(queue, *who, member);

@@ -111,9 +111,7 @@ pub(crate) enum Media {
 #[derive(Debug)]
 pub enum PeerEvent {
     /// ICE and DTLS are complete (again); with the SRTP profile's name.
-    Connected {
-        srtp: &'static str,
-    },
+    Connected { srtp: &'static str },
     /// Consent has run out, the handshake took too long, or the client closed.
     Disconnected,
 }

@@ -6,9 +6,12 @@
 
 pub mod bwe;
 pub mod header;
+pub(crate) mod intake;
 pub mod layers;
 mod read;
 pub mod receive;
+pub(crate) mod ring;
 pub mod rtcp;
+pub(crate) mod send;
 pub mod srtp;
 pub mod twcc;

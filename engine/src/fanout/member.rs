@@ -204,15 +204,7 @@ impl Member {
         let ntp = Ntp::from_elapsed(now.saturating_duration_since(self.born));
         for subscription in &self.subscriptions {
             if let Some(report) = subscription.sender.report(now) {
-                rtcp::sender_report(
-                    compound,
-                    report.ssrc,
-                    ntp,
-                    report.timestamp,
-                    report.packets,
-                    report.bytes,
-                    &[],
-                );
+                rtcp::sender_report(compound, report.ssrc, ntp, report.timestamp, report.packets, report.bytes, &[]);
                 rtcp::sdes_cname(compound, report.ssrc, CNAME);
             }
         }

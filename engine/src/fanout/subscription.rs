@@ -48,7 +48,8 @@ impl Subscription {
             return false;
         }
         let Some(layer) = filling.layers.get_mut(self.layer) else { return false };
-        self.watch(&layer.track, &mut layer.wish, departure, totals) && !std::mem::replace(&mut self.told_no_codec, true)
+        self.watch(&layer.track, &mut layer.wish, departure, totals)
+            && !std::mem::replace(&mut self.told_no_codec, true)
     }
 
     /// Nothing can be sent to this client now: what comes meanwhile is not for it.

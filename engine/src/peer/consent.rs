@@ -92,11 +92,8 @@ impl Consent {
 
     /// The path by which a datagram came; a new one takes the place of the one that has been silent for longest.
     fn path(&mut self, datagram: &Datagram<'_>) -> &mut Path {
-        let to = Destination {
-            transport: datagram.transport,
-            source: datagram.destination,
-            destination: datagram.source,
-        };
+        let to =
+            Destination { transport: datagram.transport, source: datagram.destination, destination: datagram.source };
         let known = self.paths.iter().position(|path| path.to == to);
         let index = known.unwrap_or_else(|| {
             if self.paths.len() >= VALIDATED_ADDRESSES_MAX {

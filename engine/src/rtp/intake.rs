@@ -151,9 +151,8 @@ impl Intake {
 
     /// Asks for a keyframe with the next feedback. False while the encoding has not been heard.
     pub(crate) fn request_keyframe(&mut self, section: usize, layer: usize) -> bool {
-        let wanted = |stream: &&mut Stream| {
-            stream.section == section && stream.layer == layer && stream.repairs.is_none()
-        };
+        let wanted =
+            |stream: &&mut Stream| stream.section == section && stream.layer == layer && stream.repairs.is_none();
         // A section whose encoder was made anew has an old source as well; the newest is the one that is alive.
         let stream = self.streams.iter_mut().rev().find(wanted);
         stream.map(|stream| stream.keyframe_wanted = true).is_some()
@@ -161,9 +160,10 @@ impl Intake {
 
     /// Packets were given up: only a keyframe helps. The section and encoding, one at a time.
     pub(crate) fn poll_broken(&mut self) -> Option<(usize, usize)> {
-        let broken = self.streams.iter_mut().find_map(|stream| {
-            stream.reception.take_keyframe_wish().then_some((stream.section, stream.layer))
-        });
+        let broken = self
+            .streams
+            .iter_mut()
+            .find_map(|stream| stream.reception.take_keyframe_wish().then_some((stream.section, stream.layer)));
         broken
     }
 
@@ -222,13 +222,7 @@ impl Intake {
     }
 
     /// Finds out what a new source is.
-    fn introduce(
-        &mut self,
-        now: Instant,
-        terms: Terms<'_>,
-        header: &Header,
-        packet: &[u8],
-    ) -> Result<usize, Dead> {
+    fn introduce(&mut self, now: Instant, terms: Terms<'_>, header: &Header, packet: &[u8]) -> Result<usize, Dead> {
         let named = terms.declared.iter().find(|declared| declared.ssrc == header.ssrc);
         let (section, layer, repairs) = match named {
             Some(declared) => (declared.section, declared.layer, declared.repairs),
@@ -249,12 +243,7 @@ impl Intake {
     }
 
     /// Where a source belongs that no offer names: by its labels, else by the only section that its format fits.
-    fn place(
-        &self,
-        terms: Terms<'_>,
-        header: &Header,
-        packet: &[u8],
-    ) -> Option<(usize, usize, Option<u32>)> {
+    fn place(&self, terms: Terms<'_>, header: &Header, packet: &[u8]) -> Option<(usize, usize, Option<u32>)> {
         let is_repair = matches!(terms.meaning?, Meaning::Repair(..));
         let video = match terms.meaning? {
             Meaning::Media(format) | Meaning::Repair(format) => format.codec.is_video(),
@@ -277,9 +266,7 @@ impl Intake {
         if !is_repair {
             return Some((section, layer, None));
         }
-        let main = |stream: &&Stream| {
-            stream.section == section && stream.layer == layer && stream.repairs.is_none()
-        };
+        let main = |stream: &&Stream| stream.section == section && stream.layer == layer && stream.repairs.is_none();
         // A repair of what has not been heard cannot be placed yet.
         let repaired = self.streams.iter().rev().find(main)?.ssrc;
         Some((section, layer, Some(repaired)))

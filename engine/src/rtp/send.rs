@@ -167,13 +167,7 @@ impl Sender {
     }
 
     /// Sends the packet at `position`.
-    pub(crate) fn send(
-        &mut self,
-        ring: &Ring,
-        position: u64,
-        slot: &Slot,
-        departure: &mut Departure<'_>,
-    ) -> Sending {
+    pub(crate) fn send(&mut self, ring: &Ring, position: u64, slot: &Slot, departure: &mut Departure<'_>) -> Sending {
         let Some(payload_type) = self.payload_type(slot.format, departure.formats) else {
             return Sending::NoCodec;
         };

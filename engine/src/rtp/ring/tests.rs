@@ -29,8 +29,7 @@ impl Fed {
 
     fn push(&mut self, ms: u64, sequence: u64, timestamp: u32, marker: bool, payload: &[u8]) -> Stored {
         let received = self.base + Duration::from_millis(ms);
-        let arrival =
-            Arrival { ssrc: 1, format: VP8, sequence, timestamp, marker, received, payload, carried: &[] };
+        let arrival = Arrival { ssrc: 1, format: VP8, sequence, timestamp, marker, received, payload, carried: &[] };
         self.ring.push(&arrival)
     }
 
