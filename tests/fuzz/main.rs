@@ -14,6 +14,7 @@ use std::time::Duration;
 use fanlight_loadtest::clock;
 
 mod history;
+mod media;
 mod mutate;
 mod targets;
 
@@ -85,13 +86,18 @@ targets! {
     demux: targets::demux;
     fingerprint: targets::fingerprint;
     offer: targets::offer;
+    rtp_header: media::rtp_header;
+    rtcp: media::rtcp;
+    recorder: media::recorder;
+    reception: media::reception;
+    layers: media::layers;
     engine: history::engine;
 }
 
 /// Writes the first corpus from what the real encoders produce, where there is none yet. Run with `UPDATE_VECTORS=1`.
 #[test]
 fn every_target_has_a_corpus() {
-    for (name, inputs) in targets::seeds() {
+    for (name, inputs) in targets::seeds().into_iter().chain(media::seeds()) {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(format!("{name}.txt"));
         if std::env::var_os("UPDATE_VECTORS").is_some() && !path.exists() {
             let mut text = format!("# Inputs of the fuzz target `{name}`, one per line.\n");
