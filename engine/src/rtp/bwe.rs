@@ -37,6 +37,8 @@ pub const CEILING_BPS: u64 = 100_000_000;
 
 /// Without any feedback for this long although packets are under way, the estimate is halved.
 const SILENCE: Duration = Duration::from_millis(1_500);
+/// A long queue that neither grows nor shrinks is taken for overuse after this.
+const STANDING: Duration = Duration::from_secs(2);
 /// A receiver's clock that jumps by more than this has begun anew.
 const JUMP_US: i64 = 10_000_000;
 /// Reference times of transport-wide feedback count 64 ms modulo 2²⁴.
@@ -64,6 +66,9 @@ pub struct Estimator {
     heard_us: u64,
     rtt_us: u64,
     rtt_us_min: u64,
+    /// The number after the last one that feedback spoke of.
+    next_reported: Option<u16>,
+    full_since_us: Option<u64>,
     remb: Option<u64>,
     window: Window,
     wanted: Option<u64>,
@@ -95,6 +100,8 @@ impl Estimator {
             heard_us: 0,
             rtt_us: 100_000,
             rtt_us_min: u64::MAX,
+            next_reported: None,
+            full_since_us: None,
             remb: None,
             window: Window::default(),
             wanted: None,
@@ -122,6 +129,7 @@ impl Estimator {
         let mut newest_sent = None;
         let mut probed = None;
         for (sequence, arrival) in packets {
+            self.follow(sequence);
             let Some(arrival) = arrival else {
                 if let Some(sent) = self.history.missing(sequence) {
                     self.loss.packet(sent.at, sent.bytes, true);
@@ -152,7 +160,7 @@ impl Estimator {
 
     fn adapt(&mut self, now_us: u64, probed: Option<u64>) {
         self.loss.update(self.trend.is_queue_full());
-        let usage = self.trend.usage();
+        let usage = self.usage(now_us);
         let acked = if usage == Usage::Over { self.throughput.peak_bps() } else { self.throughput.bps() };
         // What was lost on its way took its room in the queue all the same.
         let carried = acked.map(|bps| (bps as f64 / (1.0 - self.loss.inherent())) as u64);
@@ -165,6 +173,33 @@ impl Estimator {
         if let Some(bound) = self.loss.bound() {
             self.rate.lower(bound);
         }
+    }
+
+    /// A queue that stands long although nothing grows has to be drained once in a while.
+    fn usage(&mut self, now_us: u64) -> Usage {
+        let usage = self.trend.usage();
+        if usage != Usage::Normal || !self.trend.is_queue_full() {
+            self.full_since_us = None;
+            return usage;
+        }
+        let since = *self.full_since_us.get_or_insert(now_us);
+        if now_us < since + STANDING.as_micros() as u64 {
+            return usage;
+        }
+        self.full_since_us = None;
+        Usage::Over
+    }
+
+    /// Notices feedback that was lost on its way: its packets are neither there nor missing.
+    fn follow(&mut self, sequence: u16) {
+        let ahead = self.next_reported.map_or(0, |next| sequence.wrapping_sub(next));
+        if ahead >= 0x8000 {
+            return;
+        }
+        if ahead > 0 {
+            self.throughput.interrupt();
+        }
+        self.next_reported = Some(sequence.wrapping_add(1));
     }
 
     /// The receiver's own estimate (draft-alvestrand-rmcat-remb-03), in bits per second.

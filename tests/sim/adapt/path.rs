@@ -48,13 +48,13 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(bps: u64, loss: f64, start_bps: u64) -> Self {
+    pub(super) fn new(bps: u64, loss: f64, start_bps: u64, seed: u64) -> Self {
         let now = fanlight_loadtest::clock::now();
         Self {
             now,
             began: now,
-            down: Link::new(bps, loss, 7),
-            up: Link::new(10_000_000, loss, 8),
+            down: Link::new(bps, loss, seed),
+            up: Link::new(10_000_000, loss, seed + 1_000),
             estimator: Estimator::new(now, start_bps),
             recorder: Recorder::default(),
             flying: VecDeque::new(),
@@ -83,7 +83,8 @@ impl Subscriber {
         }
     }
 
-    fn transmit(&mut self, bytes: usize) -> Option<Instant> {
+    /// Sends a packet that is not missed when it is lost.
+    pub(super) fn transmit(&mut self, bytes: usize) -> Option<Instant> {
         self.sequence = self.sequence.wrapping_add(1);
         self.estimator.on_sent(self.now, self.sequence, bytes);
         let arrives = self.down.send(self.now, bytes);

@@ -31,6 +31,13 @@ impl Throughput {
         self.kbps.map(|kbps| (self.latest_kbps.iter().fold(kbps, |peak, kbps| peak.max(*kbps)) * 1_000.0) as u64)
     }
 
+    /// Nobody knows what arrived in between.
+    pub(super) const fn interrupt(&mut self) {
+        self.previous = None;
+        self.elapsed_us = 0;
+        self.bytes = 0;
+    }
+
     /// `at` in microseconds; must not run backwards.
     pub(super) fn add(&mut self, at: u64, bytes: u32) {
         let window = if self.kbps.is_some() { WINDOW_US } else { FIRST_WINDOW_US };
