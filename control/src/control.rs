@@ -155,6 +155,12 @@ impl Control {
         Ok((Admission { session, role, capabilities, name, subject, epoch }, home.shard))
     }
 
+    /// A shard has told how busy it is, in thousandths: new sessions and viewers go by that.
+    pub fn note_load(&self, shard: ShardId, permille: u32) {
+        self.metrics.shard_load(shard, permille);
+        self.placement.note_load(shard, permille);
+    }
+
     /// Asks a session's home about a media resource.
     pub(crate) fn ask(&self, shard: ShardId, input: ResourceInput) -> Asking {
         self.hooks.shards.ask(shard, input)

@@ -15,7 +15,7 @@ use fanlight_wire::report::{Drop, ShardTotals};
 use fanlight_wire::resource::ResourceKind;
 use fanlight_wire::signal::Slot;
 use fanlight_wire::{Code, ShardId};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::locked;
 use definitions::{Definition, SHARE_GAP_BUCKETS};
@@ -104,6 +104,7 @@ pub struct Metrics {
     srtp: IntCounterVec,
     panics: IntCounterVec,
     io_backend: IntGaugeVec,
+    shard_load: GaugeVec,
     audit_lost: IntCounterVec,
     shards: Mutex<BTreeMap<ShardId, ShardTotals>>,
 }
@@ -150,6 +151,7 @@ impl Metrics {
             srtp: counters(&d::SRTP_HANDSHAKES),
             panics: counters(&d::PANICS),
             io_backend: gauges(&d::IO_BACKEND),
+            shard_load: shares(&registry, &d::SHARD_LOAD),
             audit_lost: counters(&d::AUDIT_LINES_LOST),
             shards: Mutex::default(),
             registry,
@@ -171,6 +173,7 @@ impl Metrics {
         }
         self.audit_lost.with_label_values(&NO_LABELS);
         self.set_shard_totals(ShardId(0), ShardTotals::default());
+        self.shard_load(ShardId(0), 0);
     }
 
     /// Something was refused, at any door or in a session.
@@ -193,6 +196,11 @@ impl Metrics {
         for backend in Backend::ALL {
             self.io_backend.with_label_values(&[backend.label()]).set(i64::from(backend == used));
         }
+    }
+
+    /// How busy a shard is, in thousandths. Shards are few and numbered from zero.
+    pub(crate) fn shard_load(&self, shard: ShardId, permille: u32) {
+        self.shard_load.with_label_values(&[&shard.0.to_string()]).set(f64::from(permille) / 1_000.0);
     }
 
     pub(crate) fn share_gap(&self, slot: Slot, gap: Duration) {
@@ -285,6 +293,12 @@ fn gauges(registry: &Registry, definition: &Definition) -> IntGaugeVec {
     let gauges = IntGaugeVec::new(opts(definition), definition.labels).expect(VALID);
     registry.register(Box::new(gauges.clone())).expect(VALID);
     gauges
+}
+
+fn shares(registry: &Registry, definition: &Definition) -> GaugeVec {
+    let shares = GaugeVec::new(opts(definition), definition.labels).expect(VALID);
+    registry.register(Box::new(shares.clone())).expect(VALID);
+    shares
 }
 
 fn histogram(registry: &Registry, definition: &Definition) -> HistogramVec {

@@ -1,7 +1,8 @@
 //! The loop of one core: a pinned thread that owns one engine, its media sockets and its streams.
 //!
-//! One turn: datagrams (≤ 256) → commands (≤ 64) → pipes → timers due → drain the engine → submit once; then sleep until
-//! the engine's deadline or the next input. What left is flushed when a turn's input is exhausted, never on a timer.
+//! One turn: datagrams (≤ 256) → commands (≤ 64) → pipes → timers due → fan out in slices, with a look at what came in
+//! between them → drain the engine; then sleep until the engine's deadline or the next input. What left is flushed when a
+//! turn's input is exhausted, never on a timer.
 //! Commands go before pipes, so that a join never overtakes the command that opened its session.
 //!
 //! Invariant: only this thread touches the engine. A panic in a turn ends the shard's sessions and nothing else: a fresh
@@ -34,6 +35,7 @@ use crate::queue::{Handle, queues};
 
 mod board;
 mod engine;
+mod load;
 mod turn;
 
 pub use board::{Board, Status};
@@ -256,13 +258,16 @@ async fn run<D: Decide>(mut core: Core<D>) {
     let mut sleep = pin!(tokio::time::sleep_until(clock::now().into()));
     let mut without_pause = 0;
     loop {
-        let Next::SleepUntil(until) = core.turn(clock::now()) else { return };
+        let began = clock::now();
+        let Next::SleepUntil(until) = core.turn(began) else { return };
+        core.note_turn(began, clock::now());
         if let Some(until) = until {
             sleep.as_mut().reset(until.into());
         }
         let waited = pauses(async {
             let (sockets, inputs) = core.sources();
             tokio::select! {
+                biased;
                 () = sockets.readable() => {}
                 () = inputs.wait() => {}
                 () = sleep.as_mut(), if until.is_some() => {}

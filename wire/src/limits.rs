@@ -193,6 +193,8 @@ pub const TRAIN_SEGMENTS_MAX: usize = 64;
 pub const TRAIN_BYTES_MAX: usize = 65_000;
 /// Datagrams taken from the ring before pipes, commands and timers get their turn.
 pub const TURN_DATAGRAMS_MAX: usize = 256;
+/// Of these, datagrams taken between two slices of a turn's fan-out, so that a large audience never blinds a shard.
+pub const SLICE_DATAGRAMS_MAX: usize = 64;
 /// Commands taken in one turn.
 pub const TURN_COMMANDS_MAX: usize = 64;
 /// Pipe inputs taken in one turn.
@@ -203,6 +205,11 @@ pub const SHARD_PIPE_QUEUE: usize = 1_024;
 pub const SHARD_COMMAND_QUEUE: usize = 1_024;
 /// How often a shard publishes its totals while something happens.
 pub const TOTALS_INTERVAL: Duration = Duration::from_millis(250);
+/// Share of a shard's time spent in turns, in thousandths, above which it takes no further session and no further
+/// viewer. Those that it has keep the rest for their peaks.
+pub const SHARD_LOAD_MAX: u32 = 850;
+/// How far back a shard's load looks.
+pub const SHARD_LOAD_WINDOW: Duration = Duration::from_secs(1);
 /// Bytes of socket buffer asked for; a clamped value is a warning at start.
 pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 

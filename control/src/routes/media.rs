@@ -96,6 +96,9 @@ async fn create(
     shard: ShardId,
 ) -> Result<Response<Bytes>, Denied> {
     control.refuse_while_draining()?;
+    if address.kind == ResourceKind::Whep {
+        control.placement().admit_viewer(shard)?;
+    }
     typed(request.headers(), SDP)?;
     acceptable(request.headers())?;
     let source = source_of(request.uri().query().unwrap_or_default())?;

@@ -102,14 +102,16 @@ impl Inbox {
     }
 
     /// Takes a batch; `false` when there was nothing.
+    ///
+    /// The kernel is asked whatever the poller has last seen: between slices of a turn nobody has visited the poller.
     fn fill(&mut self, ready: &AsyncFd<UdpSocket>, counters: &mut Counters) -> bool {
-        self.filled = 0;
-        // The error only tells the poller that the socket is empty; what was filled is in `self`.
-        let full = ready.try_io(Interest::READABLE, |socket| {
-            self.filled = self.call(socket, counters);
-            if self.filled < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        full.is_ok() || self.filled > 0
+        self.filled = self.call(ready.get_ref(), counters);
+        if self.filled < BATCH {
+            // The socket is empty: forget what the poller has seen, the next datagram is an edge of its own.
+            let forget = ready.try_io(Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            debug_assert!(forget.is_err(), "nothing else was answered");
+        }
+        self.filled > 0
     }
 
     fn call(&mut self, socket: &UdpSocket, counters: &mut Counters) -> usize {

@@ -143,6 +143,7 @@ async fn watch_boards(boards: Vec<Arc<Board>>, control: Arc<Control>) {
         look.tick().await;
         for (board, known) in boards.iter().zip(&mut panics) {
             let status = board.read();
+            control.note_load(status.shard, status.load_permille);
             control.metrics().set_shard_totals(status.shard, status.totals);
             while *known < status.panics {
                 *known += 1;

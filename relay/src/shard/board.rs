@@ -24,6 +24,8 @@ pub struct Status {
     pub stream_drops: u64,
     /// Reports that control did not take.
     pub reports_lost: u64,
+    /// Thousandths of the last second or so (`limits::SHARD_LOAD_WINDOW`) that were spent in turns.
+    pub load_permille: u32,
     /// Turns that ended in a panic; each replaced the engine.
     pub panics: u64,
 }
@@ -39,6 +41,7 @@ impl Status {
             streams: 0,
             stream_drops: 0,
             reports_lost: 0,
+            load_permille: 0,
             panics: 0,
         }
     }

@@ -25,6 +25,8 @@ macro_rules! on_both_backends {
     };
 }
 
+mod slices;
+
 on_both_backends! {
     datagrams_and_frames_go_through_the_engine,
     a_deadline_wakes_a_shard_without_input,

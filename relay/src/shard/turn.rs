@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use fanlight_engine::{Datagram, Outbox, PipeInput, PipeOutput, Transport};
 use fanlight_wire::command::Command;
-use fanlight_wire::limits::{TOTALS_INTERVAL, TURN_DATAGRAMS_MAX};
+use fanlight_wire::limits::{SLICE_DATAGRAMS_MAX, TOTALS_INTERVAL, TURN_DATAGRAMS_MAX};
 use fanlight_wire::report::Report;
 use fanlight_wire::{Code, PipeId, SessionId, ShardId, StreamId};
 use tokio::sync::mpsc;
 
+use super::load::Load;
 use super::{Bear, Birth, Board, Decide, Status};
 use crate::carrier::tcp::TcpSink;
 use crate::io::{Counters, MediaSockets};
@@ -42,6 +43,7 @@ pub(super) struct Core<D> {
     outbox: Outbox,
     board: Arc<Board>,
     published: Instant,
+    load: Load,
     /// Something happened since the last publication.
     stale: bool,
 }
@@ -88,7 +90,8 @@ impl<D: Decide> Core<D> {
             stop: false,
         };
         let outbox = Outbox::default();
-        Self { bear, sockets, tcp, inputs, engine, ties, outbox, board, published: now, stale: true }
+        let load = Load::new(now);
+        Self { bear, sockets, tcp, inputs, engine, ties, outbox, board, published: now, load, stale: true }
     }
 
     /// What the loop waits for.
@@ -98,6 +101,11 @@ impl<D: Decide> Core<D> {
 
     pub(super) fn nudge(&mut self) -> bool {
         self.sockets.nudge()
+    }
+
+    /// A turn has begun and ended at these moments.
+    pub(super) fn note_turn(&mut self, began: Instant, ended: Instant) {
+        self.load.spend(ended.saturating_duration_since(began));
     }
 
     /// Takes what is there, lets the engine decide, sends.
@@ -121,12 +129,10 @@ impl<D: Decide> Core<D> {
     }
 
     fn work(&mut self, now: Instant) {
+        let received = self.receive(now, TURN_DATAGRAMS_MAX);
         let Self { sockets, inputs, engine, ties, .. } = self;
-        let mut happened = sockets.receive(TURN_DATAGRAMS_MAX, &mut |received| {
-            let (source, destination, payload) = (received.source, received.destination, received.payload);
-            engine.handle_datagram(now, Datagram { transport: Transport::Udp, source, destination, payload });
-        });
         let counters = sockets.counters();
+        let mut happened = received;
         happened += inputs.take(&mut |input| ties.take(now, engine, counters, input));
         if self.engine.deadline().is_due(now) {
             happened += 1;
@@ -136,27 +142,51 @@ impl<D: Decide> Core<D> {
             return;
         }
         self.stale = true;
+        self.fan_out(TURN_DATAGRAMS_MAX.saturating_sub(received));
         self.drain();
     }
 
-    /// Turns the engine's outputs into sends, with one submission.
-    fn drain(&mut self) {
-        let Self { sockets, engine, ties, outbox, .. } = self;
-        while engine.poll_datagrams(outbox) {
-            sockets.send(outbox);
-            ties.send_streams(outbox);
-            outbox.clear();
+    /// Hands at most `budget` waiting datagrams to the engine; how many there were.
+    fn receive(&mut self, now: Instant, budget: usize) -> usize {
+        let Self { sockets, engine, .. } = self;
+        sockets.receive(budget, &mut |received| {
+            let (source, destination, payload) = (received.source, received.destination, received.payload);
+            engine.handle_datagram(now, Datagram { transport: Transport::Udp, source, destination, payload });
+        })
+    }
+
+    /// Sends the engine's datagrams slice by slice. What came in meanwhile is taken between slices, so that sessions
+    /// with few subscribers do not wait for one with many; `budget` bounds that, and with it the turn.
+    fn fan_out(&mut self, mut budget: usize) {
+        loop {
+            let more = self.engine.poll_datagrams(&mut self.outbox);
+            self.send();
+            if !more {
+                return;
+            }
+            if budget > 0 {
+                let received = self.receive(crate::clock::now(), budget.min(SLICE_DATAGRAMS_MAX));
+                budget = budget.saturating_sub(received);
+            }
         }
+    }
+
+    fn send(&mut self) {
+        if !self.outbox.is_empty() {
+            self.sockets.send(&self.outbox);
+            self.ties.send_streams(&self.outbox);
+            self.outbox.clear();
+        }
+    }
+
+    /// Passes on what the engine has to say beside media.
+    fn drain(&mut self) {
+        let Self { engine, ties, .. } = self;
         while let Some((pipe, output)) = engine.poll_pipe() {
             ties.pass_on(pipe, output);
         }
         while let Some(report) = engine.poll_report() {
             ties.report(report);
-        }
-        if !outbox.is_empty() {
-            sockets.send(outbox);
-            ties.send_streams(outbox);
-            outbox.clear();
         }
     }
 
@@ -177,7 +207,9 @@ impl<D: Decide> Core<D> {
 
     fn publish(&mut self, now: Instant) {
         self.published = now;
-        self.stale = self.ties.repeat();
+        self.ties.status.load_permille = self.load.publish(now);
+        // A load that was told must be seen to fall.
+        self.stale = self.ties.repeat() || self.ties.status.load_permille > 0;
         let status = self.ties.status(&mut self.engine, self.sockets.counters());
         self.board.publish(status);
     }
