@@ -101,6 +101,26 @@ impl Client {
         offer.to_sdp_string()
     }
 
+    /// What a WHIP client offers: a picture and its sound, to be sent.
+    pub(crate) fn offer_to_publish(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
+        self.share = Some(api.add_media(MediaKind::Video, Direction::SendOnly, None, None, None));
+        api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        let (offer, pending) = api.apply().expect("changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
+    /// What a WHEP client offers: a picture and its sound, to be received.
+    pub(crate) fn offer_to_watch(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
+        self.watch = Some(api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
+        api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        let (offer, pending) = api.apply().expect("changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
     /// A further offer with new ICE credentials, as a browser makes after it changed networks.
     pub(crate) fn offer_restart(&mut self) -> String {
         let mut api = self.rtc.sdp_api();

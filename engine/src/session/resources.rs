@@ -7,6 +7,8 @@
 //! Leaves SDP to [`offer`] and [`crate::peer`], and the HTTP side to control.
 
 mod offer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;

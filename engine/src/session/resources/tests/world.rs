@@ -1,0 +1,413 @@
+//! One session, its people and its tools, on one wire without latency.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use fanlight_wire::command::{Admission, Command};
+use fanlight_wire::policy::{Capabilities, Policy, Role};
+use fanlight_wire::report::Report;
+use fanlight_wire::resource::{
+    Condition, MediaSource, ResourceId, ResourceInput, ResourceKind, ResourceOutput, ResourceRef,
+};
+use fanlight_wire::signal::{Ask, ClientInfo, SharePhase, Slot, ToClient, ToRelay};
+use fanlight_wire::{Code, GroupId, Kind, PipeId, Refusal, SessionId, ShardId};
+
+use crate::datagram::{Datagram, Transport};
+use crate::engine::Engine;
+use crate::entropy::Entropy;
+use crate::outbox::Outbox;
+use crate::peer::client::{Client, Speaks};
+use crate::peer::{Certificate, PeerConfig};
+use crate::pipe::{PipeInput, PipeOutput};
+
+const SESSION: SessionId = SessionId::from_bytes([9; 16]);
+const RELAY: ([u8; 4], u16) = ([10, 0, 0, 1], 7730);
+const VISITOR: PipeId = PipeId(1);
+/// How a VP8 payload begins: a keyframe, any other frame.
+const KEY: [u8; 2] = [0x10, 0x00];
+const DELTA: [u8; 2] = [0x10, 0x01];
+
+/// A resource as its maker knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    /// Position among the world's WebRTC clients.
+    pub(super) client: usize,
+    pub(super) resource: ResourceId,
+    pub(super) tag: String,
+    pub(super) subject: String,
+    pub(super) answer: String,
+}
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rights {
+    role: Role,
+    capabilities: Capabilities,
+}
+
+pub(super) const fn role(role: Role, capabilities: Capabilities) -> Rights {
+    Rights { role, capabilities }
+}
+
+/// An agent: its pipe, and its WebRTC client once it shares.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Agent(PipeId);
+
+pub(super) struct World {
+    engine: Engine,
+    now: Instant,
+    clients: Vec<Client>,
+    cut: Vec<usize>,
+    sent: BTreeMap<usize, u64>,
+    mail: BTreeMap<PipeId, Vec<ToClient>>,
+    ends: Vec<Code>,
+    ended: bool,
+    pipes: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with_policy(Policy::default())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
+    pub(super) fn with_policy(policy: Policy) -> Self {
+        let now = Instant::now();
+        let certificate = Certificate::generate().expect("a certificate");
+        let media = PeerConfig { shard: ShardId(0), udp: vec![RELAY.into()], tcp: Vec::new(), certificate };
+        let mut engine = Engine::new(media, Entropy::seeded(1), now);
+        let group = GroupId::new("demo").expect("legal");
+        engine.handle_command(now, Command::Open { session: SESSION, group, policy });
+        Self {
+            engine,
+            now,
+            clients: Vec::new(),
+            cut: Vec::new(),
+            sent: BTreeMap::new(),
+            mail: BTreeMap::new(),
+            ends: Vec::new(),
+            ended: false,
+            pipes: VISITOR.0,
+        }
+    }
+
+    // ---- tools ----
+
+    /// A tool with all of an upstream's rights publishes, and its media is connected.
+    pub(super) fn publishes(&mut self, subject: &str, source: Option<MediaSource>) -> Result<Made, Refusal> {
+        let made = self.offers(ResourceKind::Whip, subject, role(Role::Upstream, Role::Upstream.ceiling()), source)?;
+        self.connect(made.client);
+        Ok(made)
+    }
+
+    pub(super) fn watches(&mut self, subject: &str, source: Option<MediaSource>) -> Result<Made, Refusal> {
+        let made = self.offers(ResourceKind::Whep, subject, role(Role::Upstream, Role::Upstream.ceiling()), source)?;
+        self.connect(made.client);
+        Ok(made)
+    }
+
+    /// Makes a resource with an offer as it should be; its media has yet to connect.
+    pub(super) fn offers(
+        &mut self,
+        kind: ResourceKind,
+        subject: &str,
+        rights: Rights,
+        source: Option<MediaSource>,
+    ) -> Result<Made, Refusal> {
+        let index = self.clients.len();
+        let address = SocketAddr::from(([10, 0, 1, index as u8], 5_000));
+        let mut client = Client::new(address, self.now, Speaks::Everything);
+        let sdp = match kind {
+            ResourceKind::Whip => client.offer_to_publish(),
+            ResourceKind::Whep => client.offer_to_watch(),
+        };
+        match self.ask(kind, subject, rights, source, &sdp)? {
+            ResourceOutput::Created { resource, tag, sdp } => {
+                client.answer(&sdp);
+                self.clients.push(client);
+                Ok(Made { client: index, resource, tag, subject: subject.to_owned(), answer: sdp })
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn ask(
+        &mut self,
+        kind: ResourceKind,
+        subject: &str,
+        rights: Rights,
+        source: Option<MediaSource>,
+        sdp: &str,
+    ) -> Result<ResourceOutput, Refusal> {
+        let Rights { role, capabilities } = rights;
+        let (name, subject) = ("Mixer".to_owned(), subject.to_owned());
+        let admission = Admission { session: SESSION, role, capabilities, name, subject, epoch: 1 };
+        let input = ResourceInput::Create { kind, admission, source, sdp: sdp.to_owned() };
+        let answer = self.engine.handle_resource(self.now, input);
+        self.settle();
+        answer
+    }
+
+    pub(super) fn delete(&mut self, made: &Made, kind: ResourceKind) -> Result<ResourceOutput, Refusal> {
+        let answer = self.engine.handle_resource(self.now, ResourceInput::Delete { of: named(made, kind) });
+        self.settle();
+        answer
+    }
+
+    /// Changes a WHEP resource.
+    pub(super) fn patch(
+        &mut self,
+        made: &Made,
+        condition: Condition,
+        fragment: &str,
+    ) -> Result<ResourceOutput, Refusal> {
+        let of = named(made, ResourceKind::Whep);
+        let input = ResourceInput::Patch { of, condition, fragment: fragment.to_owned() };
+        let answer = self.engine.handle_resource(self.now, input);
+        self.settle();
+        answer
+    }
+
+    /// The client restarts ICE with what the relay gives it; the resource's new tag.
+    pub(super) fn restart(&mut self, made: &Made) -> String {
+        let offer = self.clients[made.client].offer_restart();
+        let line = |text: &str, prefix: &str| {
+            text.lines().find(|line| line.starts_with(prefix)).expect("a credential").trim_end().to_owned()
+        };
+        let credentials = ["a=ice-ufrag:", "a=ice-pwd:"];
+        let fragment: String = credentials.map(|prefix| line(&offer, prefix) + "\r\n").concat();
+        let Ok(ResourceOutput::Restarted { tag, fragment }) = self.patch(made, Condition::Any, &fragment) else {
+            panic!("no restart");
+        };
+        let mut answer = made.answer.clone();
+        for prefix in credentials {
+            // The name also stands in every candidate.
+            let value = |text| line(text, prefix).split_off(prefix.len());
+            answer = answer.replace(&value(&made.answer), &value(&fragment));
+        }
+        self.clients[made.client].answer(&answer);
+        self.settle();
+        tag
+    }
+
+    /// A keyframe, then other frames, each of one packet.
+    pub(super) fn send_frames(&mut self, client: usize, count: u64) {
+        for nth in 0..count {
+            let sent = self.sent.entry(client).or_default();
+            *sent += 1;
+            let sequence = *sent;
+            let payload = if nth == 0 { KEY } else { DELTA };
+            self.clients[client].send(sequence, sequence as u32 * 3_000, true, &[&payload[..], &[0; 40]].concat());
+            self.settle();
+            self.pass(Duration::from_millis(33));
+        }
+    }
+
+    /// Sequence numbers that a client received, and which of them were keyframes.
+    pub(super) fn seen(&self, client: usize) -> Vec<(u64, bool)> {
+        let received = self.clients[client].received.iter();
+        received.map(|packet| (*packet.seq_no, packet.payload.starts_with(&KEY))).collect()
+    }
+
+    pub(super) fn cut_off(&mut self, client: usize) {
+        self.cut.push(client);
+    }
+
+    // ---- people ----
+
+    pub(super) fn visit(&mut self) {
+        self.join(VISITOR, Role::Visitor, "Visitor");
+    }
+
+    /// An agent that the visitor lets in.
+    pub(super) fn agent(&mut self, name: &str) -> Agent {
+        self.pipes += 1;
+        let pipe = PipeId(self.pipes);
+        self.join(pipe, Role::Agent, name);
+        let asked = self.mail.remove(&VISITOR).unwrap_or_default().into_iter().find_map(|signal| match signal {
+            ToClient::ConsentAsk { ask, kind: Ask::View, .. } => Some(ask),
+            _ => None,
+        });
+        self.say(VISITOR, &ToRelay::Consent { ask: asked.expect("a question"), accept: true });
+        Agent(pipe)
+    }
+
+    pub(super) fn leave(&mut self, agent: Agent) {
+        self.say(agent.0, &ToRelay::Leave);
+    }
+
+    pub(super) fn pause(&mut self, on: bool) {
+        self.say(VISITOR, &ToRelay::Pause { on });
+    }
+
+    pub(super) fn end(&mut self) {
+        self.engine.handle_command(self.now, Command::End { session: SESSION, code: Code::Ended });
+        self.settle();
+    }
+
+    pub(super) fn keep(&mut self, empty_max: Duration) {
+        self.engine.handle_command(self.now, Command::Keep { session: SESSION, empty_max });
+        self.settle();
+    }
+
+    /// The agent captures a screen and shares it, as a browser does.
+    pub(super) fn share_as_agent(&mut self, agent: Agent) {
+        let index = self.clients.len();
+        let address = SocketAddr::from(([10, 0, 2, index as u8], 5_000));
+        let mut client = Client::new(address, self.now, Speaks::Everything);
+        let sdp = client.offer();
+        self.say(agent.0, &ToRelay::Offer { sdp });
+        let answer = self.signals(agent).into_iter().find_map(|signal| match signal {
+            ToClient::Answer { sdp } => Some(sdp),
+            _ => None,
+        });
+        client.answer(&answer.expect("an answer"));
+        let mid = client.share.expect("offered").to_string();
+        self.clients.push(client);
+        self.connect(index);
+        let surface = Some(fanlight_wire::policy::Surface::Browser);
+        self.say(agent.0, &ToRelay::ShareStart { mid, surface, audio_mid: None, grant: None });
+        self.send_frames(index, 3);
+    }
+
+    pub(super) fn signals(&mut self, agent: Agent) -> Vec<ToClient> {
+        self.mail.remove(&agent.0).unwrap_or_default()
+    }
+
+    /// What the visitor was last told about the agents' slot.
+    pub(super) fn phase_seen_by_visitor(&self) -> Option<SharePhase> {
+        let told = self.mail.get(&VISITOR)?.iter().rev();
+        told.filter_map(|signal| match signal {
+            ToClient::Share(share) if share.slot == Slot::Agent => Some(share.phase),
+            _ => None,
+        })
+        .next()
+    }
+
+    fn join(&mut self, pipe: PipeId, role: Role, name: &str) {
+        let (name, subject, capabilities) = (name.to_owned(), name.to_owned(), role.ceiling());
+        let admission = Box::new(Admission { session: SESSION, role, capabilities, name, subject, epoch: 1 });
+        self.engine.handle_pipe(self.now, pipe, PipeInput::Join { admission, client: ClientInfo::default() });
+        self.settle();
+    }
+
+    fn say(&mut self, pipe: PipeId, signal: &ToRelay) {
+        self.engine.handle_pipe(self.now, pipe, PipeInput::Frame(signal.to_frame().expect("small")));
+        self.settle();
+    }
+
+    // ---- what there is ----
+
+    /// Resources of each kind.
+    pub(super) fn counts(&mut self) -> [u64; 2] {
+        self.engine.totals().media_resources
+    }
+
+    /// Why resources ended, since this was last asked.
+    pub(super) fn ends(&mut self) -> Vec<Code> {
+        std::mem::take(&mut self.ends)
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        !self.ended
+    }
+
+    // ---- the wire ----
+
+    fn connect(&mut self, client: usize) {
+        for _ in 0..100 {
+            self.pass(Duration::from_millis(50));
+            if self.clients[client].connected {
+                return;
+            }
+        }
+        panic!("client {client} did not connect");
+    }
+
+    pub(super) fn pass(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        self.settle();
+        loop {
+            let next = self.clients.iter().map(|client| client.timeout).chain(self.engine.deadline().at).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            // Something due at once would otherwise hold the clock.
+            self.now = next.max(self.now + Duration::from_millis(1));
+            for client in self.clients.iter_mut().filter(|client| client.timeout <= self.now) {
+                client.handle_timeout(self.now);
+            }
+            self.engine.handle_timeout(self.now);
+            self.settle();
+        }
+        self.now = end.max(self.now);
+        self.settle();
+    }
+
+    /// Until nobody has anything to say.
+    fn settle(&mut self) {
+        for _ in 0..1_000 {
+            let to_relay = self.clients_say();
+            let to_clients = self.relay_says();
+            if to_relay.is_empty() && to_clients.is_empty() {
+                return;
+            }
+            for (source, mut payload) in to_relay {
+                let (transport, destination) = (Transport::Udp, RELAY.into());
+                let datagram = Datagram { transport, source, destination, payload: &mut payload };
+                self.engine.handle_datagram(self.now, datagram);
+            }
+            for (destination, payload) in to_clients {
+                let found = self.clients.iter().position(|client| client.address == destination);
+                if let Some(index) = found.filter(|index| !self.cut.contains(index)) {
+                    self.clients[index].receive(self.now, RELAY.into(), &payload);
+                }
+            }
+        }
+        panic!("the wire never falls silent");
+    }
+
+    fn clients_say(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut said = Vec::new();
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            let from = client.address;
+            let sent = client.poll().into_iter().filter(|_| !self.cut.contains(&index));
+            said.extend(sent.map(|(_, payload)| (from, payload)));
+        }
+        said
+    }
+
+    fn relay_says(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut said = Vec::new();
+        loop {
+            let mut outbox = Outbox::default();
+            let more = self.engine.poll_datagrams(&mut outbox);
+            for train in outbox.trains() {
+                said.extend(outbox.segments(train).map(|segment| (train.destination, segment.to_vec())));
+            }
+            if !more {
+                break;
+            }
+        }
+        while let Some((pipe, output)) = self.engine.poll_pipe() {
+            if let PipeOutput::Frame(frame) = output {
+                self.engine.handle_pipe(self.now, pipe, PipeInput::Credit(frame.bytes().len()));
+                if frame.header().kind == Kind::Signal {
+                    let signal = ToClient::parse(frame.payload()).expect("our own signal");
+                    self.mail.entry(pipe).or_default().push(signal);
+                }
+            }
+        }
+        while let Some(report) = self.engine.poll_report() {
+            match report {
+                Report::ResourceGone { code, .. } => self.ends.push(code),
+                Report::Ended { .. } => self.ended = true,
+                _ => {}
+            }
+        }
+        said
+    }
+}
+
+fn named(made: &Made, kind: ResourceKind) -> ResourceRef {
+    ResourceRef { session: SESSION, kind, resource: made.resource, subject: made.subject.clone() }
+}
