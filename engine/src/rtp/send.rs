@@ -276,7 +276,10 @@ impl Sender {
             tracing::debug!(%error, "a packet could not be protected");
             return None;
         }
-        *departure.transport_sequence = departure.transport_sequence.wrapping_add(1);
+        // A number that no packet carries would be reported as lost.
+        if self.extensions.iter().any(|(_, extension)| *extension == Extension::TransportSequence) {
+            *departure.transport_sequence = departure.transport_sequence.wrapping_add(1);
+        }
         departure.packets += 1;
         departure.bytes += total as u64;
         Some(total as u64)
