@@ -150,11 +150,13 @@ impl Seen {
 }
 
 fn bottleneck(name: &str, rates: &[u64], loss: f64, expected: u8) {
-    (1..=5).for_each(|seed| bottleneck_once(name, rates, loss, expected, seed));
+    for seed in 1..=5 {
+        let subscriber = Subscriber::new(1_500_000, loss, 1_000_000, seed);
+        watch_a_minute(name, subscriber, rates, expected, seed);
+    }
 }
 
-fn bottleneck_once(name: &str, rates: &[u64], loss: f64, expected: u8, seed: u64) {
-    let mut subscriber = Subscriber::new(1_500_000, loss, 1_000_000, seed);
+fn watch_a_minute(name: &str, mut subscriber: Subscriber, rates: &[u64], expected: u8, seed: u64) {
     let mut source = Source::new(rates, seed);
     let mut seen = Seen::default();
     let mut state = (Selector::default(), Allocation::default());
@@ -208,4 +210,22 @@ fn the_larger_picture_comes_back_with_the_capacity() {
     assert_eq!(flowing, [Some(1), Some(0), Some(1)]);
     assert!(seen.longest_stall() <= Duration::from_secs(1));
     assert!(seen.switches.len() <= 5, "{:?}", seen.switches);
+}
+
+#[test]
+fn a_restless_path_with_room_is_not_taken_for_a_full_one() {
+    for seed in 1..=5 {
+        let mut subscriber = Subscriber::new(6_000_000, 0.01, 1_000_000, seed);
+        subscriber.down.jitter = Duration::from_millis(20);
+        watch_a_minute("0.4 and 2 over 6 Mbit/s, 20 ms jitter", subscriber, &[400_000, 2_000_000], 1, seed);
+    }
+}
+
+#[test]
+fn a_path_that_cuts_instead_of_queueing_is_found_out() {
+    for seed in 1..=5 {
+        let mut subscriber = Subscriber::new(1_500_000, 0.0, 1_000_000, seed);
+        subscriber.down.queue = Duration::from_millis(30);
+        watch_a_minute("0.4 and 2.5 over 1.5 Mbit/s, 30 ms queue", subscriber, &[400_000, 2_500_000], 0, seed);
+    }
 }

@@ -10,6 +10,9 @@ pub(super) struct Link {
     pub(super) queue: Duration,
     pub(super) delay: Duration,
     pub(super) loss: f64,
+    /// Added to the delay, anything up to this; packets do not overtake each other.
+    pub(super) jitter: Duration,
+    last_arrival: Option<Instant>,
     random: fastrand::Rng,
     free_at: Option<Instant>,
     /// Bytes that have passed.
@@ -24,6 +27,8 @@ impl Link {
             queue: Duration::from_millis(250),
             delay: Duration::from_millis(40),
             loss,
+            jitter: Duration::ZERO,
+            last_arrival: None,
             random: fastrand::Rng::with_seed(seed),
             free_at: None,
             passed: 0,
@@ -42,6 +47,9 @@ impl Link {
         let ends = begins + Duration::from_nanos(bytes as u64 * 8_000_000_000 / self.bps);
         self.free_at = Some(ends);
         self.passed += bytes as u64;
-        (self.random.f64() >= self.loss).then_some(ends + self.delay)
+        let arrives =
+            (ends + self.delay + self.jitter.mul_f64(self.random.f64())).max(self.last_arrival.unwrap_or(ends));
+        self.last_arrival = Some(arrives);
+        (self.random.f64() >= self.loss).then_some(arrives)
     }
 }
