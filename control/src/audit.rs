@@ -29,6 +29,12 @@ pub(crate) mod what {
     pub(crate) const PUBLISH_ENDED: &str = "publish.ended";
     pub(crate) const WATCH_BEGAN: &str = "watch.began";
     pub(crate) const WATCH_ENDED: &str = "watch.ended";
+    pub(crate) const GROUP_CREATED: &str = "group.created";
+    pub(crate) const GROUP_CHANGED: &str = "group.changed";
+    pub(crate) const POLICY_SAVED: &str = "policy.saved";
+    pub(crate) const POLICY_PUBLISHED: &str = "policy.published";
+    pub(crate) const POLICY_ROLLED_BACK: &str = "policy.rolled_back";
+    pub(crate) const POLICY_ENFORCED: &str = "policy.enforced";
 }
 
 /// Whom and what a line is about; unset fields stay empty.

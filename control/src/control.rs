@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -214,6 +215,11 @@ impl Control {
         self.hooks.shards.send(home.shard, Command::Keep { session: *session, empty_max })
     }
 
+    /// Hands a command to a shard.
+    pub(crate) fn send(&self, shard: ShardId, command: Command) -> Result<(), Refusal> {
+        self.hooks.shards.send(shard, command)
+    }
+
     /// A ticket for a running session.
     ///
     /// # Errors
@@ -287,6 +293,8 @@ impl Control {
             handle: hash,
             counts: Counts::default(),
             in_force: pinned.version,
+            roles: BTreeMap::new(),
+            enforced: Vec::new(),
             pinned: Arc::new(pinned),
         };
         self.directory.insert(session, home);
@@ -381,7 +389,18 @@ mod tests {
         let group = GroupId::new(group).expect("a legal id");
         let pinned = Arc::new(Numbered { version: 1, bundle: crate::policies::Bundle::default() });
         let counts = Counts::default();
-        Home { shard: ShardId(0), group, created: 0, epoch, handle: [0; 32], counts, in_force: 1, pinned }
+        Home {
+            shard: ShardId(0),
+            group,
+            created: 0,
+            epoch,
+            handle: [0; 32],
+            counts,
+            in_force: 1,
+            pinned,
+            roles: BTreeMap::new(),
+            enforced: Vec::new(),
+        }
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! Invariant: an entry exists from the moment the shard was told to open the session until the shard has reported its
 //! end. Looked up once per join, never per frame.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use fanlight_wire::policy::Role;
+use fanlight_wire::limits::PARTICIPANTS_LIFETIME_MAX;
+use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::{GroupId, SessionId, ShardId};
 
-use crate::policies::Numbered;
+use crate::policies::{Numbered, capabilities};
 use crate::secrets::Hash;
 
 /// A session as control knows it. No content, no names.
@@ -28,6 +30,18 @@ pub(crate) struct Home {
     pub(crate) pinned: Arc<Numbered>,
     /// The version of the rules in force: the pinned one, or a later one that narrowed it.
     pub(crate) in_force: u32,
+    /// Roles of its agents that have one, by subject.
+    pub(crate) roles: BTreeMap<String, String>,
+    /// What has been enforced on it.
+    pub(crate) enforced: Vec<Arc<Numbered>>,
+}
+
+impl Home {
+    /// What an agent of this role may be given for this session (R152): the pinned rules' and every enforced version's.
+    pub(crate) fn rights(&self, role: Option<&str>) -> Capabilities {
+        let pinned = capabilities(&self.pinned.bundle, role);
+        self.enforced.iter().fold(pinned, |rights, later| rights.narrowed_to(capabilities(&later.bundle, role)))
+    }
 }
 
 /// What a session's record counts.
@@ -70,6 +84,30 @@ impl Directory {
     pub(crate) fn count(&self, session: &SessionId, change: impl FnOnce(&mut Counts)) {
         if let Some(mut home) = self.homes.get_mut(session) {
             change(&mut home.counts);
+        }
+    }
+
+    /// The session runs under the rules of this version now.
+    pub(crate) fn in_force(&self, session: &SessionId, version: u32) {
+        if let Some(mut home) = self.homes.get_mut(session) {
+            home.in_force = version;
+        }
+    }
+
+    /// An agent of this role may come to the session: *enforce* has to know whose rights to narrow how.
+    pub(crate) fn note_role(&self, session: &SessionId, subject: &str, role: Option<&str>) {
+        if let (Some(mut home), Some(role)) = (self.homes.get_mut(session), role)
+            && (home.roles.len() < PARTICIPANTS_LIFETIME_MAX || home.roles.contains_key(subject))
+        {
+            home.roles.insert(subject.to_owned(), role.to_owned());
+        }
+    }
+
+    /// What has been enforced on the session narrows every later ticket of its agents.
+    pub(crate) fn enforced(&self, session: &SessionId, numbered: &Arc<Numbered>) {
+        if let Some(mut home) = self.homes.get_mut(session) {
+            home.enforced.retain(|kept| kept.version != numbered.version);
+            home.enforced.push(Arc::clone(numbered));
         }
     }
 

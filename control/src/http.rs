@@ -14,6 +14,7 @@
 //! | operator | POST, GET | `/v1/sessions` | operator | create, list |
 //! | operator | DELETE | `/v1/sessions/<session>` | operator | ends it |
 //! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
+//! | operator | GET, POST, PUT, PATCH | `/v1/groups/…`, `/v1/policy/…` | operator | groups and their rules ([`policies`]) |
 //!
 //! WHIP and WHEP have answers of their own form ([`media`]). Leaves static files, body limits, time limits and the local door to the relay.
 
@@ -30,6 +31,7 @@ pub(crate) use answer::{Denied, empty, json};
 
 use crate::control::Control;
 use crate::presence::Caller;
+use crate::routes::policies::{self, Inquiry, Place};
 use crate::routes::{connect, demo, join, keys, login, media, sessions, tickets};
 
 /// Where a request came in.
@@ -58,10 +60,14 @@ enum Route<'a> {
     Sessions,
     Session(&'a str),
     Tickets,
+    Policies(Place<'a>),
 }
 
 impl<'a> Route<'a> {
     fn of(door: Door, path: &'a str) -> Option<Self> {
+        if let Some(place) = Place::of(path).filter(|place| door == Door::Operator || place.is_public()) {
+            return Some(Self::Policies(place));
+        }
         let mut segments = path.strip_prefix('/')?.split('/');
         let four = (segments.next()?, segments.next()?, segments.next(), segments.next());
         if segments.next().is_some() {
@@ -88,6 +94,7 @@ impl<'a> Route<'a> {
             Self::Connect(_) | Self::DemoConfig => "GET",
             Self::Sessions => "GET, POST",
             Self::Session(_) => "DELETE",
+            Self::Policies(place) => place.methods(),
         }
     }
 
@@ -171,6 +178,7 @@ impl Control {
             Route::Sessions => sessions::create(self, asked).await,
             Route::Session(session) => sessions::remove(self, session),
             Route::Tickets => tickets::mint(self, &asked),
+            Route::Policies(place) => policies::answer(self, place, Inquiry::new(asked, request)).await,
         }
     }
 
@@ -241,6 +249,28 @@ mod tests {
             ("GET /v1/sessions", Door::Operator, "/v1/sessions"),
             ("DELETE /v1/sessions/<session>", Door::Operator, "/v1/sessions/x"),
             ("POST /v1/tickets", Door::Operator, "/v1/tickets"),
+            ("GET /v1/policy/schema.json", Door::Public, "/v1/policy/schema.json"),
+            ("POST /v1/policy/evaluate", Door::Operator, "/v1/policy/evaluate"),
+            ("GET /v1/groups", Door::Operator, "/v1/groups"),
+            ("POST /v1/groups", Door::Operator, "/v1/groups"),
+            ("GET /v1/groups/<group>", Door::Operator, "/v1/groups/g"),
+            ("PATCH /v1/groups/<group>", Door::Operator, "/v1/groups/g"),
+            ("GET /v1/groups/<group>/policy/staging", Door::Operator, "/v1/groups/g/policy/staging"),
+            ("PUT /v1/groups/<group>/policy/staging", Door::Operator, "/v1/groups/g/policy/staging"),
+            ("GET /v1/groups/<group>/policy/production", Door::Operator, "/v1/groups/g/policy/production"),
+            ("GET /v1/groups/<group>/policy/versions/<n>", Door::Operator, "/v1/groups/g/policy/versions/1"),
+            (
+                "GET /v1/groups/<group>/policy/versions/<n>/export",
+                Door::Operator,
+                "/v1/groups/g/policy/versions/1/export",
+            ),
+            ("POST /v1/groups/<group>/policy/import", Door::Operator, "/v1/groups/g/policy/import"),
+            ("POST /v1/groups/<group>/policy/publish", Door::Operator, "/v1/groups/g/policy/publish"),
+            ("POST /v1/groups/<group>/policy/rollback", Door::Operator, "/v1/groups/g/policy/rollback"),
+            ("POST /v1/groups/<group>/policy/enforce", Door::Operator, "/v1/groups/g/policy/enforce"),
+            ("GET /v1/groups/<group>/policy/diff", Door::Operator, "/v1/groups/g/policy/diff"),
+            ("GET /v1/groups/<group>/policy/history", Door::Operator, "/v1/groups/g/policy/history"),
+            ("GET /v1/groups/<group>/policy/rollout", Door::Operator, "/v1/groups/g/policy/rollout"),
         ] {
             assert!(document.contains(&format!("`{request}`")), "docs/api.md lacks {request}");
             let method = request.split(' ').next().and_then(|method| method.parse().ok()).expect("a method");

@@ -9,6 +9,7 @@ pub(crate) mod bundle;
 pub(crate) mod check;
 mod compile;
 pub(crate) mod diff;
+mod enforce;
 pub(crate) mod judge;
 pub(crate) mod schema;
 

@@ -60,6 +60,11 @@ impl Presence {
         issued.map(|(text, _)| text).ok_or_else(|| Refusal::new(Code::Overload, "limits::LOGINS_MAX"))
     }
 
+    /// Ends the logins of a group's agents.
+    pub(crate) fn sign_out(&self, group: &GroupId) {
+        self.logins.thin(0, |login| login.group == *group);
+    }
+
     /// A visitor's handle for its session, and what revokes it.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ impl Control {
             Report::ShareStopped { session, participant, .. } => {
                 self.note(what::SHARE_STOPPED, session, Some(participant), None);
             }
+            Report::Narrowed { session, version } => self.directory().in_force(&session, version),
             Report::Refused { session, code, .. } => {
                 self.directory().count(&session, |counts| counts.refusals = counts.refusals.saturating_add(1));
                 self.metrics().refusal(code);

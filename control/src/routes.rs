@@ -6,6 +6,7 @@ pub(crate) mod join;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod media;
+pub(crate) mod policies;
 pub(crate) mod sessions;
 pub(crate) mod tickets;
 

@@ -150,6 +150,11 @@ impl Engine {
                     self.with_session(index, |session, _| session.keep_empty(empty_max));
                 }
             }
+            Command::Narrow { session, narrowing } => {
+                if let Some(index) = self.by_id.get(&session).copied() {
+                    self.with_session(index, |session, cx| session.narrow(cx, *narrowing));
+                }
+            }
             Command::Drain { within } => {
                 self.draining_until = Some(now + within);
                 self.end_where(Session::is_empty);

@@ -5,6 +5,7 @@
 //! media to [`crate::fanout`], the slots to [`crate::floor`] and every permission to [`crate::permit`].
 
 mod asks;
+mod enforce;
 mod members;
 mod resources;
 mod shares;
@@ -27,6 +28,7 @@ use crate::participant::Participant;
 use crate::permit::{self, Route, Standing};
 use crate::pipe::PipeOutput;
 use asks::Asks;
+use enforce::Narrowed;
 use resources::Resources;
 use shares::Shares;
 
@@ -49,6 +51,7 @@ pub(crate) struct Session {
     /// Position of this session among its shard's, part of its peers' keys.
     index: u32,
     policy: Policy,
+    narrowed: Narrowed,
     created: Instant,
     stage: Stage,
     mode: Mode,
@@ -86,6 +89,7 @@ impl Session {
             dom_frames_out: [0; 3],
             fanout: Fanout::default(),
             policy,
+            narrowed: Narrowed::default(),
             ended: None,
         }
     }

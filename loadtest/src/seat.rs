@@ -184,9 +184,24 @@ impl Seat {
             ToClient::Share(share) => self.note_share(share)?,
             ToClient::ShareTakenOver { text, .. } => self.taken_over.push(text.clone()),
             ToClient::ModeChanged { mode, .. } => self.mode = Some(*mode),
+            ToClient::MaskRaised { epoch } => {
+                if let Some(place) = &mut self.place {
+                    place.mask_epoch = *epoch;
+                }
+            }
+            ToClient::PolicyNarrowed { capabilities, .. } => self.note_narrowed(*capabilities)?,
             ToClient::Denied { re, refusal, .. } => self.denials.push((re.clone(), refusal.code)),
             ToClient::ConsentResult { .. } | ToClient::ShareAnswered { .. } | ToClient::Pong { .. } => {}
         }
+        Ok(())
+    }
+
+    fn note_narrowed(&mut self, capabilities: Capabilities) -> Result<(), Wrong> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        if !place.capabilities.contains(capabilities) {
+            return Err(Wrong::Rights { have: place.capabilities.bits(), found: capabilities.bits() });
+        }
+        place.capabilities = capabilities;
         Ok(())
     }
 

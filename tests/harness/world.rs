@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fanlight_engine::{Certificate, Datagram, Engine, Entropy, Outbox, PeerConfig, PipeInput, PipeOutput, Transport};
 use fanlight_loadtest::clock;
 use fanlight_loadtest::media::{Path, Publication, Transmit};
-use fanlight_wire::command::{Admission, Command};
+use fanlight_wire::command::{Admission, Command, Narrowing};
 use fanlight_wire::policy::{Policy, Role, Surface};
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{ClientInfo, Slot, Stage, ToRelay};
@@ -359,6 +359,16 @@ impl World {
         for output in std::mem::take(&mut self.actors[who.0].waiting) {
             self.deliver(who, pipe, output);
         }
+    }
+
+    /// Control enforces narrower rules; the visitor's page follows the mask epoch that rises with them.
+    pub fn enforce(&mut self, narrowing: Narrowing) {
+        let command = Command::Narrow { session: self.session, narrowing: Box::new(narrowing) };
+        self.engine.handle_command(self.now, command);
+        for page in self.actors.iter_mut().filter_map(|actor| actor.page.as_mut()) {
+            page.hide_more();
+        }
+        self.settle();
     }
 
     /// The visitor hides more of its page from now on.

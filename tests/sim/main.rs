@@ -3,5 +3,6 @@
 mod adapt;
 mod attack;
 mod dom;
+mod enforce;
 mod screen;
 mod takeover;

@@ -134,6 +134,15 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         ),
         ("share_answered", ToClient::ShareAnswered { grant: 7, accepted: false, reason: "declined".into() }),
         ("mode_changed", ToClient::ModeChanged { mode: Mode::ViewOnly, by: AGENT }),
+        ("mask_raised", ToClient::MaskRaised { epoch: MaskEpoch::new(4) }),
+        (
+            "policy_narrowed",
+            ToClient::PolicyNarrowed {
+                policy_version: 8,
+                capabilities: Role::Guest.ceiling(),
+                modes: vec![Mode::ViewOnly],
+            },
+        ),
         ("denied", denied(Code::Mode, "R156", vec![])),
         ("denied_surface", denied(Code::Surface, "R007", vec![Surface::Window, Surface::Browser])),
         ("resume", ToClient::ResumeToken { resume: format!("{}.1.bmV3", session()) }),
@@ -165,9 +174,11 @@ const fn client_tags(signal: &ToClient) -> usize {
         | ToClient::ShareInvited { .. }
         | ToClient::ShareAnswered { .. }
         | ToClient::ModeChanged { .. }
+        | ToClient::MaskRaised { .. }
+        | ToClient::PolicyNarrowed { .. }
         | ToClient::Denied { .. }
         | ToClient::ResumeToken { .. }
-        | ToClient::Pong { .. } => 20,
+        | ToClient::Pong { .. } => 22,
     }
 }
 

@@ -119,6 +119,8 @@ export type ToClient =
   | { t: 'share.invited'; grant: number; participant: number; name: string; seconds: number }
   | { t: 'share.answered'; grant: number; accepted: boolean; reason: string }
   | { t: 'mode.changed'; mode: Mode; by: number }
+  | { t: 'mask.raised'; epoch: number }
+  | { t: 'policy.narrowed'; policy_version: number; capabilities: number; modes: readonly Mode[] }
   | Denied
   | { t: 'resume'; resume: string }
   | { t: 'pong'; at: number };
@@ -127,7 +129,7 @@ export type ToClient =
 export const TO_CLIENT_TAGS: ReadonlySet<string> = new Set<ToClient['t']>([
   'welcome', 'consent.ask', 'consent.withdrawn', 'consent.result', 'session.stage', 'session.ended', 'member', 'member.left',
   'snapshot.wanted', 'resync', 'lag', 'answer', 'share.state', 'share.taken_over', 'share.invited', 'share.answered',
-  'mode.changed', 'denied', 'resume', 'pong',
+  'mode.changed', 'mask.raised', 'policy.narrowed', 'denied', 'resume', 'pong',
 ]);
 
 const encoder = new TextEncoder();

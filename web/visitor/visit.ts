@@ -281,6 +281,10 @@ export class Visit {
         this.#share.abandon();
         this.#show({ own: 'off', notice: { text: signal.text, retry: false } });
         break;
+      case 'mask.raised':
+        this.#maskEpoch = Math.max(signal.epoch, this.#maskEpoch);
+        this.#forgotten();
+        break;
       case 'denied':
         this.#onDenied(signal);
         break;
@@ -341,9 +345,15 @@ export class Visit {
   #hideMore(): void {
     this.#maskEpoch += 1;
     this.#connection?.signal({ t: 'mask', epoch: this.#maskEpoch });
-    // The relay forgets everything that was recorded under the older rules, assets too.
+    this.#forgotten();
+  }
+
+  /** The relay forgets everything that was recorded under the older rules, assets too. */
+  #forgotten(): void {
     this.#recorder.held([]);
-    this.#newPage();
+    if (this.#recorder.recording) {
+      this.#newPage();
+    }
   }
 
   #maskFailed(error: unknown): void {

@@ -11,6 +11,8 @@ use crate::policy::{Capabilities, Policy, Role};
 pub enum Command {
     /// There shall be this session. A session that exists keeps its policy.
     Open { session: SessionId, group: GroupId, policy: Policy },
+    /// Nobody in this session shall be allowed more than this. What is not named stays as it is.
+    Narrow { session: SessionId, narrowing: Box<Narrowing> },
     /// There shall be no such session.
     End { session: SessionId, code: Code },
     /// This session may be without participants and media resources until this long after its creation, instead of
@@ -18,6 +20,25 @@ pub enum Command {
     Keep { session: SessionId, empty_max: Duration },
     /// No new participants; sessions that are empty end, the others have until the deadline.
     Drain { within: Duration },
+}
+
+/// The most that a running session may allow from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrowing {
+    /// The rules of the session; its version is the one that refusals name from now on.
+    pub policy: Policy,
+    /// What agents may do.
+    pub agents: Capabilities,
+    /// What agents with a role may do, by subject.
+    pub subjects: Vec<(String, Capabilities)>,
+}
+
+impl Narrowing {
+    /// The most that the agent with this subject may do.
+    pub fn of(&self, subject: &str) -> Capabilities {
+        let own = self.subjects.iter().find(|(known, _)| known == subject);
+        own.map_or(self.agents, |(_, capabilities)| *capabilities)
+    }
 }
 
 /// A participant whose ticket the host has verified.

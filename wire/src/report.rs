@@ -54,6 +54,11 @@ pub enum Report {
         slot: Slot,
         participant: ParticipantId,
     },
+    /// The session runs under narrower rules, those of this version.
+    Narrowed {
+        session: SessionId,
+        version: u32,
+    },
     Refused {
         session: SessionId,
         participant: ParticipantId,

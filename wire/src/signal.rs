@@ -285,6 +285,12 @@ pub enum ToClient {
     ShareAnswered { grant: u32, accepted: bool, reason: String },
     #[serde(rename = "mode.changed")]
     ModeChanged { mode: Mode, by: ParticipantId },
+    /// To the visitor: what was recorded so far is forgotten; send a snapshot under this mask epoch.
+    #[serde(rename = "mask.raised")]
+    MaskRaised { epoch: MaskEpoch },
+    /// The group's rules have been tightened: this is what you may still do.
+    #[serde(rename = "policy.narrowed")]
+    PolicyNarrowed { policy_version: u32, capabilities: Capabilities, modes: Vec<Mode> },
     /// Something you asked for is refused.
     #[serde(rename = "denied")]
     Denied {

@@ -252,7 +252,7 @@ fn walk_object(schema: &Value, fields: &Map<String, Value>, path: &str, rule: &s
         return match (chosen, fields.get("kind")) {
             (Some(variant), _) => walk_object(variant, fields, path, rule, found),
             (None, _) => {
-                found.push(Problem::new(&format!("{path}/kind"), rule, "This must be \"link\" or \"folder\"."))
+                found.push(Problem::new(&format!("{path}/kind"), rule, "This must be \"link\" or \"folder\"."));
             }
         };
     }

@@ -11,7 +11,6 @@ use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
 use crate::keys::Guesser;
-use crate::policies::capabilities;
 use crate::presence::{Caller, Login};
 
 #[derive(Deserialize)]
@@ -36,10 +35,11 @@ pub(crate) fn exchange(control: &Control, asked: &Asked<'_>) -> Result<Response<
     let Shown { key } = asked.json()?;
     let session = spend(control, login, &key)?;
     let home = control.home_of(&session)?;
+    control.directory().note_role(&session, &login.agent, login.role.as_deref());
     let agent = Mint {
         role: Role::Agent,
         // R152: what the group, as the session has pinned it, and the role leave.
-        capabilities: capabilities(&home.pinned.bundle, login.role.as_deref()),
+        capabilities: home.rights(login.role.as_deref()),
         subject: login.agent.clone(),
         name: login.name.clone(),
     };

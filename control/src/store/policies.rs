@@ -263,10 +263,20 @@ pub(crate) fn previous_production(connection: &Connection, group: &GroupId, now:
 /// Was this version ever in production?
 pub(crate) fn was_in_production(connection: &Connection, group: &GroupId, version: u32) -> rusqlite::Result<bool> {
     connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM policy_moves WHERE group_id = ?1 AND version = ?2 AND what <> 'saved')",
+        "SELECT EXISTS (SELECT 1 FROM policy_moves WHERE group_id = ?1 AND version = ?2 AND what IN ('created', 'published'))",
         params![group.as_str(), version],
         |row| row.get(0),
     )
+}
+
+/// That running sessions were narrowed to this version.
+pub(crate) fn note_enforced(
+    connection: &Connection,
+    group: &GroupId,
+    version: u32,
+    author: &Author,
+) -> rusqlite::Result<()> {
+    note(connection, group.as_str(), ("enforced", version, None), author)
 }
 
 /// Newest first, at most `most` lines older than the line `before`.

@@ -6,3 +6,4 @@ mod flow;
 mod kept;
 mod matrix;
 mod media;
+mod policy;

@@ -398,3 +398,5 @@ fn a_no_to_a_screen_is_no_no_to_the_page() {
     let welcome = table.join(BEN, Role::Agent, "Ann");
     assert!(matches!(welcome.first(), Some(ToClient::Welcome { .. })), "{welcome:?}");
 }
+
+mod enforce;

@@ -197,6 +197,14 @@ impl Session {
         }
     }
 
+    /// Nobody is asked for a screen any more, and what was promised is not taken up.
+    pub(super) fn withdraw_grants(&mut self) {
+        let open = std::mem::take(&mut self.asks.grants);
+        for ask in open.into_keys() {
+            self.tell_visitor(&ToClient::ConsentWithdrawn { ask });
+        }
+    }
+
     /// Withdraws every question that concerns a participant who left.
     pub(super) fn withdraw_asks_about(&mut self, who: ParticipantId) {
         let views = self.asks.views.iter().filter(|(_, question)| question.about == who).map(|(ask, _)| *ask);

@@ -30,7 +30,7 @@ impl Session {
         self.may_join(cx.now, &admission)?;
         let id = self.next_id()?;
         self.displace(cx, &admission);
-        let mut participant = Participant::new(id, admission, client);
+        let mut participant = Participant::new(id, self.narrowed_admission(admission), client);
         participant.attach(pipe);
         let (role, consented) = (participant.role, participant.consented);
         self.participants.insert(id, participant);

@@ -146,6 +146,17 @@ impl Session {
         }
     }
 
+    /// Who fills a slot, with what.
+    pub(super) fn sharing(&mut self, slot: Slot) -> Option<(ParticipantId, Option<Surface>)> {
+        let share = self.shares.of(slot);
+        share.floor.holder().map(|holder| (holder, share.surface))
+    }
+
+    /// The rules no longer allow the share in this slot.
+    pub(super) fn revoke_share(&mut self, cx: &mut Context<'_>, slot: Slot) {
+        let _never_refused = self.floor_event(cx, slot, Event::Revoked);
+    }
+
     /// Empties a slot whose new holder has shown nothing in time.
     pub(super) fn expire_shares(&mut self, cx: &mut Context<'_>) {
         for slot in Slot::ALL {

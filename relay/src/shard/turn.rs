@@ -268,7 +268,7 @@ impl Ties {
             Command::End { session, .. } => {
                 self.sessions.remove(session);
             }
-            Command::Keep { .. } | Command::Drain { .. } => {}
+            Command::Keep { .. } | Command::Narrow { .. } | Command::Drain { .. } => {}
         }
     }
 

@@ -81,6 +81,8 @@ export function next(state: SessionState, signal: ToClient): SessionState {
       return { ...state, lag: { state: signal.state, bytes: signal.bytes, ms: signal.ms } };
     case 'mode.changed':
       return { ...state, mode: signal.mode };
+    case 'policy.narrowed':
+      return { ...state, capabilities: signal.capabilities, modes: signal.modes };
     case 'share.state':
       return withShare(state, signal);
     case 'share.answered':

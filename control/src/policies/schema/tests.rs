@@ -21,7 +21,7 @@ fn full() -> Value {
         "download": false, "type": "pdf",
     }]);
     document["session"]["minutes_max"] = json!(60);
-    document["privacy"] = json!({"instant": masks.clone(), "advanced": masks});
+    document["privacy"] = json!({"instant": masks, "advanced": masks});
     for name in ["view", "screen", "control", "document"] {
         document["terms"][name] = json!("https://good.example/terms");
     }
@@ -39,7 +39,7 @@ fn places(value: &Value, path: &str, to: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, field)| places(field, &format!("{path}/{name}"), to)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| places(item, &format!("{path}/{at}"), to))
+            items.iter().enumerate().for_each(|(at, item)| places(item, &format!("{path}/{at}"), to));
         }
         _ => {}
     }

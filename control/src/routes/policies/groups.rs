@@ -1,0 +1,137 @@
+//! Groups: made, listed, named, switched on and off.
+
+use bytes::Bytes;
+use fanlight_wire::limits::NAME_CHARS_MAX;
+use fanlight_wire::{Code, GroupId, Refusal};
+use hyper::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::{Inquiry, absent, author};
+use crate::audit::{About, what};
+use crate::control::Control;
+use crate::http::{Denied, json};
+use crate::store::policies::{self as kept, GroupRow, Head};
+use crate::store::set_group_active;
+
+#[derive(Deserialize)]
+struct New {
+    group: GroupId,
+    name: String,
+    by: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Changes {
+    name: Option<String>,
+    active: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    group: String,
+    name: String,
+    /// Off: nobody signs in and no session is made; what the roles may do is kept for the day it is on again.
+    active: bool,
+    staging: Option<u32>,
+    production: Option<u32>,
+    sessions: usize,
+}
+
+#[derive(Serialize)]
+struct List {
+    groups: Vec<Shown>,
+}
+
+pub(super) async fn list(control: &Control) -> Result<Response<Bytes>, Denied> {
+    let rows = control
+        .store()
+        .ask(|connection| {
+            let rows = kept::groups(connection)?.into_iter();
+            rows.map(|row| heads(connection, row)).collect::<rusqlite::Result<Vec<_>>>()
+        })
+        .await?;
+    let groups = rows.into_iter().map(|row| shown(control, row)).collect();
+    Ok(json(StatusCode::OK, &List { groups }))
+}
+
+pub(super) async fn show(control: &Control, group: GroupId) -> Result<Response<Bytes>, Denied> {
+    let row = control
+        .store()
+        .ask(move |connection| kept::group(connection, &group)?.map(|row| heads(connection, row)).transpose());
+    let row = row.await?.ok_or_else(absent)?;
+    Ok(json(StatusCode::OK, &shown(control, row)))
+}
+
+pub(super) async fn create(control: &Control, inquiry: &Inquiry<'_>) -> Result<Response<Bytes>, Denied> {
+    let New { group, name, by } = inquiry.asked.json()?;
+    let name = display_name(name)?;
+    let author = author(control, by)?;
+    let wanted = group.clone();
+    if !control.store().ask(move |connection| kept::create_group(connection, &wanted, &name, &author)).await? {
+        return Err(Refusal::new(Code::Busy, "docs/policy.md").saying("There is a group of that id already.").into());
+    }
+    control.audit(what::GROUP_CREATED, About { group: Some(group.clone()), ..operator() });
+    let mut response = show(control, group).await?;
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+pub(super) async fn change(
+    control: &Control,
+    inquiry: &Inquiry<'_>,
+    group: GroupId,
+) -> Result<Response<Bytes>, Denied> {
+    let Changes { name, active } = inquiry.asked.json()?;
+    let name = name.map(display_name).transpose()?;
+    let wanted = group.clone();
+    let changed = control.store().ask(move |connection| {
+        if kept::group(connection, &wanted)?.is_none() {
+            return Ok(false);
+        }
+        if let Some(name) = &name {
+            kept::rename_group(connection, &wanted, name)?;
+        }
+        if let Some(active) = active {
+            set_group_active(connection, wanted.as_str(), active)?;
+        }
+        Ok(true)
+    });
+    if !changed.await? {
+        return Err(absent().into());
+    }
+    if active == Some(false) {
+        // Its agents are signed out now, not when their logins end.
+        control.presence().sign_out(&group);
+    }
+    control.audit(what::GROUP_CHANGED, About { group: Some(group.clone()), ..operator() });
+    show(control, group).await
+}
+
+fn operator() -> About {
+    About { who: Some("operator".into()), ..About::default() }
+}
+
+fn display_name(name: String) -> Result<String, Refusal> {
+    let length = name.trim().chars().count();
+    if length == 0 || length > NAME_CHARS_MAX {
+        let refusal = Refusal::new(Code::Input, "limits::NAME_CHARS_MAX");
+        return Err(refusal.saying("\"name\" must be 1 to 80 characters."));
+    }
+    Ok(name)
+}
+
+type Row = (GroupRow, Option<u32>, Option<u32>);
+
+fn heads(connection: &rusqlite::Connection, row: GroupRow) -> rusqlite::Result<Row> {
+    // Rows hold ids that were checked when they were made.
+    let Ok(group) = GroupId::new(row.id.clone()) else { return Ok((row, None, None)) };
+    let at = |head| kept::mark(connection, &group, head).map(|mark| mark.map(|mark| mark.version));
+    let (staging, production) = (at(Head::Staging)?, at(Head::Production)?);
+    Ok((row, staging, production))
+}
+
+fn shown(control: &Control, (row, staging, production): Row) -> Shown {
+    let homes = control.directory().all();
+    let sessions = homes.iter().filter(|(_, home)| home.group.as_str() == row.id).count();
+    Shown { group: row.id, name: row.name, active: row.active, staging, production, sessions }
+}
