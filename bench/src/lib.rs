@@ -4,10 +4,14 @@
 use fanlight_loadtest::page::Page;
 use fanlight_wire::{Frame, MaskEpoch, PageEpoch};
 
+pub mod baseline;
+pub mod fanout;
 pub mod floor;
 pub mod janus;
+pub mod limits;
 pub mod measure;
 pub mod relay;
+pub mod report;
 
 /// The frames of one diff of `bytes` bytes.
 pub fn diff(bytes: usize) -> Vec<Frame> {

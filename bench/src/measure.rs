@@ -139,6 +139,11 @@ impl Target {
         Ok(window)
     }
 
+    /// p99 of everything since the last look, in microseconds.
+    pub fn tail(&self, swarm: &mut Swarm) -> u32 {
+        self.count(swarm).p99_us
+    }
+
     fn count(&self, swarm: &mut Swarm) -> Window {
         let mut window = Window { spread: 1.0, ..Window::default() };
         let (mut all, mut tails) = (Vec::new(), Vec::new());

@@ -115,7 +115,8 @@ impl Relay {
         Ok(Room { whip: door("whip", "screen", "pub.screen")?, whep: door("whep", "slot:agent", "sub.screen")? })
     }
 
-    /// Fills it: `sessions` publishers with `subscribers` each, silent until they are paced.
+    /// Fills it: `sessions` publishers with `subscribers` each, silent until they are paced. The process ends with the
+    /// target.
     ///
     /// # Errors
     /// [`JoinError`].
@@ -127,18 +128,78 @@ impl Relay {
         load: Load,
         join: bool,
     ) -> Result<Target, JoinError> {
-        let rooms: Vec<Room> = (0..sessions).map(|_| self.room()).collect::<Result<_, _>>()?;
-        let nowhere = || JoinError::Absent(sessions);
-        let publish = |number: usize| rooms.get(number).ok_or_else(nowhere)?.whip.publish(load, join);
-        let sources = gather(swarm, sessions, Pace::default(), publish)?;
-        let mut target = Target { name: name.to_owned(), pid: self.pid, child: None, sources, watchers: Vec::new() };
-        target.pace(swarm, 0);
-        let manner = |number: usize| Manner { feedback: number.is_multiple_of(10), ..Manner::default() };
-        let watch = |number: usize| rooms.get(number / subscribers.max(1)).ok_or_else(nowhere)?.whep.watch(manner(number));
-        target.watchers = gather(swarm, sessions * subscribers, Pace::default(), watch)?;
+        let rooms = self.rooms(sessions)?;
+        let mut target = enter(swarm, (name, self.pid), &rooms, subscribers, load, join)?;
         target.child = self.child.take();
         Ok(target)
     }
+
+    /// That many sessions.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub fn rooms(&self, count: usize) -> Result<Vec<Room>, JoinError> {
+        (0..count).map(|_| self.room()).collect()
+    }
+
+    /// A publisher and `subscribers` for each of the rooms; the process stays with the relay.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub fn join_rooms(
+        &self,
+        swarm: &mut Swarm,
+        rooms: &[Room],
+        subscribers: usize,
+        load: Load,
+    ) -> Result<Target, JoinError> {
+        enter(swarm, ("relay", self.pid), rooms, subscribers, load, false)
+    }
+}
+
+/// One publisher and `subscribers` at the doors of a server that runs already.
+///
+/// # Errors
+/// [`JoinError`].
+pub fn doors(
+    swarm: &mut Swarm,
+    (name, pid): (&str, u32),
+    (whip, whep): (&Door, &Door),
+    subscribers: usize,
+    load: Load,
+) -> Result<Target, JoinError> {
+    let room = Room { whip: whip.clone(), whep: whep.clone() };
+    enter(swarm, (name, pid), &[room], subscribers, load, false)
+}
+
+fn enter(
+    swarm: &mut Swarm,
+    (name, pid): (&str, u32),
+    rooms: &[Room],
+    subscribers: usize,
+    load: Load,
+    join: bool,
+) -> Result<Target, JoinError> {
+    let nowhere = || JoinError::Absent(rooms.len());
+    let publish = |number: usize| rooms.get(number).ok_or_else(nowhere)?.whip.publish(load, join);
+    let sources = gather(swarm, rooms.len(), Pace::default(), publish)?;
+    let mut target = Target { name: name.to_owned(), pid, child: None, sources, watchers: Vec::new() };
+    target.pace(swarm, 0);
+    target.watchers = watch(swarm, rooms, subscribers)?;
+    Ok(target)
+}
+
+/// More subscribers for each of the rooms. One in ten gives transport-wide feedback, as a fair share of browsers' work that
+/// leaves the generator's core to the packets.
+///
+/// # Errors
+/// [`JoinError`].
+pub fn watch(swarm: &mut Swarm, rooms: &[Room], subscribers: usize) -> Result<Vec<usize>, JoinError> {
+    let manner = |number: usize| Manner { feedback: number.is_multiple_of(10), ..Manner::default() };
+    gather(swarm, rooms.len() * subscribers, Pace::default(), |number| {
+        let room = rooms.get(number / subscribers.max(1)).ok_or(JoinError::Absent(1))?;
+        room.whep.watch(manner(number))
+    })
 }
 
 fn call(url: &str, bearer: Option<&str>, body: &Value) -> Result<Value, JoinError> {

@@ -16,4 +16,5 @@ pub mod mirror;
 pub mod page;
 pub mod raw;
 pub mod seat;
+pub mod sheet;
 pub mod sockets;

@@ -1,0 +1,67 @@
+//! Ratios that must not get worse: a committed list, compared with what a run has found.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::report::Report;
+
+/// A ratio above the baseline's by this factor is a regression.
+const REGRESSION: f64 = 1.1;
+
+/// Where the list is.
+pub fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.json")
+}
+
+/// Ratios by the name of their row.
+pub type Ratios = BTreeMap<String, f64>;
+
+/// # Errors
+/// A file that is not there or cannot be read.
+pub fn load(path: &Path) -> io::Result<Ratios> {
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
+}
+
+/// The ratios of a run, rounded to what two runs agree on.
+pub fn ratios(report: &Report) -> Ratios {
+    let rounded = |ratio: f64| (ratio * 100.0).round() / 100.0;
+    report.rows.iter().filter_map(|row| Some((row.key(), rounded(row.ratio?)))).collect()
+}
+
+/// Makes a run's ratios the baseline; those that it did not measure stay.
+///
+/// # Errors
+/// What the file system says.
+pub fn store(path: &Path, report: &Report) -> io::Result<()> {
+    let mut all = load(path).unwrap_or_default();
+    all.extend(ratios(report));
+    let mut text = serde_json::to_string_pretty(&all)?;
+    text.push('\n');
+    fs::write(path, text)
+}
+
+/// What has got worse, in words.
+pub fn regressions(baseline: &Ratios, found: &Ratios) -> Vec<String> {
+    let worse = found.iter().filter_map(|(key, ratio)| {
+        let before = baseline.get(key)?;
+        let text = || format!("{key}: {ratio:.2} times the floor, {before:.2} in the baseline");
+        (*ratio > before * REGRESSION).then(text)
+    });
+    worse.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_more_is_a_regression_and_less_is_not() {
+        let list = |ratio| Ratios::from([("1 → 100, bursts, io_uring".to_owned(), ratio)]);
+        assert!(regressions(&list(1.5), &list(1.64)).is_empty());
+        assert!(regressions(&list(1.5), &list(0.4)).is_empty());
+        assert_eq!(regressions(&list(1.5), &list(1.66)).len(), 1);
+        assert!(regressions(&Ratios::new(), &list(9.0)).is_empty(), "a new case has no past");
+    }
+}
