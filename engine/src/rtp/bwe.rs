@@ -30,6 +30,8 @@ use rate::Rate;
 use throughput::Throughput;
 use trend::{Trend, Usage};
 
+use super::twcc::ARRIVAL_WRAP_US;
+
 /// The lowest estimate, in bits per second: sound and the thinnest picture.
 pub const FLOOR_BPS: u64 = 100_000;
 /// The highest estimate, in bits per second: no picture of ours needs more.
@@ -41,8 +43,6 @@ const SILENCE: Duration = Duration::from_millis(1_500);
 const STANDING: Duration = Duration::from_secs(2);
 /// A receiver's clock that jumps by more than this has begun anew.
 const JUMP_US: i64 = 10_000_000;
-/// Reference times of transport-wide feedback count 64 ms modulo 2²⁴.
-const CLOCK_WRAP_US: i64 = (1 << 24) * 64_000;
 /// A round trip this much over the shortest one tells of a queue, for peers that report nothing better.
 const QUEUE_US_MAX: u64 = 200_000;
 /// A receiver's own estimate binds only when about this much of it is used: it cannot know what was never sent.
@@ -52,6 +52,8 @@ const USED: f64 = 0.7;
 #[derive(Debug)]
 pub struct Estimator {
     base: Instant,
+    /// When something was last sent, in both counts.
+    sent_at: (Instant, u64),
     history: History,
     grouping: Grouping,
     trend: Trend,
@@ -88,6 +90,7 @@ impl Estimator {
     pub fn new(now: Instant, start_bps: u64) -> Self {
         Self {
             base: now,
+            sent_at: (now, 0),
             history: History::new(),
             grouping: Grouping::default(),
             trend: Trend::new(),
@@ -110,7 +113,9 @@ impl Estimator {
 
     /// A packet leaves with this transport-wide number; `bytes` are those of the datagram.
     pub fn on_sent(&mut self, now: Instant, transport_sequence: u16, bytes: usize) {
-        let at = self.us(now);
+        // A burst leaves under one time.
+        let at = if now == self.sent_at.0 { self.sent_at.1 } else { self.us(now) };
+        self.sent_at = (now, at);
         if !self.history.is_outstanding() {
             self.heard_us = self.heard_us.max(at);
         }
@@ -308,8 +313,8 @@ impl Estimator {
             self.clock = Some((raw, 0));
             return 0;
         };
-        let half = CLOCK_WRAP_US / 2;
-        let passed = (raw.wrapping_sub(last).wrapping_add(half)).rem_euclid(CLOCK_WRAP_US) - half;
+        let half = ARRIVAL_WRAP_US / 2;
+        let passed = (raw.wrapping_sub(last).wrapping_add(half)).rem_euclid(ARRIVAL_WRAP_US) - half;
         if passed.abs() > JUMP_US {
             self.grouping = Grouping::default();
             self.clock = Some((raw, continued));

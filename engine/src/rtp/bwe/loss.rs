@@ -12,6 +12,8 @@ const OBSERVATION_US: u64 = 250_000;
 const OBSERVATION_PACKETS: u32 = 20;
 /// Loss beyond this is never taken for the path's nature.
 const INHERENT_MAX: f64 = 0.2;
+/// Loss below this share is not worth an explanation.
+const NEGLIGIBLE: f64 = 0.01;
 /// By how many nats a lower capacity must explain better. Random loss fluctuates.
 const EVIDENCE: f64 = 3.0;
 /// No path is as sure as 0 or 1.
@@ -91,6 +93,11 @@ impl Loss {
     }
 
     fn explain(&mut self, delivered: f64, full: bool) {
+        let overall = self.inherent_beyond(f64::INFINITY);
+        if overall < NEGLIGIBLE {
+            (self.bound, self.inherent) = (None, overall);
+            return;
+        }
         let (inherent_max, evidence) = if full { (self.inherent, 0.0) } else { (INHERENT_MAX, EVIDENCE) };
         let known = self.bound.unwrap_or(delivered);
         // Up a little, stay, down to what arrived: the order in which equals win.

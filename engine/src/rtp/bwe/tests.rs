@@ -16,7 +16,7 @@ fn flow(estimator: &mut Estimator, base: Instant, from_ms: u64, bytes: usize, cl
         let now = at(base, from_ms + step * 10);
         let sequence = ((from_ms / 10 + step) & 0xffff) as u16;
         estimator.on_sent(now, sequence, bytes);
-        let arrival = (clock_us + (step as i64 + 5) * 10_000).rem_euclid(CLOCK_WRAP_US);
+        let arrival = (clock_us + (step as i64 + 5) * 10_000).rem_euclid(ARRIVAL_WRAP_US);
         estimator.on_feedback(at(base, from_ms + step * 10 + 100), [(sequence, Some(arrival))]);
     }
 }
@@ -38,7 +38,7 @@ fn it_grows_no_farther_than_what_was_tried() {
 #[test]
 fn a_wrap_of_the_receivers_clock_is_not_a_jump() {
     let (base, mut estimator) = begin(500_000);
-    flow(&mut estimator, base, 0, 1_000, CLOCK_WRAP_US - 1_000_000);
+    flow(&mut estimator, base, 0, 1_000, ARRIVAL_WRAP_US - 1_000_000);
     assert!(!estimator.is_overusing());
     assert!(estimator.estimate() >= 500_000);
     flow(&mut estimator, base, 2_000, 1_000, 77_000_000_000);

@@ -40,6 +40,7 @@ pub(super) enum Usage {
 pub(super) struct Trend {
     /// Arrival and smoothed delay, in milliseconds; a ring.
     points: [(f64, f64); WINDOW],
+    sums: Sums,
     /// The delays of the same groups as they were, in milliseconds; a ring.
     delays: [f32; WINDOW],
     count: u32,
@@ -60,6 +61,7 @@ impl Trend {
     pub(super) const fn new() -> Self {
         Self {
             points: [(0.0, 0.0); WINDOW],
+            sums: Sums::new(),
             delays: [0.0; WINDOW],
             count: 0,
             first_at: None,
@@ -92,25 +94,24 @@ impl Trend {
         self.accumulated += arrived - sent;
         self.shortest = (self.shortest + sent * FORGOTTEN).min(self.accumulated);
         self.smoothed = SMOOTHING * self.smoothed + (1.0 - SMOOTHING) * self.accumulated;
-        if let Some(point) = self.points.get_mut(self.count as usize % WINDOW) {
+        let place = self.count as usize % WINDOW;
+        if let Some(point) = self.points.get_mut(place) {
+            if self.count as usize >= WINDOW {
+                self.sums.add(*point, -1.0);
+            }
             *point = (at, self.smoothed);
+            self.sums.add(*point, 1.0);
         }
-        if let Some(delay) = self.delays.get_mut(self.count as usize % WINDOW) {
+        if place == WINDOW - 1 {
+            self.sums = Sums::of(&self.points);
+        }
+        if let Some(delay) = self.delays.get_mut(place) {
             *delay = self.accumulated as f32;
         }
         self.count = self.count.saturating_add(1);
-        let slope = if self.count as usize >= WINDOW { self.slope().unwrap_or(self.previous) } else { self.previous };
+        let slope =
+            if self.count as usize >= WINDOW { self.sums.slope().unwrap_or(self.previous) } else { self.previous };
         self.judge(slope, sent, at);
-    }
-
-    fn slope(&self) -> Option<f64> {
-        let count = WINDOW as f64;
-        let (sum_x, sum_y) = self.points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
-        let (mean_x, mean_y) = (sum_x / count, sum_y / count);
-        let (above, below) = self.points.iter().fold((0.0, 0.0), |(above, below), (x, y)| {
-            (above + (x - mean_x) * (y - mean_y), below + (x - mean_x) * (x - mean_x))
-        });
-        (below > 0.0).then(|| above / below)
     }
 
     /// A large frame fills the queue at once and then leaves it. The line still rises when it has half drained, but that
@@ -151,6 +152,45 @@ impl Trend {
         let speed = if weighted < self.threshold { ADAPT_DOWN } else { ADAPT_UP };
         self.threshold =
             (self.threshold + speed * (weighted - self.threshold) * passed).clamp(THRESHOLD.0, THRESHOLD.1);
+    }
+}
+
+/// Sums over the window's points, relative to an origin that follows them, so that differences stay exact.
+#[derive(Debug)]
+struct Sums {
+    origin: (f64, f64),
+    x: f64,
+    y: f64,
+    xx: f64,
+    xy: f64,
+}
+
+impl Sums {
+    const fn new() -> Self {
+        Self { origin: (0.0, 0.0), x: 0.0, y: 0.0, xx: 0.0, xy: 0.0 }
+    }
+
+    /// Of a full window whose oldest point is its first.
+    fn of(points: &[(f64, f64); WINDOW]) -> Self {
+        let [oldest, ..] = *points;
+        let mut sums = Self { origin: oldest, ..Self::new() };
+        points.iter().for_each(|point| sums.add(*point, 1.0));
+        sums
+    }
+
+    fn add(&mut self, point: (f64, f64), weight: f64) {
+        let (x, y) = (point.0 - self.origin.0, point.1 - self.origin.1);
+        self.x += weight * x;
+        self.y += weight * y;
+        self.xx += weight * x * x;
+        self.xy += weight * x * y;
+    }
+
+    /// Of the line with the least squares, through a full window.
+    fn slope(&self) -> Option<f64> {
+        let count = WINDOW as f64;
+        let below = count * self.xx - self.x * self.x;
+        (below > 0.0).then(|| (count * self.xy - self.x * self.y) / below)
     }
 }
 
