@@ -174,20 +174,21 @@ fn append_deltas(out: &mut Vec<u8>, reference: i64, arrivals: impl Iterator<Item
     }
 }
 
-/// Long runs as runs, else fourteen bits while nothing is large, else seven pairs of bits.
+/// Long runs as runs, else fourteen bits while nothing is large, else seven pairs of bits. Runs of large differences are
+/// rare, and there are readers (str0m 0.25) that take half the bytes for them: they go as pairs too.
 fn append_chunks(out: &mut Vec<u8>, mut symbols: &[Symbol]) {
     while let Some(first) = symbols.first() {
         let run = symbols.iter().take_while(|symbol| *symbol == first).count();
         let simple = symbols.iter().take(14).all(|symbol| *symbol != Symbol::Large);
-        let vector = if simple { 14 } else { 7 };
-        let taken = if run >= vector.min(symbols.len()) { run } else { vector.min(symbols.len()) };
-        let (now, later) = symbols.split_at_checked(taken).unwrap_or((symbols, &[]));
+        let vector = symbols.len().min(if simple { 14 } else { 7 });
+        let as_run = run >= vector && *first != Symbol::Large;
+        let (now, later) = symbols.split_at_checked(if as_run { run } else { vector }).unwrap_or((symbols, &[]));
         symbols = later;
         let bits = |width: usize| {
             now.iter().enumerate().fold(0, |sum, (at, symbol)| sum | ((*symbol as u16) << (14 - width * (at + 1))))
         };
-        let chunk = match (taken == run, simple) {
-            (true, _) => ((*first as u16) << 13) | taken as u16,
+        let chunk = match (as_run, simple) {
+            (true, _) => ((*first as u16) << 13) | run as u16,
             (false, true) => 0x8000 | bits(1),
             (false, false) => 0xc000 | bits(2),
         };
