@@ -37,14 +37,18 @@ pub const FLOOR_BPS: u64 = 100_000;
 /// The highest estimate, in bits per second: no picture of ours needs more.
 pub const CEILING_BPS: u64 = 100_000_000;
 
-/// Without any feedback for this long although packets are under way, the estimate is halved.
+/// Without any feedback for this long although packets keep leaving, the estimate is halved.
 const SILENCE: Duration = Duration::from_millis(1_500);
+/// A flow that rests for longer begins anew.
+const PAUSE: Duration = Duration::from_millis(500);
 /// A long queue that neither grows nor shrinks is taken for overuse after this.
 const STANDING: Duration = Duration::from_secs(2);
 /// A receiver's clock that jumps by more than this has begun anew.
 const JUMP_US: i64 = 10_000_000;
 /// A round trip this much over the shortest one tells of a queue, for peers that report nothing better.
 const QUEUE_US_MAX: u64 = 200_000;
+/// A receiver that goes on estimating says so about once per second.
+const REMB_LIFE: Duration = Duration::from_secs(10);
 /// A receiver's own estimate binds only when about this much of it is used: it cannot know what was never sent.
 const USED: f64 = 0.7;
 
@@ -65,13 +69,15 @@ pub struct Estimator {
     clock: Option<(i64, u64)>,
     /// Is transport-wide feedback heard?
     answers: bool,
-    heard_us: u64,
+    /// Since when packets leave without any feedback.
+    unheard_us: Option<u64>,
     rtt_us: u64,
     rtt_us_min: u64,
     /// The number after the last one that feedback spoke of.
     next_reported: Option<u16>,
     full_since_us: Option<u64>,
-    remb: Option<u64>,
+    /// The receiver's own estimate, and when it came.
+    remb: Option<(u64, u64)>,
     window: Window,
     wanted: Option<u64>,
 }
@@ -100,7 +106,7 @@ impl Estimator {
             prober: Prober::new(),
             clock: None,
             answers: false,
-            heard_us: 0,
+            unheard_us: None,
             rtt_us: 100_000,
             rtt_us_min: u64::MAX,
             next_reported: None,
@@ -115,10 +121,9 @@ impl Estimator {
     pub fn on_sent(&mut self, now: Instant, transport_sequence: u16, bytes: usize) {
         // A burst leaves under one time.
         let at = if now == self.sent_at.0 { self.sent_at.1 } else { self.us(now) };
+        let pauses = at > self.sent_at.1 + PAUSE.as_micros() as u64;
+        self.unheard_us = self.unheard_us.filter(|_| !pauses).or(Some(at));
         self.sent_at = (now, at);
-        if !self.history.is_outstanding() {
-            self.heard_us = self.heard_us.max(at);
-        }
         self.history.note(at, transport_sequence, bytes, self.answers);
         self.prober.on_sent(at, transport_sequence, bytes);
         if !self.answers {
@@ -158,12 +163,13 @@ impl Estimator {
         }
         let Some(newest_sent) = newest_sent else { return };
         self.answers = true;
-        self.heard_us = now_us;
+        self.unheard_us = None;
         self.on_rtt_us(now_us.saturating_sub(newest_sent));
         self.adapt(now_us, probed);
     }
 
     fn adapt(&mut self, now_us: u64, probed: Option<u64>) {
+        self.forget_remb(now_us);
         self.loss.update(self.trend.is_queue_full());
         let usage = self.usage(now_us);
         let acked = if usage == Usage::Over { self.throughput.peak_bps() } else { self.throughput.bps() };
@@ -209,8 +215,7 @@ impl Estimator {
 
     /// The receiver's own estimate (draft-alvestrand-rmcat-remb-03), in bits per second.
     pub fn on_remb(&mut self, now: Instant, bps: u64) {
-        self.heard_us = self.us(now);
-        self.remb = Some(bps.clamp(FLOOR_BPS, CEILING_BPS));
+        self.remb = Some((self.us(now), bps.clamp(FLOOR_BPS, CEILING_BPS)));
     }
 
     /// A receiver report: the share lost since the last one in 256ths (RFC 3550 §6.4.1), and the round trip. What
@@ -220,7 +225,6 @@ impl Estimator {
         if self.answers {
             return;
         }
-        self.heard_us = now_us;
         self.on_rtt_us(rtt.as_micros() as u64);
         let passed = now_us.saturating_sub(self.window.since_us);
         let window = std::mem::take(&mut self.window);
@@ -235,6 +239,7 @@ impl Estimator {
     /// Nothing tells what would arrive if more were sent, so what is wanted is tried slowly, and loss, a long round trip
     /// or the receiver's own estimate take it back.
     fn adapt_to_reports(&mut self, now_us: u64, sent_bps: f64) {
+        self.forget_remb(now_us);
         let queued = self.is_rtt_long();
         let usage = if queued { Usage::Over } else { Usage::Normal };
         let trusted = self.wanted.map_or(sent_bps, |wanted| sent_bps.max(wanted as f64));
@@ -248,7 +253,7 @@ impl Estimator {
     /// Bits per second that the path is believed to carry, within [`FLOOR_BPS`] and [`CEILING_BPS`].
     pub fn estimate(&self) -> u64 {
         let own = self.rate.bps();
-        let Some(remb) = self.remb else { return own };
+        let Some((_, remb)) = self.remb else { return own };
         let used = self.window.bps >= USED * remb as f64;
         if self.answers || used { own.min(remb) } else { own }
     }
@@ -280,8 +285,12 @@ impl Estimator {
     /// To be called when [`Self::deadline`] has passed: a peer that has fallen silent gets less.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now_us = self.us(now);
-        if self.silent_at().is_some_and(|at| at <= now_us) {
-            self.heard_us = now_us;
+        if self.silent_at().is_none_or(|at| at > now_us) {
+            return;
+        }
+        self.unheard_us = None;
+        // After the end of a flow, the last feedback may just have been lost.
+        if now_us <= self.sent_at.1 + PAUSE.as_micros() as u64 {
             self.rate.lower(self.rate.bps() / 2);
         }
     }
@@ -293,9 +302,12 @@ impl Estimator {
         Some(self.base + Duration::from_micros(at))
     }
 
+    fn forget_remb(&mut self, now_us: u64) {
+        self.remb = self.remb.filter(|(at, _)| now_us < at + REMB_LIFE.as_micros() as u64);
+    }
+
     fn silent_at(&self) -> Option<u64> {
-        let waits = self.answers && self.history.is_outstanding();
-        waits.then(|| self.heard_us + SILENCE.as_micros() as u64)
+        self.unheard_us.filter(|_| self.answers).map(|since| since + SILENCE.as_micros() as u64)
     }
 
     const fn is_rtt_long(&self) -> bool {

@@ -33,12 +33,11 @@ pub(super) struct Sent {
 pub(super) struct History {
     entries: Vec<Entry>,
     newest: u64,
-    outstanding: u32,
 }
 
 impl History {
     pub(super) fn new() -> Self {
-        Self { entries: vec![Entry::default(); ENTRIES_MIN], newest: 0, outstanding: 0 }
+        Self { entries: vec![Entry::default(); ENTRIES_MIN], newest: 0 }
     }
 
     /// Notes a packet. `grow` when the peer is known to answer.
@@ -50,9 +49,7 @@ impl History {
         // 15 bits hold any datagram of ours; an empty one would look like a free place.
         let bytes = (bytes.clamp(1, usize::from(MISSING) - 1)) as u16;
         if let Some(entry) = self.slot(sequence) {
-            let replaced = entry.bytes != 0;
             *entry = Entry { at: at as u32, sequence, bytes };
-            self.outstanding += u32::from(!replaced);
         }
     }
 
@@ -62,7 +59,6 @@ impl History {
         let entry = self.slot(sequence).filter(|entry| entry.sequence == sequence && entry.bytes != 0)?;
         let sent = entry.sent(newest);
         entry.bytes = 0;
-        self.outstanding = self.outstanding.saturating_sub(1);
         Some(sent)
     }
 
@@ -73,11 +69,6 @@ impl History {
         let sent = entry.sent(newest);
         entry.bytes |= MISSING;
         (!sent.was_missing).then_some(sent)
-    }
-
-    /// Is there a packet of which nothing was heard?
-    pub(super) const fn is_outstanding(&self) -> bool {
-        self.outstanding > 0
     }
 
     fn slot(&mut self, sequence: u16) -> Option<&mut Entry> {
@@ -120,9 +111,7 @@ mod tests {
         assert_eq!(history.missing(0), None);
         assert!(history.received(0).is_some_and(|sent| sent.was_missing));
         assert_eq!(history.received(0), None);
-        assert!(history.is_outstanding());
         assert_eq!(history.received(65_535).map(|sent| sent.at), Some(5_000_000_000));
-        assert!(!history.is_outstanding());
         assert_eq!(history.received(7), None);
     }
 
@@ -133,7 +122,6 @@ mod tests {
             (0..5_000_u16).for_each(|sequence| history.note(u64::from(sequence), sequence, 100, grow));
             assert_eq!(history.entries.len(), expected);
             assert_eq!((0..5_000_u16).filter(|sequence| history.received(*sequence).is_some()).count(), expected);
-            assert!(!history.is_outstanding());
         }
     }
 }

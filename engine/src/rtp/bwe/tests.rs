@@ -50,16 +50,34 @@ fn silence_halves_down_to_the_floor() {
     let (base, mut estimator) = begin(1_000_000);
     assert_eq!(estimator.deadline(), None);
     flow(&mut estimator, base, 0, 1_000, 0);
-    assert_eq!(estimator.deadline(), None, "nothing is outstanding");
-    estimator.on_sent(at(base, 10_000), 999, 1_000);
+    assert_eq!(estimator.deadline(), None, "everything was answered");
     let before = estimator.estimate();
-    assert_eq!(estimator.deadline(), Some(at(base, 11_500)));
-    estimator.handle_timeout(at(base, 11_499));
-    assert_eq!(estimator.estimate(), before);
-    estimator.handle_timeout(at(base, 11_500));
-    assert_eq!(estimator.estimate(), before / 2);
-    (2..20).for_each(|step| estimator.handle_timeout(at(base, 10_000 + step * 1_500)));
+    for step in 0..150_u16 {
+        let now = at(base, 10_000 + u64::from(step) * 100);
+        estimator.on_sent(now, 1_000 + step, 1_000);
+        if step < 15 {
+            assert_eq!((estimator.deadline(), estimator.estimate()), (Some(at(base, 11_500)), before));
+        }
+        estimator.handle_timeout(now);
+        if step == 15 {
+            assert_eq!(estimator.estimate(), before / 2);
+        }
+    }
     assert_eq!(estimator.estimate(), FLOOR_BPS);
+}
+
+#[test]
+fn a_flow_that_ends_before_its_last_feedback_is_no_silence() {
+    let (base, mut estimator) = begin(1_000_000);
+    flow(&mut estimator, base, 0, 1_000, 0);
+    let before = estimator.estimate();
+    for burst in 0..20_u64 {
+        let now = at(base, 10_000 + burst * 5_000);
+        (0..5).for_each(|index| estimator.on_sent(now, 1_000 + burst as u16 * 5 + index, 1_000));
+        estimator.handle_timeout(now + SILENCE);
+        assert_eq!(estimator.deadline(), None);
+    }
+    assert_eq!(estimator.estimate(), before);
 }
 
 #[test]
@@ -104,6 +122,9 @@ fn a_receiver_that_estimates_itself_is_believed_where_it_can_know() {
     (0..100).for_each(|index| estimator.on_sent(at(base, u64::from(index) * 10), index, 1_000));
     estimator.on_loss(at(base, 1_000), 0, Duration::from_millis(50));
     assert_eq!(estimator.estimate(), 800_000);
+    (0..100).for_each(|index| estimator.on_sent(at(base, 11_000 + u64::from(index) * 10), index, 10_000));
+    estimator.on_loss(at(base, 12_000), 0, Duration::from_millis(50));
+    assert!(estimator.estimate() >= 2_000_000, "what is not said again does not bind for ever");
 }
 
 #[test]
