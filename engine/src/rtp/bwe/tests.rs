@@ -1,3 +1,5 @@
+//! The estimate by hand: single rules without a path. Whole paths are simulated in the workspace's tests.
+
 use super::*;
 
 #[expect(clippy::disallowed_methods, reason = "a base for virtual time")]

@@ -1,3 +1,5 @@
+//! Places, selection, ladders and allocation by hand; the encoder's model against the selector is in [`model`].
+
 mod model;
 
 use proptest::prelude::*;
