@@ -29,6 +29,7 @@ pub use config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, ShardLink, St
 pub use control::{Control, Mint};
 pub use http::{Door, serves};
 pub use metrics::Metrics;
+pub use store::{BackupError, backup};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,6 @@
 //! What shards report becomes counts, audit lines, metrics, and the end of a session's entry.
 
+use fanlight_wire::limits::RETENTION_INTERVAL;
 use fanlight_wire::report::Report;
 use fanlight_wire::resource::ResourceKind;
 use fanlight_wire::signal::Slot;
@@ -8,7 +9,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::audit::{About, what};
 use crate::control::Control;
-use crate::store::{SessionEnd, end_session};
+use crate::store::{SessionEnd, end_session, forget_old};
 
 impl Control {
     /// Takes in one report. Never waits; may be called from any thread but a shard's, because it takes locks.
@@ -59,8 +60,30 @@ impl Control {
 
     /// Takes in reports until their senders are gone.
     pub async fn follow(&self, mut reports: Receiver<Report>) {
-        while let Some(report) = reports.recv().await {
-            self.report(report);
+        let mut rounds = tokio::time::interval(RETENTION_INTERVAL);
+        loop {
+            tokio::select! {
+                report = reports.recv() => match report {
+                    Some(report) => self.report(report),
+                    None => return,
+                },
+                _ = rounds.tick() => self.forget_old(),
+            }
+        }
+    }
+
+    /// What the groups' retention no longer covers. Repeating it is harmless.
+    fn forget_old(&self) {
+        let now = self.clock().unix_seconds();
+        let told = self.store().tell(move |connection| {
+            let gone = forget_old(connection, now)?;
+            if gone > 0 {
+                tracing::info!(gone, "old audit lines and session records are removed");
+            }
+            Ok(())
+        });
+        if !told {
+            tracing::debug!("the store is busy; old lines stay a little longer");
         }
     }
 

@@ -5,8 +5,11 @@
 //! [`STORE_MAX`] and is then refused with `E_STORE`, so that a stuck disk cannot hang a client or the edge runtime. A job
 //! whose asker has given up may still be done later: every job is written so that this is harmless.
 
+mod backup;
+mod keeper;
 pub(crate) mod policies;
 mod records;
+mod retention;
 mod schema;
 
 use std::path::Path;
@@ -16,15 +19,19 @@ use std::time::Duration;
 
 use fanlight_wire::limits::{STORE_MAX, STORE_QUEUE_MAX};
 use fanlight_wire::{Code, Refusal};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
+pub use backup::{BackupError, backup};
 pub(crate) use records::{AuditLine, SessionEnd, agent, append, close_left_open, end_session};
 pub(crate) use records::{insert_session, seed_agent, seed_group, set_group_active};
+pub(crate) use retention::forget_old;
 
 use crate::config::StartError;
+use keeper::Keeper;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+/// Gets the connection, if there is one, and says how the statement failed, if it did.
+type Job = Box<dyn FnOnce(Option<&Connection>) -> Option<ErrorCode> + Send>;
 
 /// The way to the store's thread.
 #[derive(Debug)]
@@ -47,15 +54,11 @@ impl Store {
         if let Some(parent) = path.and_then(Path::parent) {
             std::fs::create_dir_all(parent).map_err(|reason| error(reason.to_string()))?;
         }
-        let opened = match path {
-            Some(path) => Connection::open(path),
-            None => Connection::open_in_memory(),
-        };
-        let mut connection = opened.map_err(|reason| error(reason.to_string()))?;
-        schema::bring_up_to_date(&mut connection).map_err(|reason| error(reason.to_string()))?;
-        prepare(&connection).map_err(|reason| error(reason.to_string()))?;
+        let mut keeper = Keeper::open(path).map_err(|reason| error(reason.to_string()))?;
+        let connection = keeper.connection().ok_or_else(|| error("the file is not there".into()))?;
+        prepare(connection).map_err(|reason| error(reason.to_string()))?;
         let (jobs, queue) = sync_channel(STORE_QUEUE_MAX);
-        let thread = thread::Builder::new().name("store".into()).spawn(move || serve(&connection, &queue));
+        let thread = thread::Builder::new().name("store".into()).spawn(move || serve(keeper, &queue));
         let thread = thread.map_err(|reason| error(reason.to_string()))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread), patience: STORE_MAX })
     }
@@ -63,7 +66,7 @@ impl Store {
     /// Does something in the store and waits for it.
     ///
     /// # Errors
-    /// `E_STORE` when it fails, or takes longer than [`STORE_MAX`].
+    /// `E_STORE` when it fails, takes longer than [`STORE_MAX`] or there is no store; `E_DISK` when its disk is full.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -71,26 +74,35 @@ impl Store {
         let (done, answer) = oneshot::channel();
         let unreachable = || Refusal::new(Code::Store, "P4");
         // Whoever asked may have given up in the meantime; then nobody wants the answer.
-        let job = Box::new(move |connection: &Connection| drop(done.send(work(connection))));
+        let job = Box::new(move |connection: Option<&Connection>| {
+            let result = connection.map(work);
+            let failure = failure_of(&result);
+            drop(done.send(result));
+            failure
+        });
         if !self.send(job) {
             return Err(unreachable());
         }
         match tokio::time::timeout(self.patience, answer).await {
-            Ok(Ok(Ok(value))) => Ok(value),
-            Ok(Ok(Err(error))) => {
+            Ok(Ok(Some(Ok(value)))) => Ok(value),
+            Ok(Ok(Some(Err(error)))) => {
                 tracing::warn!(%error, "the store has refused a statement");
-                Err(unreachable())
+                let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+                Err(if full { Refusal::new(Code::Disk, "P5") } else { unreachable() })
             }
-            Ok(Err(_)) | Err(_) => Err(unreachable()),
+            Ok(Ok(None) | Err(_)) | Err(_) => Err(unreachable()),
         }
     }
 
-    /// Does something in the store without waiting. `false` when it cannot even be queued.
+    /// Does something in the store without waiting. `false` when it cannot even be queued. What is told while there is
+    /// no store is lost.
     pub(crate) fn tell(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) -> bool {
         self.send(Box::new(move |connection| {
-            if let Err(error) = work(connection) {
+            let result = connection.map(work);
+            if let Some(Err(error)) = &result {
                 tracing::warn!(%error, "the store has refused a statement");
             }
+            failure_of(&result)
         }))
     }
 
@@ -114,10 +126,16 @@ impl Drop for Store {
     }
 }
 
-fn serve(connection: &Connection, queue: &Receiver<Job>) {
+fn serve(mut keeper: Keeper, queue: &Receiver<Job>) {
     while let Ok(job) = queue.recv() {
-        job(connection);
+        if let Some(failure) = job(keeper.connection()) {
+            keeper.judge(failure);
+        }
     }
+}
+
+fn failure_of<T>(result: &Option<rusqlite::Result<T>>) -> Option<ErrorCode> {
+    result.as_ref().and_then(|result| result.as_ref().err()).and_then(rusqlite::Error::sqlite_error_code)
 }
 
 #[cfg(test)]

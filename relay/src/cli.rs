@@ -4,7 +4,7 @@
 //! the configuration that the node was started with.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -42,6 +42,12 @@ pub enum Verb {
     Drain,
     /// Mint a join ticket or a media token for a running session
     Token(Token),
+    /// Copy the store into a new file, also while the relay runs
+    Backup {
+        /// The new file
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+    },
     /// Print the version
     Version,
 }
@@ -196,6 +202,16 @@ pub fn drain(config: &Config) -> Result<String, StartError> {
     Ok(answer.body.trim().to_string())
 }
 
+/// `fanlight backup FILE`.
+///
+/// # Errors
+/// [`StartError`] when the store cannot be read or the copy cannot be made.
+pub fn backup(config: &Config, to: &Path) -> Result<String, StartError> {
+    let copied = fanlight_control::backup(&config.store.path, to);
+    copied.map_err(|why| StartError::host("backup", why))?;
+    Ok(format!("copied to {}", to.display()))
+}
+
 /// `fanlight token`: the ticket, ready to be sent in a `hello`, or the media token, ready to be sent as a bearer.
 ///
 /// # Errors
@@ -260,7 +276,8 @@ mod tests {
         assert_eq!(life("--role upstream --join"), None);
         assert_eq!(life("--role guest --for 12h"), Some(Duration::from_secs(12 * 3_600)));
         assert!(verb("fanlight token --session 00 --role guest --for 12").is_err());
-        assert!(verb("fanlight fly").is_err());
+        assert!(matches!(verb("fanlight backup copy.db"), Ok(Verb::Backup { .. })));
+        assert!(verb("fanlight backup").is_err() && verb("fanlight fly").is_err());
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn act(verb: Verb, config: Config) -> Result<String, StartError> {
         Verb::Status => cli::status(&config),
         Verb::Drain => cli::drain(&config),
         Verb::Token(wish) => cli::token(&config, &wish),
+        Verb::Backup { to } => cli::backup(&config, &to),
         Verb::Version => Ok(cli::version()),
     }
 }

@@ -350,6 +350,14 @@ pub const NOTE_CHARS_MAX: usize = 500;
 
 /// How long a request waits for the store; beyond, it is refused so that a stuck disk never hangs a client.
 pub const STORE_MAX: Duration = Duration::from_secs(1);
+/// How often old audit lines and session records are looked for.
+pub const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// Rows removed in one statement, and statements in one look: nobody waits long behind them, and 10 000 rows a minute are
+/// more than a busy node writes.
+pub const RETENTION_BATCH: usize = 1_000;
+pub const RETENTION_BATCHES_MAX: usize = 10;
+/// How long a backup waits for its moment.
+pub const BACKUP_MAX: Duration = Duration::from_secs(10);
 /// Jobs that may wait for the store.
 pub const STORE_QUEUE_MAX: usize = 4_096;
 

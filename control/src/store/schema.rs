@@ -1,5 +1,7 @@
 //! The tables, and how an older file becomes a newer one: one step per version, all in one transaction.
 
+use std::cmp::Ordering;
+
 use fanlight_wire::policy::Policy;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -101,17 +103,15 @@ const NEWEST: i64 = STEPS.len() as i64;
 pub(crate) enum SchemaError {
     #[error("made by a newer release (schema {0})")]
     Newer(i64),
+    #[error("made by an older release (schema {0}); restart the relay to bring it up to date")]
+    Older(i64),
     #[error(transparent)]
     Sql(#[from] rusqlite::Error),
 }
 
 /// Sets what a connection needs and runs the steps that the file lacks.
 pub(crate) fn bring_up_to_date(connection: &mut Connection) -> Result<(), SchemaError> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    // In WAL mode NORMAL never corrupts; FULL is what keeps an acknowledged write through a power cut.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.busy_timeout(fanlight_wire::limits::STORE_MAX)?;
+    settle(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > NEWEST {
@@ -126,6 +126,25 @@ pub(crate) fn bring_up_to_date(connection: &mut Connection) -> Result<(), Schema
     }
     transaction.pragma_update(None, "user_version", NEWEST)?;
     Ok(transaction.commit()?)
+}
+
+/// Sets what a connection needs to a file that another connection has brought up to date.
+pub(crate) fn prepare(connection: &Connection) -> Result<(), SchemaError> {
+    settle(connection)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version.cmp(&NEWEST) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(SchemaError::Newer(version)),
+        Ordering::Less => Err(SchemaError::Older(version)),
+    }
+}
+
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // In WAL mode NORMAL never corrupts; FULL is what keeps an acknowledged write through a power cut.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.busy_timeout(fanlight_wire::limits::STORE_MAX)
 }
 
 /// The policy text that each group had becomes its first version, so that nobody's rules get wider by an upgrade.

@@ -1,5 +1,7 @@
 //! The thread, its deadline and its records.
 
+mod lasting;
+
 use std::sync::mpsc::channel;
 
 use super::*;
