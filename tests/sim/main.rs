@@ -6,3 +6,4 @@ mod dom;
 mod enforce;
 mod screen;
 mod takeover;
+mod uplink;
