@@ -90,3 +90,19 @@ async fn aiortc_publishes_by_whip_and_plays_by_whep() {
         say(&format!("{figure} on {backend}"));
     }
 }
+
+#[tokio::test]
+async fn gstreamer_publishes_by_whip_and_plays_by_whep() {
+    run(Command::new(root().join("scripts/need")).arg("gstreamer"));
+    for backend in crate::house::BACKENDS {
+        let mut house = House::open(backend, "");
+        let Target { whip, whep, publish, subscribe } = Target::of(&house).await;
+        let script = root().join("tests/interop/gst_whip.py");
+        let output = run(Command::new("/usr/bin/python3").arg(script).args([whip, whep, publish, subscribe]));
+        let figure = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(figure.contains("decoded"), "{figure}");
+        house.until_metric("fanlight_media_resources", "", |count| count == 0.0).await;
+        house.assert_quiet().await;
+        say(&format!("{figure} on {backend}"));
+    }
+}
