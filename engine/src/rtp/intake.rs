@@ -24,6 +24,9 @@ pub(crate) const LAYERS_MAX: usize = super::layers::SIMULCAST_MAX;
 /// Feedback may wait so long for a packet to go with before time alone sends it.
 const FEEDBACK_SLACK: Duration = Duration::from_millis(50);
 
+/// Feedback about arrivals, of 900 bytes at most, follows no more reports and wishes than this in one datagram.
+const FEEDBACK_ROOM: usize = 300;
+
 /// A member's media as it comes in.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
@@ -208,7 +211,8 @@ impl Intake {
                 rtcp::pli(out, sender, stream.ssrc);
             }
         }
-        let more = self.recorder.build(now, sender, self.heard, out);
+        // What does not fit goes with the next compound.
+        let more = out.len() - begins <= FEEDBACK_ROOM && self.recorder.build(now, sender, self.heard, out);
         if out.len() == empty && count == 0 && !more {
             out.truncate(begins);
         }

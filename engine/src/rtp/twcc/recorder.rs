@@ -15,8 +15,8 @@ const BUSY_INTERVAL: Duration = Duration::from_millis(50);
 const BUSY_PACKETS: u32 = 20;
 /// A packet that comes so late is reported all the same; then it is forgotten that it was missing.
 const REMEMBERED: Duration = Duration::from_millis(500);
-/// Differences in one feedback packet, so that it fits a datagram together with its chunks.
-const DELTA_BYTES_MAX: usize = 800;
+/// Differences in one feedback packet, so that it fits a datagram with its chunks (300 bytes at most) and reports.
+const DELTA_BYTES_MAX: usize = 560;
 const WINDOW: usize = limits::FEEDBACK_WINDOW_PACKETS;
 /// No packet of this number arrived.
 const MISSING: i64 = i64::MIN;

@@ -29,7 +29,7 @@ fn due(recorder: &mut Recorder, now: Instant) -> Vec<Vec<(u16, Option<i64>)>> {
     let mut all = Vec::new();
     let mut out = Vec::new();
     while recorder.build(now, 1, 2, &mut out) {
-        assert!(out.len() <= 1_200, "{} bytes", out.len());
+        assert!(out.len() <= 900, "{} bytes", out.len());
         all.push(read(&out));
         out.clear();
     }
