@@ -1,5 +1,6 @@
 //! The whole HTTP flow through `Control::handle`, with a store in memory and shards that only note what they are told.
 
+mod busy;
 mod desk;
 mod doors;
 mod flow;
