@@ -30,6 +30,7 @@ pub(crate) mod what {
     pub(crate) const WATCH_BEGAN: &str = "watch.began";
     pub(crate) const WATCH_ENDED: &str = "watch.ended";
     pub(crate) const GROUP_CREATED: &str = "group.created";
+    pub(crate) const AGENT_CHANGED: &str = "agent.changed";
     pub(crate) const GROUP_CHANGED: &str = "group.changed";
     pub(crate) const POLICY_SAVED: &str = "policy.saved";
     pub(crate) const POLICY_PUBLISHED: &str = "policy.published";

@@ -255,6 +255,8 @@ mod tests {
             ("POST /v1/groups", Door::Operator, "/v1/groups"),
             ("GET /v1/groups/<group>", Door::Operator, "/v1/groups/g"),
             ("PATCH /v1/groups/<group>", Door::Operator, "/v1/groups/g"),
+            ("GET /v1/groups/<group>/agents", Door::Operator, "/v1/groups/g/agents"),
+            ("PUT /v1/groups/<group>/agents/<agent>", Door::Operator, "/v1/groups/g/agents/a"),
             ("GET /v1/groups/<group>/policy/staging", Door::Operator, "/v1/groups/g/policy/staging"),
             ("PUT /v1/groups/<group>/policy/staging", Door::Operator, "/v1/groups/g/policy/staging"),
             ("GET /v1/groups/<group>/policy/production", Door::Operator, "/v1/groups/g/policy/production"),

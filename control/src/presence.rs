@@ -60,9 +60,9 @@ impl Presence {
         issued.map(|(text, _)| text).ok_or_else(|| Refusal::new(Code::Overload, "limits::LOGINS_MAX"))
     }
 
-    /// Ends the logins of a group's agents.
-    pub(crate) fn sign_out(&self, group: &GroupId) {
-        self.logins.thin(0, |login| login.group == *group);
+    /// Ends the logins of a group's agents, or of one of them.
+    pub(crate) fn sign_out(&self, group: &GroupId, agent: Option<&str>) {
+        self.logins.thin(0, |login| login.group == *group && agent.is_none_or(|agent| login.agent == agent));
     }
 
     /// A visitor's handle for its session, and what revokes it.

@@ -5,6 +5,7 @@
 //! [`STORE_MAX`] and is then refused with `E_STORE`, so that a stuck disk cannot hang a client or the edge runtime. A job
 //! whose asker has given up may still be done later: every job is written so that this is harmless.
 
+pub(crate) mod agents;
 mod backup;
 mod keeper;
 pub(crate) mod policies;

@@ -101,6 +101,8 @@ fn of_role(rules: Option<&RoleRules>, group: &Policy) -> Policy {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::policies::bundle::Assurances;
 
@@ -156,5 +158,55 @@ mod tests {
         assert_eq!(compile(&bundle, 1, None).agent_surfaces, [Surface::Browser, Surface::Window]);
         bundle.sharing.assurance = Assurances { monitor: Assurance::Surface, ..Assurances::default() };
         assert_eq!(compile(&bundle, 1, None).agent_surfaces, Surface::ALL);
+    }
+
+    fn a_policy() -> impl Strategy<Value = Policy> {
+        let surfaces = || proptest::sample::subsequence(Surface::ALL.to_vec(), 0..=3);
+        let modes = proptest::sample::subsequence(Mode::ALL.to_vec(), 1..=4);
+        let numbers = (40..=60_u16, 1..=64_u16, any::<u32>());
+        (any::<[bool; 4]>(), surfaces(), surfaces(), modes, numbers).prop_map(
+            |(flags, agent, visitor, modes, numbers)| {
+                let [escalate_to_show, escalate_to_view, dom_cache, end_on_agent_leave] = flags;
+                Policy {
+                    version: numbers.2,
+                    feature_level: numbers.0,
+                    escalate_to_show,
+                    escalate_to_view,
+                    agent_surfaces: agent,
+                    visitor_surfaces: visitor,
+                    default_mode: modes[0],
+                    allowed_modes: modes,
+                    agents_max: numbers.1,
+                    dom_cache,
+                    end_on_agent_leave,
+                }
+            },
+        )
+    }
+
+    /// Is everything that `inner` allows allowed by `outer`? View Only is what is left when nothing is.
+    fn within(inner: &Policy, outer: &Policy) -> bool {
+        let surfaces = |inner: &[Surface], outer: &[Surface]| inner.iter().all(|surface| outer.contains(surface));
+        let mode = |mode: &Mode| *mode == Mode::ViewOnly || outer.allowed_modes.contains(mode);
+        inner.feature_level <= outer.feature_level
+            && inner.escalate_to_show <= outer.escalate_to_show
+            && inner.escalate_to_view <= outer.escalate_to_view
+            && surfaces(&inner.agent_surfaces, &outer.agent_surfaces)
+            && surfaces(&inner.visitor_surfaces, &outer.visitor_surfaces)
+            && inner.allowed_modes.iter().all(mode)
+            && inner.allowed_modes.contains(&inner.default_mode)
+            && inner.agents_max <= outer.agents_max
+            && inner.dom_cache <= outer.dom_cache
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_enforced_nothing_widens(own in a_policy(), first in a_policy(), second in a_policy()) {
+            let once = own.narrowed_to(&first);
+            prop_assert!(within(&once, &own) && within(&once, &first), "{once:?}");
+            prop_assert_eq!(&once.narrowed_to(&first), &once, "repeating it changes nothing");
+            let twice = once.narrowed_to(&second);
+            prop_assert!(within(&twice, &once) && within(&twice, &second), "{twice:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! administrators never overwrite each other unseen. Leaves the meaning of a bundle to [`crate::policies`] and the
 //! statements to the store.
 
+mod agents;
 mod groups;
 mod heads;
 mod looks;
@@ -27,6 +28,8 @@ pub(crate) enum Place<'a> {
     Evaluate,
     Groups,
     Group(&'a str),
+    Agents(&'a str),
+    Agent(&'a str, &'a str),
     Head(&'a str, Head),
     Version(&'a str, &'a str),
     Export(&'a str, &'a str),
@@ -47,6 +50,8 @@ impl<'a> Place<'a> {
             ["policy", "evaluate"] => Self::Evaluate,
             ["groups"] => Self::Groups,
             ["groups", group] => Self::Group(group),
+            ["groups", group, "agents"] => Self::Agents(group),
+            ["groups", group, "agents", agent] => Self::Agent(group, agent),
             ["groups", group, "policy", "staging"] => Self::Head(group, Head::Staging),
             ["groups", group, "policy", "production"] => Self::Head(group, Head::Production),
             ["groups", group, "policy", "versions", version] => Self::Version(group, version),
@@ -72,9 +77,11 @@ impl<'a> Place<'a> {
         match self {
             Self::Groups => "GET, POST",
             Self::Group(_) => "GET, PATCH",
+            Self::Agent(..) => "PUT",
             Self::Head(_, Head::Staging) => "GET, PUT",
             Self::Evaluate | Self::Import(_) | Self::Publish(_) | Self::Rollback(_) | Self::Enforce(_) => "POST",
             Self::Schema
+            | Self::Agents(_)
             | Self::Head(_, Head::Production)
             | Self::Version(..)
             | Self::Export(..)
@@ -129,6 +136,8 @@ pub(crate) async fn answer(
         Place::Groups => groups::list(control).await,
         Place::Group(group) if writes => groups::change(control, &inquiry, named(group)?).await,
         Place::Group(group) => groups::show(control, named(group)?).await,
+        Place::Agents(group) => agents::list(control, named(group)?).await,
+        Place::Agent(group, agent) => agents::put(control, &inquiry, named(group)?, agent).await,
         Place::Head(group, Head::Staging) if writes => heads::save(control, &inquiry, named(group)?).await,
         Place::Head(group, head) => heads::show(control, named(group)?, head).await,
         Place::Version(group, version) => heads::version(control, named(group)?, numbered(version)?).await,

@@ -302,3 +302,50 @@ fn the_schema_is_public_and_everything_else_is_the_operators() {
         assert!(matches!(stranger.code(), Some("E_LOGIN" | "E_METHOD")), "{path}: {}", stranger.body);
     }
 }
+
+#[test]
+fn an_agent_has_a_role_and_no_more_than_its_role_leaves() {
+    // R152
+    let desk = Desk::new(true);
+    let role = json!({"active": true, "escalate_to_view": true, "modes": ["view_only"]});
+    desk.publish(&json!({"roles": {"watch": role}}));
+    let put =
+        |agent: &str, body: Value| desk.change(Method::PUT, &format!("/v1/groups/demo/agents/{agent}"), None, &body);
+    let made = put("eve@shop", json!({"name": "Eve", "role": "watch"}));
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let login = |secret: &str| {
+        let body = json!({"group": "demo", "agent": "eve@shop", "secret": secret}).to_string();
+        desk.post("/v1/login", None, &body)
+    };
+    let secret = made.text("secret");
+    let token = login(&secret).text("token");
+    let key = |visit: &Answer| json!({"key": visit.text("key")}).to_string();
+    let ticket = desk.post("/v1/join", Some(&token), &key(&desk.visit())).text("ticket");
+    let rights = desk.control.admit(&ticket).expect("a good ticket").capabilities;
+    assert!(rights.contains(Capabilities::INVITE) && rights.contains(Capabilities::SUB_DOM));
+    for none in [Capabilities::PUB_SCREEN, Capabilities::POINTER, Capabilities::CONTROL_REQUEST, Capabilities::ANNOTATE]
+    {
+        assert!(!rights.contains(none), "{none:?}");
+    }
+
+    let enforced = json!({"roles": {"watch": {"active": true, "modes": ["view_only"]}}});
+    desk.publish(&enforced);
+    desk.change(Method::POST, "/v1/groups/demo/policy/enforce", None, &Value::Null);
+    let narrowing = desk.shards.commands().into_iter().find_map(|(_, command)| match command {
+        Command::Narrow { narrowing, .. } => Some(narrowing),
+        _ => None,
+    });
+    let narrowing = narrowing.expect("the session was told");
+    assert!(!narrowing.of("eve@shop").contains(Capabilities::INVITE), "her role's rights");
+    assert!(narrowing.of("ann").contains(Capabilities::INVITE), "the group's rights");
+
+    let changed = put("eve@shop", json!({"name": "Eve", "active": false}));
+    assert_eq!((changed.status, changed.body.get("secret")), (StatusCode::OK, None));
+    assert_eq!(desk.post("/v1/join", Some(&token), r#"{"key":"1"}"#).code(), Some("E_LOGIN"), "signed out");
+    assert_eq!(login(&secret).code(), Some("E_LOGIN"));
+    assert_eq!(put("a!b", json!({"name": "x"})).code(), Some("E_INPUT"));
+    assert_eq!(put("x", json!({"name": "x", "secret": "short"})).code(), Some("E_INPUT"));
+    let list = desk.read("/v1/groups/demo/agents").body;
+    assert_eq!(list["agents"].as_array().map(Vec::len), Some(3));
+    assert_eq!(list["agents"][2], json!({"agent": "eve@shop", "name": "Eve", "role": null, "active": false}));
+}

@@ -101,7 +101,7 @@ pub(super) async fn change(
     }
     if active == Some(false) {
         // Its agents are signed out now, not when their logins end.
-        control.presence().sign_out(&group);
+        control.presence().sign_out(&group, None);
     }
     control.audit(what::GROUP_CHANGED, About { group: Some(group.clone()), ..operator() });
     show(control, group).await
