@@ -13,6 +13,7 @@
 mod filling;
 mod lane;
 mod member;
+mod path;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::rtp::intake::Dead;
 use crate::rtp::srtp::Opened;
 use crate::timers::Timers;
 use filling::Filling;
+use lane::LANES;
 pub use lane::{Lane, MemberId};
 use member::{Asked, Member, section_index};
 pub use totals::MediaTotals;
@@ -68,7 +70,7 @@ pub enum MediaEvent {
 pub struct Fanout {
     members: BTreeMap<MemberId, Member>,
     /// By [`Lane`].
-    lanes: [Filling; Lane::ALL.len()],
+    lanes: [Filling; LANES],
     events: VecDeque<MediaEvent>,
     totals: MediaTotals,
     /// Members that have left and still say goodbye.
@@ -154,6 +156,9 @@ impl Fanout {
                     let mut asked = Asked::default();
                     member.note(now, datagram.payload.get(..length).unwrap_or_default(), &mut asked);
                     self.wish(&asked);
+                    for (ssrc, timestamp) in asked.clocks.into_iter().flatten() {
+                        self.lanes.iter_mut().for_each(|lane| lane.set_clock(now, who, ssrc, timestamp));
+                    }
                 }
                 Media::Dropped(reason) => self.totals.drop(reason, 1),
             }
@@ -184,10 +189,8 @@ impl Fanout {
         let rounds = self.timers.len();
         for _ in 0..rounds {
             let Some(who) = self.timers.pop_due(now) else { break };
-            if let Some(member) = self.members.get_mut(&who)
-                && member.peer.deadline().is_due(now)
-            {
-                member.peer.handle_timeout(now);
+            if let Some(member) = self.members.get_mut(&who) {
+                member.handle_timeout(now);
             }
             self.pump(who);
             self.rouse(now, who);
@@ -326,10 +329,12 @@ impl Fanout {
     }
 
     fn wish(&mut self, asked: &Asked) {
-        for (filling, asked) in self.lanes.iter_mut().zip(asked.keyframes) {
-            self.totals.keyframe_requests_in += u64::from(asked);
-            if asked && filling.source.is_some() {
-                filling.wish();
+        for (filling, layers) in self.lanes.iter_mut().zip(asked.keyframes) {
+            for (layer, _) in layers.into_iter().enumerate().filter(|(_, asked)| *asked) {
+                self.totals.keyframe_requests_in += 1;
+                if filling.source.is_some() {
+                    filling.wish(layer);
+                }
             }
         }
     }

@@ -58,6 +58,17 @@ impl Outbox {
         self.bytes.get_mut(start..self.used).unwrap_or_default()
     }
 
+    /// Takes back the datagram of `bytes` bytes that was appended last.
+    pub fn take_back(&mut self, bytes: usize) {
+        let Some(open) = self.trains.last_mut() else { return };
+        self.used = self.used.saturating_sub(bytes);
+        open.segments -= 1;
+        open.range.end = self.used;
+        if open.segments == 0 {
+            self.trains.pop();
+        }
+    }
+
     fn note(&mut self, transport: Transport, source: SocketAddr, destination: SocketAddr, start: usize) {
         let bytes = self.used - start;
         if let Some(open) = self.trains.last_mut()
@@ -137,6 +148,16 @@ mod tests {
     fn a_longer_segment_or_another_destination_begins_a_new_train() {
         let outbox = outbox(&[(9, 300), (9, 1100), (8, 1100), (9, 1100)]);
         assert_eq!(outbox.trains().len(), 4);
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let mut outbox = outbox(&[(9, 1100), (9, 1100), (8, 300)]);
+        outbox.take_back(300);
+        outbox.take_back(1100);
+        outbox.push(Transport::Udp, address(1), address(9), &[1; 700]);
+        let shape: Vec<_> = outbox.trains().iter().map(|t| (t.segments, t.range.clone())).collect();
+        assert_eq!(shape, [(2, 0..1800)]);
     }
 
     #[test]

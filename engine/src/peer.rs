@@ -322,7 +322,18 @@ impl Peer {
         let send_time = absolute_send_time(now.saturating_duration_since(self.born));
         let transport_sequence = &mut self.transport_sequence;
         let formats = &self.formats;
-        Some(Departure { outbox, protect, formats, to, now, send_time, transport_sequence, packets: 0, bytes: 0 })
+        Some(Departure {
+            outbox,
+            protect,
+            formats,
+            to,
+            now,
+            send_time,
+            transport_sequence,
+            estimator: None,
+            packets: 0,
+            bytes: 0,
+        })
     }
 
     /// Protects a compound packet in place and sends it; how many bytes left.

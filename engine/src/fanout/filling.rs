@@ -12,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::keyframe::KeyframeWish;
 use crate::peer::Mid;
 use crate::rtp::intake::{Incoming, LAYERS_MAX};
+use crate::rtp::layers::{Meter, Place, Placer};
 use crate::rtp::ring::{Arrival, Ring};
 
 /// A lane and what came in for it.
@@ -23,6 +24,8 @@ pub(super) struct Filling {
     pub(super) audio: Track,
     /// Who follows it.
     pub(super) watchers: Vec<MemberId>,
+    /// Its picture comes in more than one layer: there is something to select.
+    pub(super) layered: bool,
     /// Something came in since the watchers were last queued.
     pub(super) hot: bool,
     /// The first whole keyframe has arrived.
@@ -45,6 +48,8 @@ pub(super) struct Filled {
 pub(super) struct Track {
     pub(super) ring: Ring,
     pub(super) generation: u32,
+    /// What the source's sender said last of its timestamps, and when.
+    pub(super) clock: Option<(Instant, u32)>,
 }
 
 /// One encoding of the picture.
@@ -52,6 +57,8 @@ pub(super) struct Track {
 pub(super) struct Layer {
     pub(super) track: Track,
     pub(super) wish: KeyframeWish,
+    placer: Placer,
+    pub(super) meter: Meter,
 }
 
 impl Filling {
@@ -66,7 +73,9 @@ impl Filling {
         for layer in &mut self.layers {
             layer.track.begin_anew();
             layer.wish = KeyframeWish::default();
+            (layer.placer, layer.meter) = (Placer::default(), Meter::default());
         }
+        self.layered = false;
         self.audio.begin_anew();
         (self.live, self.first_keyframe) = (false, None);
         if self.source.is_some()
@@ -84,7 +93,12 @@ impl Filling {
 
     /// Keeps a packet of the source.
     pub(super) fn store(&mut self, now: Instant, video: bool, incoming: &Incoming<'_>) {
+        let codec = incoming.format.codec;
+        let Some(layer) = self.layers.get_mut(if video { incoming.layer } else { 0 }) else { return };
+        let place =
+            if video { layer.placer.place(codec, incoming.payload, incoming.dependency) } else { Place::default() };
         let arrival = Arrival {
+            place,
             ssrc: incoming.ssrc,
             format: incoming.format,
             sequence: incoming.sequence,
@@ -99,7 +113,8 @@ impl Filling {
             self.audio.push(&arrival);
             return;
         }
-        let Some(layer) = self.layers.get_mut(incoming.layer) else { return };
+        self.layered |= incoming.layer > 0 || place.spatial > 0 || place.temporal > 0;
+        layer.meter.count(now, &place, incoming.payload.len());
         let (anew, completes_keyframe) = layer.track.push(&arrival);
         if anew {
             layer.wish.wish();
@@ -112,14 +127,27 @@ impl Filling {
         }
     }
 
+    /// The source's sender has said what time a timestamp of this SSRC stands for: now.
+    pub(super) fn set_clock(&mut self, now: Instant, who: MemberId, ssrc: u32, timestamp: u32) {
+        if self.source.as_ref().is_none_or(|source| source.who != who) {
+            return;
+        }
+        let tracks = self.layers.iter_mut().map(|layer| &mut layer.track).chain([&mut self.audio]);
+        for track in tracks.filter(|track| track.ring.ssrc() == Some(ssrc)) {
+            track.clock = Some((now, timestamp));
+        }
+    }
+
     /// The epoch whose first whole keyframe has just arrived, once.
     pub(super) const fn take_first_keyframe(&mut self) -> Option<FloorEpoch> {
         self.first_keyframe.take()
     }
 
-    /// Somebody needs a keyframe.
-    pub(super) fn wish(&mut self) {
-        self.layers.iter_mut().for_each(|layer| layer.wish.wish());
+    /// Somebody needs a keyframe of this encoding.
+    pub(super) fn wish(&mut self, layer: usize) {
+        if let Some(layer) = self.layers.get_mut(layer) {
+            layer.wish.wish();
+        }
     }
 
     /// The wishes for each encoding.
@@ -137,12 +165,14 @@ impl Track {
     fn begin_anew(&mut self) {
         self.ring.begin_anew();
         self.generation = self.generation.wrapping_add(1);
+        self.clock = None;
     }
 
     fn push(&mut self, arrival: &Arrival<'_>) -> (bool, bool) {
         let stored = self.ring.push(arrival);
         if stored.anew {
             self.generation = self.generation.wrapping_add(1);
+            self.clock = None;
         }
         (stored.anew, stored.completes_keyframe)
     }

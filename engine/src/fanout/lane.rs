@@ -31,8 +31,11 @@ pub enum Lane {
     Camera,
 }
 
+/// How many lanes there are.
+pub(super) const LANES: usize = 3;
+
 impl Lane {
-    pub const ALL: [Self; 3] = [Self::Agent, Self::Visitor, Self::Camera];
+    pub const ALL: [Self; LANES] = [Self::Agent, Self::Visitor, Self::Camera];
 
     /// The slot that it is, if any.
     pub const fn slot(self) -> Option<Slot> {

@@ -5,22 +5,25 @@ use std::time::{Duration, Instant};
 use fanlight_wire::limits::{HISTORY_PACKETS, REPORT_INTERVAL};
 
 use super::filling::Filling;
+use super::path::Path;
 use super::subscription::Subscription;
-use super::{Lane, MediaTotals};
+use super::{LANES, Lane, MediaTotals};
 use crate::deadline::{Deadline, Reason};
 use crate::demux::PeerKey;
 use crate::entropy::Entropy;
 use crate::outbox::Outbox;
 use crate::peer::{Mid, Peer, Section};
-use crate::rtp::intake::Intake;
+use crate::rtp::intake::{Intake, LAYERS_MAX};
 use crate::rtp::receive::RoundTrip;
-use crate::rtp::rtcp::{self, Item, Ntp};
+use crate::rtp::rtcp::{self, Item, Ntp, ReportBlock};
 use crate::rtp::send::Sender;
 
 /// What the round trip is believed to be before a report tells.
 const ROUND_TRIP_GUESS: Duration = Duration::from_millis(50);
 /// How the streams that we send to one member belong together (RFC 3550 §6.5.1).
 const CNAME: &str = "fanlight";
+/// Sender reports of one compound that are looked at: a picture's encodings and sound.
+const CLOCKS: usize = 4;
 /// The source of reports to a member that we send nothing to.
 const SILENT_SSRC: u32 = 1;
 
@@ -34,6 +37,8 @@ pub(super) struct Member {
     /// What the client asks for again: index of the subscription, and number.
     lost: Vec<(usize, u16)>,
     round_trip: RoundTrip,
+    /// What its path carries, once it follows something with layers.
+    path: Option<Box<Path>>,
     reported: Option<Instant>,
     born: Instant,
     /// It waits for its turn.
@@ -44,7 +49,9 @@ pub(super) struct Member {
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     /// The lanes of which it wishes a keyframe.
-    pub(super) keyframes: [bool; Lane::ALL.len()],
+    pub(super) keyframes: [[bool; LAYERS_MAX]; LANES],
+    /// SSRC and timestamp of what its own sources said of their clocks.
+    pub(super) clocks: [Option<(u32, u32)>; CLOCKS],
 }
 
 impl Member {
@@ -57,6 +64,7 @@ impl Member {
             subscriptions: Vec::new(),
             lost: Vec::new(),
             round_trip: RoundTrip::default(),
+            path: None,
             reported: None,
             born: now,
             queued: false,
@@ -103,10 +111,18 @@ impl Member {
     pub(super) fn note(&mut self, now: Instant, compound: &[u8], asked: &mut Asked) {
         for item in rtcp::parse(compound) {
             self.intake.note(now, &item);
+            if let Some(path) = &mut self.path {
+                path.note(now, &item);
+            }
+            if let Item::SenderReport { ssrc, timestamp, .. } = item
+                && let Some(free) = asked.clocks.iter_mut().find(|clock| clock.is_none())
+            {
+                *free = Some((ssrc, timestamp));
+            }
             match item {
                 Item::SenderReport { blocks, .. } | Item::ReceiverReport { blocks, .. } => {
                     for block in blocks {
-                        self.round_trip.measure(now, &block);
+                        self.note_block(now, &block);
                     }
                 }
                 Item::Nack { media_ssrc, lost } => {
@@ -122,14 +138,36 @@ impl Member {
         }
     }
 
+    fn note_block(&mut self, now: Instant, block: &ReportBlock) {
+        self.round_trip.measure(now, block);
+        let round_trip = self.round_trip.smoothed().unwrap_or(ROUND_TRIP_GUESS);
+        let of_video = self.subscriptions.iter().any(|known| known.video && known.sender.ssrc() == block.ssrc);
+        if let Some(path) = self.path.as_mut().filter(|_| of_video) {
+            path.note_block(now, block, round_trip);
+        }
+    }
+
+    /// Lets time pass; due at [`Self::deadline`].
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.peer.deadline().is_due(now) {
+            self.peer.handle_timeout(now);
+        }
+        if let Some(path) = &mut self.path {
+            path.estimator.handle_timeout(now);
+        }
+    }
+
     /// Has it something to send that no ring has?
     pub(super) fn has_output(&self, now: Instant) -> bool {
-        self.peer.has_output() || !self.lost.is_empty() || self.intake.has_output(now)
+        let probes = || self.path.as_ref().and_then(|path| path.estimator.deadline()).is_some_and(|at| at <= now);
+        self.peer.has_output() || !self.lost.is_empty() || self.intake.has_output(now) || probes()
     }
 
     pub(super) fn deadline(&self) -> Deadline {
         let intake = self.intake.deadline().map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Feedback));
-        self.peer.deadline().min(intake)
+        let path = self.path.as_ref().and_then(|path| path.estimator.deadline());
+        let path = path.map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Rate));
+        self.peer.deadline().min(intake).min(path)
     }
 
     /// Sends what is due: connectivity checks, reports, repairs, and what came in since the last visit. Adds to `told`
@@ -137,16 +175,17 @@ impl Member {
     pub(super) fn visit(
         &mut self,
         now: Instant,
-        lanes: &mut [Filling; Lane::ALL.len()],
+        lanes: &mut [Filling; LANES],
         outbox: &mut Outbox,
         compound: &mut Vec<u8>,
         totals: &mut MediaTotals,
     ) -> Option<Lane> {
         let (packets, bytes) = self.peer.poll(outbox);
         totals.sent(packets, bytes);
-        self.report(now, outbox, compound, totals);
+        self.report(now, lanes, outbox, compound, totals);
         let round_trip = self.round_trip.smoothed().unwrap_or(ROUND_TRIP_GUESS);
-        let Self { peer, subscriptions, lost, .. } = self;
+        self.select(now, lanes);
+        let Self { peer, subscriptions, lost, path, .. } = self;
         let Some(mut departure) = peer.departure(now, outbox) else {
             for subscription in subscriptions {
                 if let Some(filling) = lanes.get(subscription.lane as usize) {
@@ -156,6 +195,8 @@ impl Member {
             lost.clear();
             return None;
         };
+        let probe = path.as_mut().and_then(|path| path.estimator.probe(now));
+        departure.estimator = path.as_mut().map(|path| &mut path.estimator);
         for (index, number) in lost.drain(..) {
             if let Some(subscription) = subscriptions.get_mut(index)
                 && let Some(filling) = lanes.get(subscription.lane as usize)
@@ -164,7 +205,7 @@ impl Member {
             }
         }
         let mut no_codec = None;
-        for subscription in subscriptions {
+        for subscription in subscriptions.iter_mut() {
             if let Some(filling) = lanes.get_mut(subscription.lane as usize)
                 && filling.source.is_some()
                 && subscription.forward(filling, &mut departure, totals)
@@ -172,8 +213,30 @@ impl Member {
                 no_codec = Some(subscription.lane);
             }
         }
+        if let Some(probe) = probe
+            && let Some(subscription) = subscriptions.iter_mut().find(|subscription| subscription.video)
+            && let Some(filling) = lanes.get(subscription.lane as usize)
+        {
+            subscription.probe(filling, probe.bytes, &mut departure);
+        }
         totals.sent(departure.packets, departure.bytes);
         no_codec
+    }
+
+    /// Decides which layers flow, where there is a choice.
+    fn select(&mut self, now: Instant, lanes: &[Filling; LANES]) {
+        let has_choice =
+            |known: &Subscription| known.video && lanes.get(known.lane as usize).is_some_and(|filling| filling.layered);
+        if self.path.is_none() && self.subscriptions.iter().any(has_choice) {
+            self.path = Some(Box::new(Path::new(now)));
+        }
+        let Some(path) = &mut self.path else { return };
+        for (index, subscription) in self.subscriptions.iter_mut().enumerate() {
+            if lanes.get(subscription.lane as usize).is_some_and(|filling| subscription.is_left_by(filling)) {
+                path.change_source(index);
+            }
+        }
+        path.decide(now, lanes, &mut self.subscriptions);
     }
 
     /// Says goodbye: RTCP BYE, then DTLS close_notify.
@@ -190,7 +253,14 @@ impl Member {
         totals.sent(packets, bytes);
     }
 
-    fn report(&mut self, now: Instant, outbox: &mut Outbox, compound: &mut Vec<u8>, totals: &mut MediaTotals) {
+    fn report(
+        &mut self,
+        now: Instant,
+        lanes: &[Filling; LANES],
+        outbox: &mut Outbox,
+        compound: &mut Vec<u8>,
+        totals: &mut MediaTotals,
+    ) {
         let speaks_as = self.speaks_as();
         if self.intake.has_output(now) {
             compound.clear();
@@ -203,7 +273,8 @@ impl Member {
         compound.clear();
         let ntp = Ntp::from_elapsed(now.saturating_duration_since(self.born));
         for subscription in &self.subscriptions {
-            if let Some(report) = subscription.sender.report(now) {
+            let clock = lanes.get(subscription.lane as usize).and_then(|filling| subscription.clock(filling));
+            if let Some(report) = subscription.sender.report(now, clock) {
                 rtcp::sender_report(compound, report.ssrc, ntp, report.timestamp, report.packets, report.bytes, &[]);
                 rtcp::sdes_cname(compound, report.ssrc, CNAME);
             }
@@ -234,7 +305,8 @@ impl Member {
     fn ask(&self, ssrc: u32, asked: &mut Asked) {
         let subscription = self.subscription_of(ssrc).and_then(|index| self.subscriptions.get(index));
         if let Some(subscription) = subscription.filter(|subscription| subscription.video)
-            && let Some(wish) = asked.keyframes.get_mut(subscription.lane as usize)
+            && let Some(wishes) = asked.keyframes.get_mut(subscription.lane as usize)
+            && let Some(wish) = wishes.get_mut(subscription.layer())
         {
             *wish = true;
         }

@@ -15,7 +15,7 @@ use fanlight_wire::limits::{REPORT_INTERVAL, SSRC_MAX};
 
 use super::header::{Extension, ExtensionMap, Header};
 use super::receive::{Reception, original};
-use super::rtcp::{self, Item, Ntp, ReportBlock};
+use super::rtcp::{self, Item, ReportBlock};
 use super::{ring, twcc};
 use crate::peer::{Declared, Format, Meaning, Section};
 
@@ -145,11 +145,6 @@ impl Intake {
         {
             stream.reception.sender_report(now, *ntp, *timestamp);
         }
-    }
-
-    /// The sender's wall clock at a timestamp of one encoding; `None` before its first report.
-    pub(crate) fn wall_clock(&self, ssrc: u32, timestamp: u32) -> Option<Ntp> {
-        self.streams.iter().find(|stream| stream.ssrc == ssrc)?.reception.wall_clock(timestamp)
     }
 
     /// Asks for a keyframe with the next feedback. False while the encoding has not been heard.

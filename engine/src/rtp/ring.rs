@@ -20,6 +20,7 @@ use fanlight_wire::limits::{
 };
 
 use super::header::Extension;
+use super::layers::Place;
 use crate::peer::Format;
 use keyframe::Keyframe;
 use store::Store;
@@ -34,6 +35,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
     pub(crate) received: Instant,
+    pub(crate) place: Place,
     pub(crate) payload: &'a [u8],
     /// Extensions that go with the packet, as [`carry`] wrote them.
     pub(crate) carried: &'a [u8],
@@ -47,6 +49,7 @@ pub(crate) struct Slot {
     pub(crate) timestamp: u32,
     pub(crate) format: Format,
     pub(crate) marker: bool,
+    pub(crate) place: Place,
     at: u32,
     payload_bytes: u16,
     carried_bytes: u16,
@@ -111,18 +114,24 @@ impl Ring {
             timestamp: arrival.timestamp,
             format: arrival.format,
             marker: arrival.marker,
+            place: arrival.place,
             at,
             payload_bytes: u16::try_from(payload.len()).unwrap_or_default(),
             carried_bytes: u16::try_from(carried.len()).unwrap_or_default(),
         };
         self.slots.push_back(slot);
-        let completes_keyframe = arrival.format.codec.is_video() && self.note_keyframe(&slot, payload);
+        let completes_keyframe = arrival.format.codec.is_video() && self.note_keyframe(&slot);
         Stored { anew, completes_keyframe }
     }
 
     /// Position after the newest packet.
     pub(crate) fn head(&self) -> u64 {
         self.first + self.slots.len() as u64
+    }
+
+    /// The source of what is stored.
+    pub(crate) fn ssrc(&self) -> Option<u32> {
+        self.newest.map(|(ssrc, _)| ssrc)
     }
 
     /// Position of the oldest packet.
@@ -214,13 +223,11 @@ impl Ring {
     }
 
     /// True when the packet completes a keyframe.
-    fn note_keyframe(&mut self, slot: &Slot, payload: &[u8]) -> bool {
-        if !slot.format.codec.begins_keyframe(payload) {
-            if let Some(keyframe) = &mut self.keyframe {
-                keyframe.count(slot);
-            }
-        } else {
+    fn note_keyframe(&mut self, slot: &Slot) -> bool {
+        if slot.place.keyframe {
             self.begin_keyframe(slot);
+        } else if let Some(keyframe) = &mut self.keyframe {
+            keyframe.count(slot);
         }
         self.keyframe.as_mut().is_some_and(Keyframe::complete)
     }

@@ -18,9 +18,12 @@ use std::time::{Duration, Instant};
 
 use fanlight_wire::limits::REPAIR_PERCENT_MAX;
 
+use super::bwe::Estimator;
 use super::header::{self, ABSOLUTE_SEND_TIME_BYTES, Extension, Fields};
+use super::layers::vp8;
 use super::ring::{Bootstrap, Ring, Slot};
 use super::srtp::Protect;
+use crate::codec::Codec;
 use crate::datagram::Transport;
 use crate::entropy::Entropy;
 use crate::outbox::Outbox;
@@ -34,6 +37,8 @@ const HEADER_BYTES_MAX: usize = 400;
 const INTRODUCTIONS: u64 = 64;
 /// Bytes of repairs that may leave at once.
 const REPAIR_BURST_BYTES: u64 = 128 * 1024;
+/// Packets that are sent again for one probe.
+const PROBE_PACKETS_MAX: u64 = 16;
 /// Shortest time between two repairs of one packet.
 const REPAIR_PAUSE_MIN: Duration = Duration::from_millis(10);
 
@@ -55,6 +60,8 @@ pub(crate) struct Departure<'a> {
     pub(crate) send_time: [u8; ABSOLUTE_SEND_TIME_BYTES],
     /// Of the next packet, for transport-wide feedback.
     pub(crate) transport_sequence: &'a mut u16,
+    /// Hears of every packet, if the path is estimated.
+    pub(crate) estimator: Option<&'a mut Estimator>,
     pub(crate) packets: u64,
     pub(crate) bytes: u64,
 }
@@ -67,6 +74,8 @@ pub(crate) enum Sending {
     NoCodec,
     /// Older than the beginning, or sent before.
     Late,
+    /// Its picture was left out, or is older than what is remembered.
+    Skipped,
     /// Could not be written.
     Failed,
 }
@@ -87,6 +96,8 @@ pub(crate) struct Sender {
     sent_packets: u64,
     sent_bytes: u64,
     repair_bytes: u64,
+    /// Closes the gaps that left out pictures leave in VP8's own numbering; only while layers are selected.
+    pictures: Option<Box<vp8::Rewriter>>,
 }
 
 /// What a sender report says of a section (RFC 3550 §6.4.1).
@@ -125,6 +136,7 @@ impl Sender {
             sent_packets: 0,
             sent_bytes: 0,
             repair_bytes: REPAIR_BURST_BYTES,
+            pictures: None,
         };
         sender.renegotiate(section);
         sender
@@ -154,20 +166,40 @@ impl Sender {
         self.history.clear();
     }
 
-    /// Begins with another source, or anew with the same.
-    pub(crate) fn open(&mut self, first: &Bootstrap, clock_hertz: u32) {
+    fn open(&mut self, first: &Bootstrap, clock_hertz: u32) {
         self.clock_hertz = clock_hertz;
         self.history.clear();
         self.line.open(first, clock_hertz);
     }
 
-    /// Leaves a packet out without leaving a gap.
-    pub(crate) fn omit(&mut self, slot: &Slot) {
-        self.line.omit(slot.sequence);
+    /// Another encoding or source follows.
+    pub(crate) fn follow(&mut self, first: &Bootstrap, clock_hertz: u32, is_layered: bool) {
+        self.open(first, clock_hertz);
+        if is_layered {
+            self.pictures.get_or_insert_default();
+        }
+        if let Some(pictures) = &mut self.pictures {
+            pictures.change_source();
+        }
     }
 
-    /// Sends the packet at `position`.
-    pub(crate) fn send(&mut self, ring: &Ring, position: u64, slot: &Slot, departure: &mut Departure<'_>) -> Sending {
+    /// Leaves a packet out without leaving a gap.
+    pub(crate) fn omit(&mut self, ring: &Ring, slot: &Slot) {
+        self.line.omit(slot.sequence);
+        if let Some(pictures) = self.pictures.as_mut().filter(|_| slot.format.codec == Codec::Vp8) {
+            pictures.skip(ring.payload(slot));
+        }
+    }
+
+    /// Sends the packet at `position`; `marker` when it ends its picture because the rest is left out.
+    pub(crate) fn send(
+        &mut self,
+        ring: &Ring,
+        position: u64,
+        slot: &Slot,
+        marker: bool,
+        departure: &mut Departure<'_>,
+    ) -> Sending {
         let Some(payload_type) = self.payload_type(slot.format, departure.formats) else {
             return Sending::NoCodec;
         };
@@ -176,7 +208,7 @@ impl Sender {
         };
         let fields = Fields {
             payload_type: payload_type.main,
-            marker: slot.marker,
+            marker: slot.marker || marker,
             sequence: named.sequence as u16,
             timestamp: named.timestamp,
             ssrc: self.section.ssrc,
@@ -184,8 +216,9 @@ impl Sender {
         };
         let introduces = self.sent_packets < INTRODUCTIONS;
         let writing = Writing { fields, index: named.sequence, original: None, introduces, ring, slot };
-        let Some(bytes) = self.write(&writing, departure) else {
-            return Sending::Failed;
+        let bytes = match self.write(&writing, departure) {
+            Ok(bytes) => bytes,
+            Err(why) => return why,
         };
         if self.section.video {
             self.history.note(named.sequence, position);
@@ -229,21 +262,40 @@ impl Sender {
             padded: false,
         };
         let writing = Writing { fields, index, original: Some(lost), introduces: true, ring, slot };
-        let written = self.write(&writing, departure).is_some();
+        let written = self.write(&writing, departure).is_ok();
         self.repair_bytes -= bytes;
         written
     }
 
-    /// What to report at `now`; nothing before anything was sent.
-    pub(crate) fn report(&self, now: Instant) -> Option<Report> {
+    /// Sends about `bytes` of what was sent last once more, to learn what the path carries.
+    pub(crate) fn probe(&mut self, ring: &Ring, mut bytes: usize, departure: &mut Departure<'_>) {
+        let newest = self.line.newest();
+        for behind in 0..PROBE_PACKETS_MAX {
+            let before = departure.bytes;
+            if bytes == 0 || !self.repair(ring, newest.wrapping_sub(behind) as u16, Duration::ZERO, departure) {
+                return;
+            }
+            bytes = bytes.saturating_sub((departure.bytes - before) as usize);
+        }
+    }
+
+    /// What to report at `now`; nothing before anything was sent. `clock` is what the source's own sender said last of
+    /// its timestamps, and when: only that keeps sound and picture together.
+    pub(crate) fn report(&self, now: Instant, clock: Option<(Instant, u32)>) -> Option<Report> {
+        let by_arrival = self.line.timestamp_at(now, self.clock_hertz)?;
+        let by_sender = clock.map(|(at, timestamp)| {
+            let passed = line::ticks(now.saturating_duration_since(at), self.clock_hertz);
+            self.line.timestamp_of(timestamp.wrapping_add(passed))
+        });
         Some(Report {
             ssrc: self.section.ssrc,
-            timestamp: self.line.timestamp_at(now, self.clock_hertz)?,
+            timestamp: by_sender.unwrap_or(by_arrival),
             packets: self.sent_packets as u32,
             bytes: self.sent_bytes as u32,
         })
     }
 
+    /// What this format is called here; looked up when it changes.
     fn payload_type(&mut self, format: Format, formats: &Formats) -> Option<PayloadType> {
         match self.agreed {
             Some((known, payload_type)) if known == format => payload_type,
@@ -256,33 +308,40 @@ impl Sender {
     }
 
     /// Writes and protects one packet in the outbox; how many bytes it has.
-    fn write(&self, writing: &Writing<'_>, departure: &mut Departure<'_>) -> Option<u64> {
+    fn write(&mut self, writing: &Writing<'_>, departure: &mut Departure<'_>) -> Result<u64, Sending> {
         let mut head = [0; HEADER_BYTES_MAX];
-        let header_bytes = self.write_header(&mut head, writing, departure)?;
-        let (head, payload) = (head.get(..header_bytes)?, writing.ring.payload(writing.slot));
+        let header_bytes = self.write_header(&mut head, writing, departure).ok_or(Sending::Failed)?;
+        let (head, payload) = (head.get(..header_bytes).unwrap_or_default(), writing.ring.payload(writing.slot));
         let original = writing.original.map(u16::to_be_bytes);
         let original = original.as_ref().map(<[u8; 2]>::as_slice).unwrap_or_default();
         let total = head.len() + original.len() + payload.len() + departure.protect.rtp_overhead();
         let Destination { transport, source, destination } = departure.to;
         let packet = departure.outbox.reserve(transport, source, destination, total);
-        let (to, rest) = packet.split_at_mut_checked(head.len())?;
-        to.copy_from_slice(head);
-        let (to, rest) = rest.split_at_mut_checked(original.len())?;
-        to.copy_from_slice(original);
-        rest.get_mut(..payload.len())?.copy_from_slice(payload);
-        if let Err(error) = departure.protect.rtp(packet, header_bytes, writing.index) {
+        let mut filled = fill(packet, [head, original, payload]).ok_or(Sending::Failed);
+        if let Ok(copy) = &mut filled
+            && let Some(pictures) = self.pictures.as_mut().filter(|_| writing.slot.format.codec == Codec::Vp8)
+            && !pictures.rewrite(copy)
+        {
+            filled = Err(Sending::Skipped);
+        }
+        let written = filled.map(|_| ()).and_then(|()| {
+            departure.protect.rtp(packet, header_bytes, writing.index).map_err(|error| {
+                tracing::debug!(%error, "a packet could not be protected");
+                Sending::Failed
+            })
+        });
+        if let Err(why) = written {
             // Nothing may leave in the clear.
-            packet.fill(0);
-            tracing::debug!(%error, "a packet could not be protected");
-            return None;
+            departure.outbox.take_back(total);
+            return Err(why);
         }
-        // A number that no packet carries would be reported as lost.
-        if self.extensions.iter().any(|(_, extension)| *extension == Extension::TransportSequence) {
-            *departure.transport_sequence = departure.transport_sequence.wrapping_add(1);
+        if let Some(estimator) = &mut departure.estimator {
+            estimator.on_sent(departure.now, *departure.transport_sequence, total);
         }
+        *departure.transport_sequence = departure.transport_sequence.wrapping_add(1);
         departure.packets += 1;
         departure.bytes += total as u64;
-        Some(total as u64)
+        Ok(total as u64)
     }
 
     fn write_header(&self, head: &mut [u8], writing: &Writing<'_>, departure: &Departure<'_>) -> Option<usize> {
@@ -311,4 +370,16 @@ impl Sender {
         }
         header::write(head, &writing.fields, values.get(..count)?)
     }
+}
+
+/// Copies the parts behind each other; the last one's copy.
+fn fill<'a>(packet: &'a mut [u8], parts: [&[u8]; 3]) -> Option<&'a mut [u8]> {
+    let [head, original, payload] = parts;
+    let (to, rest) = packet.split_at_mut_checked(head.len())?;
+    to.copy_from_slice(head);
+    let (to, rest) = rest.split_at_mut_checked(original.len())?;
+    to.copy_from_slice(original);
+    let copy = rest.get_mut(..payload.len())?;
+    copy.copy_from_slice(payload);
+    Some(copy)
 }

@@ -6,6 +6,7 @@ use fanlight_wire::limits::RING_REPAIR_AGE;
 
 use super::*;
 use crate::codec::Codec;
+use crate::rtp::layers::place;
 
 const KEY: [u8; 2] = [0x10, 0x00];
 const MORE: [u8; 2] = [0x00, 0x00];
@@ -29,7 +30,9 @@ impl Fed {
 
     fn push(&mut self, ms: u64, sequence: u64, timestamp: u32, marker: bool, payload: &[u8]) -> Stored {
         let received = self.base + Duration::from_millis(ms);
-        let arrival = Arrival { ssrc: 1, format: VP8, sequence, timestamp, marker, received, payload, carried: &[] };
+        let place = place(VP8.codec, payload, None);
+        let arrival =
+            Arrival { ssrc: 1, format: VP8, sequence, timestamp, marker, received, place, payload, carried: &[] };
         self.ring.push(&arrival)
     }
 
@@ -103,6 +106,7 @@ fn bytes_survive_every_turn_of_the_ring() {
             timestamp,
             marker: true,
             received,
+            place: Place::default(),
             payload: &payload,
             carried: carried.get(..if sequence % 3 == 0 { 4 } else { 0 }).expect("in range"),
         };
