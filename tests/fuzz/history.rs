@@ -1,4 +1,4 @@
-//! Whole histories of the engine, read from bytes: pipes that open, speak and break, datagrams, and time.
+//! Whole histories of the engine, read from bytes: pipes that open, speak and break, media resources, datagrams, and time.
 //!
 //! Whatever the history, the engine does not panic, only sends to pipes that are open, and gets past every deadline.
 
@@ -12,6 +12,9 @@ use fanlight_loadtest::clock;
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::frame::Header;
 use fanlight_wire::policy::{Mode, Policy, Role};
+use fanlight_wire::resource::{
+    Condition, MediaSource, ResourceId, ResourceInput, ResourceKind, ResourceOutput, ResourceRef,
+};
 use fanlight_wire::signal::{ClientInfo, ToRelay};
 use fanlight_wire::{Code, Frame, GroupId, Kind, MaskEpoch, PageEpoch, PipeId, Sequence, SessionId, ShardId, StreamId};
 
@@ -51,6 +54,7 @@ struct History {
     outbox: Outbox,
     now: std::time::Instant,
     open: BTreeSet<PipeId>,
+    made: Vec<(ResourceKind, ResourceId)>,
     born: u64,
 }
 
@@ -63,7 +67,8 @@ pub(crate) fn engine(input: &[u8]) {
     let mut engine = Engine::new(config, Entropy::seeded(1), now);
     let group = GroupId::new("demo").expect("a legal group");
     engine.handle_command(now, Command::Open { session: SESSION, group, policy: Policy::default() });
-    let mut history = History { engine, outbox: Outbox::default(), now, open: BTreeSet::new(), born: 0 };
+    let mut history =
+        History { engine, outbox: Outbox::default(), now, open: BTreeSet::new(), made: Vec::new(), born: 0 };
     let mut script = Script(input);
     while !script.0.is_empty() {
         history.act(&mut script);
@@ -72,13 +77,14 @@ pub(crate) fn engine(input: &[u8]) {
     // Whatever was left half done, an hour later the session is over and forgotten.
     history.pass(Duration::from_secs(3_600));
     history.settle();
+    assert_eq!(history.engine.totals().media_resources, [0, 0], "resources without media go away");
 }
 
 impl History {
     fn act(&mut self, script: &mut Script<'_>) {
         let what = script.byte();
         let pipe = PipeId(u64::from(script.byte() % PIPES));
-        match what % 10 {
+        match what % 11 {
             0 => self.join(pipe, script),
             1 => {
                 let signal = signal(script);
@@ -106,7 +112,36 @@ impl History {
                 let input = PipeInput::Resume { session: SESSION, token, client: ClientInfo::default() };
                 self.engine.handle_pipe(self.now, pipe, input);
             }
-            _ => self.command(script),
+            9 => self.command(script),
+            _ => self.resource(script),
+        }
+    }
+
+    /// By WHIP or WHEP: a new resource, or a change to the last one.
+    fn resource(&mut self, script: &mut Script<'_>) {
+        let kind = ResourceKind::ALL[usize::from(script.byte()) % ResourceKind::ALL.len()];
+        let role = Role::ALL[usize::from(script.byte()) % Role::ALL.len()];
+        let subject = format!("subject {}", script.byte() % 4);
+        let (last_kind, resource) = self.made.last().copied().unwrap_or((kind, ResourceId::from_bytes([0; 16])));
+        let of = ResourceRef { session: SESSION, kind: last_kind, resource, subject: subject.clone() };
+        let input = match script.byte() % 4 {
+            0 => ResourceInput::Delete { of },
+            1 => {
+                let fragment = String::from_utf8_lossy(script.bytes()).into_owned();
+                ResourceInput::Patch { of, condition: Condition::Any, fragment }
+            }
+            _ => {
+                let named = usize::from(script.byte());
+                let source = MediaSource::NAMES.get(named % 8).map(|(_, source)| *source);
+                let capabilities = role.ceiling();
+                let admission =
+                    Admission { session: SESSION, role, capabilities, name: "tool".into(), subject, epoch: 1 };
+                let sdp = of_a_tool(&changed_offer(script));
+                ResourceInput::Create { kind, admission, source, sdp }
+            }
+        };
+        if let Ok(ResourceOutput::Created { resource, .. }) = self.engine.handle_resource(self.now, input) {
+            self.made.push((kind, resource));
         }
     }
 
@@ -152,6 +187,7 @@ impl History {
         let command = match script.byte() % 16 {
             0 => Command::End { session: SESSION, code: Code::Ended },
             1 => Command::Drain { within: Duration::from_secs(5) },
+            2 => Command::Keep { session: SESSION, empty_max: Duration::from_secs(script.byte().into()) },
             _ => Command::Open { session: SESSION, group, policy: Policy::default() },
         };
         self.engine.handle_command(self.now, command);
@@ -223,6 +259,15 @@ fn changed_offer(script: &mut Script<'_>) -> String {
     String::from_utf8_lossy(&sdp).into_owned()
 }
 
+/// The first picture and the first sound of an offer, flowing as a tool needs them.
+fn of_a_tool(offer: &str) -> String {
+    let end = offer.match_indices("m=").nth(2).map_or(offer.len(), |(at, _)| at);
+    let kept = || offer[..end].lines().filter(|line| !line.starts_with("a=recvonly"));
+    let mids: Vec<&str> = kept().filter_map(|line| line.strip_prefix("a=mid:")).collect();
+    let group = format!("a=group:BUNDLE {}", mids.join(" "));
+    kept().flat_map(|line| [if line.starts_with("a=group:BUNDLE") { &group } else { line }, "\r\n"]).collect()
+}
+
 fn dom_frame(script: &mut Script<'_>) -> Option<Frame> {
     let kind = [Kind::Snapshot, Kind::Diff, Kind::Asset][usize::from(script.byte() % 3)];
     let chunks = u16::from(script.byte() % 4);
@@ -253,5 +298,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let broken = [&meet[..], &[5, 1], &diff(3), &[8, 1, 3, b'a', b'.', b'b'], &wait, &[5, 0], &wait].concat();
     let masked = [&meet[..], &[1, 0, 2, 2], &diff(3), &wait, &snapshot, &[1, 1, 0, 4], &wait].concat();
     let noise = [&screen[..], &[7, 0, 1, 4, 0, 1, 0, 0], &[7, 0, 2, 3, 22, 254, 253], &[9, 0, 1], &wait].concat();
-    vec![meet, screen, broken, masked, noise]
+    let whip = [10, 0, 0, 3, 1, 2, 0, 0];
+    let whep = [10, 0, 1, 3, 1, 2, 7, 0];
+    let restart = [&[10, 0, 1, 3, 1, 1, 51][..], b"a=ice-ufrag:abcd\na=ice-pwd:0123456789012345678901\r\n"].concat();
+    let delete = [10, 0, 1, 3, 1, 0];
+    let tools = [&whip[..], &whep, &restart, &wait, &meet, &whep, &delete, &wait, &[1, 0, 3, 0], &wait].concat();
+    vec![meet, screen, broken, masked, noise, tools]
 }
