@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fanlight_loadtest::audience::{self, Media};
 use fanlight_loadtest::fanout::{self, Fanout};
 
 /// Real clients of a relay, under load.
@@ -17,18 +18,16 @@ struct Arguments {
 enum Scenario {
     /// One visitor's page (and screen) to many agents: forwarding latency, losses, rates.
     Fanout(Fanout),
+    /// One publisher and thousands of subscribers at WHIP and WHEP doors.
+    Media(Box<Media>),
 }
 
 fn main() -> ExitCode {
-    let Arguments { scenario: Scenario::Fanout(fanout) } = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tell(&format!("no runtime: {error}"));
-            return ExitCode::from(69);
-        }
+    let missed = match Arguments::parse().scenario {
+        Scenario::Fanout(what) => run_fanout(&what),
+        Scenario::Media(what) => audience::run(&what).map_err(|error| error.to_string()),
     };
-    match runtime.block_on(fanout::run(&fanout)) {
+    match missed {
         Ok(missed) if missed.is_empty() => ExitCode::SUCCESS,
         Ok(missed) => {
             missed.iter().for_each(|line| tell(&format!("missed: {line}")));
@@ -39,6 +38,12 @@ fn main() -> ExitCode {
             ExitCode::from(69)
         }
     }
+}
+
+fn run_fanout(what: &Fanout) -> Result<Vec<String>, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    runtime.block_on(fanout::run(what)).map_err(|error| error.to_string())
 }
 
 #[expect(clippy::print_stderr, reason = "a command line tool reports there")]

@@ -166,13 +166,37 @@ impl Door {
         let remote = sdp::party(&reply.body)?;
         // Who answers `active` is the DTLS client; any other answer leaves that to us.
         handshake.begin(clock::now(), &remote, remote.active != Some(true))?;
-        Ok(Member::new(port, handshake, plan(&reply.body), began_us))
+        let mut member = Member::new(port, handshake, plan(&reply.body), began_us);
+        member.resource = reply.location.as_deref().map(|location| self.beside(location));
+        Ok(member)
+    }
+
+    /// Another address of the same server, with the same right.
+    fn beside(&self, location: &str) -> Self {
+        let authority = self.url.match_indices('/').nth(2).map_or(self.url.as_str(), |(at, _)| self.url.get(..at).unwrap_or_default());
+        let url = if location.starts_with('/') { format!("{authority}{location}") } else { location.to_owned() };
+        Self { url, token: self.token.clone() }
+    }
+
+    /// Ends the resource that this door is.
+    ///
+    /// # Errors
+    /// [`JoinError`] when there is no answer.
+    pub fn leave(&self) -> Result<u16, JoinError> {
+        request("DELETE", &self.url, self.token.as_deref(), "text/plain", "").map(|reply| reply.status)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_is_beside_its_door() {
+        let door = Door { url: "http://127.0.0.1:7700/v1/sessions/0/whep?source=camera".into(), token: None };
+        assert_eq!(door.beside("/v1/sessions/0/whep/1").url, "http://127.0.0.1:7700/v1/sessions/0/whep/1");
+        assert_eq!(door.beside("http://other/r").url, "http://other/r");
+    }
 
     #[test]
     fn replies_are_read_with_and_without_chunks() {

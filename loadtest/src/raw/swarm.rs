@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use super::door::Door;
 use super::handshake::Handshake;
 use super::rtp::{self, Wish};
 use super::source::{Load, Source};
@@ -45,6 +46,8 @@ pub struct Member {
     /// When media could flow.
     pub ready_us: Option<u64>,
     pub profile: String,
+    /// What the server calls this client, to end it there.
+    pub resource: Option<Door>,
 }
 
 #[derive(Debug)]
@@ -59,14 +62,14 @@ impl Member {
     /// A client whose handshake has begun. `began_us`: when it asked to join.
     pub const fn new(port: Port, handshake: Handshake, plan: Plan, began_us: u64) -> Self {
         let handshake = Some(handshake);
-        Self { port, handshake, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new() }
+        Self { port, handshake, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new(), resource: None }
     }
 
     /// A client that needs no handshake; `client` says whose keys it writes with.
     pub fn keyed(port: Port, keying: &Keying, client: bool, remote: SocketAddrV4, plan: Plan) -> Self {
         let began_us = clock::now_us();
         let mut member =
-            Self { port, handshake: None, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new() };
+            Self { port, handshake: None, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new(), resource: None };
         member.begin(keying, client, remote);
         member
     }

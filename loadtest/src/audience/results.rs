@@ -1,0 +1,118 @@
+//! What a run came to: the progress line, the summary, JSON, the page with plots, and the thresholds that were missed.
+
+use std::fs;
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::raw::door::JoinError;
+use crate::sheet::{Line, Sheet};
+
+use super::{Media, OWN_SHARE_MAX, Second, Tally};
+
+/// Shows where the run is.
+pub(super) fn progress(second: &Second) {
+    let Second { at_s, subscribers, packets, p50_us, p99_us, server_share, own_share, .. } = second;
+    let (server, own) = (server_share * 100.0, own_share * 100.0);
+    say(&format!(
+        "{at_s:>6.1} s  {subscribers:>6} subscribers  {packets:>9} packets/s  p50 {p50_us:>6} µs  p99 {p99_us:>6} µs  \
+         server {server:>4.0} %  own {own:>3.0} %"
+    ));
+}
+
+/// Tells, writes, judges.
+pub(super) fn finish(what: &Media, tally: &Tally) -> Result<Vec<String>, JoinError> {
+    let (latency, first) = (tally.latencies.summary(), tally.first_frames.summary());
+    let share = tally.lost as f64 / tally.expected.max(1) as f64;
+    let cpu_us = tally.cpu.as_secs_f64() * 1e6 / tally.cpu_packets.max(1) as f64;
+    let (before, after) = tally.resident;
+    let per_subscriber = after.saturating_sub(before) / what.subscribers.max(1) as u64;
+    let late = tally.late as f64 / tally.sent.max(1) as f64;
+    let recovered = tally.repaired as f64 / tally.taken.max(1) as f64;
+    let limits = tally.own_share_max > OWN_SHARE_MAX || late > 0.05;
+    let mut facts = vec![
+        format!("forwarding latency: {latency}"),
+        format!("first frame after joining: {first}; {} without one", tally.without_frame),
+        format!(
+            "{} packets delivered of {} expected, {} missing ({:.4} %), {} twice, {} not to be opened; {} keyframe requests",
+            tally.delivered, tally.expected, tally.lost, share * 100.0, tally.repeated, tally.sealed, tally.wishes
+        ),
+    ];
+    if tally.taken > 0 {
+        facts.push(format!(
+            "{} packets taken away on the way, {} asked for again, {} repaired ({:.1} %); longest time without a frame {} ms; {} layer changes",
+            tally.taken, tally.asked, tally.repaired, recovered * 100.0, tally.stall_us_max / 1_000, tally.layer_changes
+        ));
+    }
+    if tally.cpu_packets > 0 && !tally.cpu.is_zero() {
+        facts.push(format!("server: {cpu_us:.3} µs per packet, {} kB per subscriber", per_subscriber / 1_000));
+    }
+    if limits {
+        facts.push(format!(
+            "the generator is a bottleneck itself: {:.0} % of its core, {:.1} % of packets left late",
+            tally.own_share_max * 100.0,
+            late * 100.0
+        ));
+    }
+    facts.iter().for_each(|fact| say(fact));
+
+    let missed = missed(what, tally, share, cpu_us);
+    let all = json!({
+        "latency_us": { "p50": latency.p50, "p90": latency.p90, "p99": latency.p99, "max": latency.max },
+        "first_frame_us": { "p50": first.p50, "p99": first.p99, "max": first.max, "without": tally.without_frame },
+        "packets": { "sent": tally.sent, "expected": tally.expected, "delivered": tally.delivered, "lost": tally.lost,
+            "repeated": tally.repeated, "repaired": tally.repaired, "taken": tally.taken, "asked": tally.asked },
+        "loss": share, "recovered": recovered, "stall_us_max": tally.stall_us_max, "layer_changes": tally.layer_changes,
+        "server_us_per_packet": cpu_us, "bytes_per_subscriber": per_subscriber, "keyframe_requests": tally.wishes,
+        "generator": { "share_max": tally.own_share_max, "late": late, "limits": limits },
+        "missed": missed, "seconds": tally.seconds,
+    });
+    fs::create_dir_all(&what.out)?;
+    fs::write(what.out.join("media.json"), serde_json::to_vec_pretty(&all).unwrap_or_default())?;
+    let page = what.out.join("media.html");
+    fs::write(&page, sheet(what, tally, &facts, &missed))?;
+    say(&format!("results in {}", page.display()));
+    Ok(missed)
+}
+
+fn missed(what: &Media, tally: &Tally, share: f64, cpu_us: f64) -> Vec<String> {
+    let mut missed = Vec::new();
+    let mut at_most = |name: &str, have: f64, most: Option<f64>| {
+        if let Some(most) = most.filter(|most| have > *most) {
+            missed.push(format!("{name} is {have}, at most {most} was asked for"));
+        }
+    };
+    let us = |span: Option<std::time::Duration>| span.map(|span| span.as_secs_f64() * 1e6);
+    at_most("the share of packets lost", share, what.max_loss);
+    at_most("p99 in µs", tally.latencies.summary().p99.into(), us(what.max_p99));
+    at_most("the slowest first frame in µs", tally.first_frames.summary().max.into(), us(what.max_first_frame));
+    at_most("the longest time without a frame in µs", tally.stall_us_max as f64, us(what.max_stall));
+    at_most("time of the server per packet in µs", cpu_us, us(what.max_cpu));
+    at_most("subscribers without a frame", tally.without_frame as f64, Some(0.0));
+    missed
+}
+
+fn sheet(what: &Media, tally: &Tally, facts: &[String], missed: &[String]) -> String {
+    let mut sheet = Sheet::new(&format!("{} subscribers", what.subscribers));
+    facts.iter().for_each(|fact| sheet.text(fact));
+    missed.iter().for_each(|line| sheet.text(&format!("missed: {line}")));
+    let line = |name: &str, value: fn(&Second) -> f64| Line {
+        name: name.to_owned(),
+        points: tally.seconds.iter().map(|second| (second.at_s, value(second))).collect(),
+    };
+    sheet.plot("Subscribers", "", &[line("subscribers", |second| second.subscribers as f64)]);
+    sheet.plot("Packets delivered", "packets/s", &[line("packets", |second| second.packets as f64)]);
+    let latency = [line("p50", |second| second.p50_us.into()), line("p99", |second| second.p99_us.into())];
+    sheet.plot("Forwarding latency", "µs", &latency);
+    let shares = [line("server", |second| second.server_share), line("generator", |second| second.own_share)];
+    sheet.plot("Share of a core", "", &shares);
+    sheet.plot("Resident memory of the server", "bytes", &[line("memory", |second| second.resident_bytes as f64)]);
+    sheet.finish()
+}
+
+#[expect(clippy::print_stdout, reason = "a command line tool reports there")]
+fn say(line: &str) {
+    println!("{line}");
+    // A closed pipe is the reader's choice.
+    drop(std::io::stdout().flush());
+}
