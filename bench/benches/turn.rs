@@ -5,7 +5,7 @@
 //! thread's own, taken from the scheduler, divided by the packets that left. Variants take turns window by window, so
 //! that a busy neighbour spoils all of them alike. Compare ratios, never absolute figures.
 //!
-//! `cargo bench -p fanlight --bench turn -- [destinations,…] [even|groups|frames,…] [windows]`
+//! `cargo bench -p fanlight-bench --bench turn -- [destinations,…] [even|groups|frames,…] [windows]`
 #![expect(clippy::print_stdout, reason = "a table is what this is for")]
 #![expect(unsafe_code, reason = "the floor calls the kernel itself; each block says why it holds")]
 
