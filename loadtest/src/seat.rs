@@ -184,7 +184,7 @@ impl Seat {
             ToClient::Share(share) => self.note_share(share)?,
             ToClient::ShareTakenOver { text, .. } => self.taken_over.push(text.clone()),
             ToClient::ModeChanged { mode, .. } => self.mode = Some(*mode),
-            ToClient::MaskRaised { epoch } => {
+            ToClient::MaskRaised { epoch, .. } => {
                 if let Some(place) = &mut self.place {
                     place.mask_epoch = *epoch;
                 }

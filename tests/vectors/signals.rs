@@ -1,6 +1,6 @@
 //! One sample of every signal in both directions, with every optional field present somewhere and absent somewhere.
 
-use fanlight_wire::policy::{Capabilities, Mode, Role, Surface};
+use fanlight_wire::policy::{Capabilities, Masks, Mode, Role, Surface};
 use fanlight_wire::signal::{
     Ask, ClientInfo, LagState, Member, Presence, SCHEMA, SharePhase, ShareState, Slot, SnapshotReason, Stage,
     TAKEN_OVER, ToClient, ToRelay,
@@ -76,7 +76,12 @@ fn welcome() -> ToClient {
         mask_epoch: MaskEpoch::new(1),
         assets: vec!["000102030405060708090a0b0c0d0e0f".into()],
         policy_version: 1,
+        masks: Some(masks()),
     }
+}
+
+fn masks() -> Masks {
+    Masks { everything: false, mask: vec![".name".into()], block: vec!["#map".into()], unmask: vec![] }
 }
 
 fn share(phase: SharePhase) -> ShareState {
@@ -134,7 +139,7 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         ),
         ("share_answered", ToClient::ShareAnswered { grant: 7, accepted: false, reason: "declined".into() }),
         ("mode_changed", ToClient::ModeChanged { mode: Mode::ViewOnly, by: AGENT }),
-        ("mask_raised", ToClient::MaskRaised { epoch: MaskEpoch::new(4) }),
+        ("mask_raised", ToClient::MaskRaised { epoch: MaskEpoch::new(4), masks: masks() }),
         (
             "policy_narrowed",
             ToClient::PolicyNarrowed {

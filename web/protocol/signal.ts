@@ -69,6 +69,16 @@ export interface Welcome {
   readonly mask_epoch: number;
   readonly assets?: readonly string[];
   readonly policy_version: number;
+  /** Visitor: what the group hides, beyond what the page was told. */
+  readonly masks?: Masks;
+}
+
+/** CSS selectors. */
+export interface Masks {
+  readonly everything: boolean;
+  readonly mask: readonly string[];
+  readonly block: readonly string[];
+  readonly unmask: readonly string[];
 }
 
 export interface Denied {
@@ -119,7 +129,7 @@ export type ToClient =
   | { t: 'share.invited'; grant: number; participant: number; name: string; seconds: number }
   | { t: 'share.answered'; grant: number; accepted: boolean; reason: string }
   | { t: 'mode.changed'; mode: Mode; by: number }
-  | { t: 'mask.raised'; epoch: number }
+  | { t: 'mask.raised'; epoch: number; masks: Masks }
   | { t: 'policy.narrowed'; policy_version: number; capabilities: number; modes: readonly Mode[] }
   | Denied
   | { t: 'resume'; resume: string }

@@ -6,10 +6,11 @@
  */
 import { record } from '@rrweb/record';
 import type { eventWithTime } from '@rrweb/types';
+import type { Masks } from '../protocol/signal.ts';
 import { Assets, type Asset } from './assets.ts';
 import { CanvasWatch } from './canvas.ts';
 import { LivePage } from './page.ts';
-import { HIDDEN_VALUE, hidesValue, type Rules } from './rules.ts';
+import { HIDDEN_VALUE, hidesValue, obey, type Rules } from './rules.ts';
 import { Scrubber, type Use } from './scrub.ts';
 
 export interface RecorderEvents {
@@ -39,6 +40,7 @@ export class Recorder {
   readonly #assets: Assets;
   readonly #canvases: CanvasWatch;
   readonly #rules: Rules;
+  readonly #own: Rules;
   #stopRecord: (() => void) | undefined;
   #meta: eventWithTime | undefined;
   #uses = new Map<string, Use>();
@@ -48,6 +50,7 @@ export class Recorder {
 
   constructor(rules: Rules, events: RecorderEvents) {
     this.#rules = rules;
+    this.#own = { ...rules };
     this.#events = events;
     this.#assets = new Assets({
       send: (asset) => this.#events.asset(asset),
@@ -60,6 +63,11 @@ export class Recorder {
       (element) => this.#page.stateOfElement(element).rule === 'mask' || element.closest(rules.block) !== null,
       (event) => this.#events.diff(event),
     );
+  }
+
+  /** The group hides this too; in force from the next recording on. */
+  obey(group: Masks): void {
+    obey(this.#rules, this.#own, group);
   }
 
   get recording(): boolean {

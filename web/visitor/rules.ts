@@ -4,6 +4,7 @@
  * Pure: an element is seen through {@link ElementLike}, so that the live page and a test's plain objects take the same path.
  * The nearest rule wins, except that {@link NodeState.secret} fields stay hidden whatever anybody says.
  */
+import type { Masks } from '../protocol/signal.ts';
 
 /** Masks the text and the fields in an element. */
 export const MASK_ATTRIBUTE = 'data-fanlight-mask';
@@ -28,11 +29,12 @@ export interface MaskOptions {
   readonly attributes?: readonly string[];
 }
 
+/** Shared by everything that records; the group's part is put in by `obey`. */
 export interface Rules {
-  readonly mask: string;
-  readonly block: string;
-  readonly unmask: string;
-  readonly everything: boolean;
+  mask: string;
+  block: string;
+  unmask: string;
+  everything: boolean;
   readonly attributes: ReadonlySet<string>;
 }
 
@@ -69,6 +71,15 @@ export function compileRules(options: MaskOptions = {}): Rules {
     everything: options.everything ?? false,
     attributes: new Set(options.attributes ?? []),
   };
+}
+
+/** What the page was told and what the group hides, in `rules`. A selector that cannot be read makes recording fail, not leak. */
+export function obey(rules: Rules, own: Rules, group: Masks): void {
+  const join = (first: string, more: readonly string[]): string => [first, ...more].join(',');
+  rules.mask = join(own.mask, group.mask);
+  rules.block = join(own.block, group.block);
+  rules.unmask = join(own.unmask, group.unmask);
+  rules.everything = own.everything || group.everything;
 }
 
 /** The state above the root of a page. */

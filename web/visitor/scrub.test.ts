@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { eventWithTime } from '@rrweb/types';
-import { compileRules, rootState, stateOf, type ElementLike, type MaskOptions, type NodeState } from './rules.ts';
+import { compileRules, obey, rootState, stateOf, type ElementLike, type MaskOptions, type NodeState } from './rules.ts';
 import { NOTHING, scrubCss } from './css.ts';
 import { Scrubber, type Page } from './scrub.ts';
 
@@ -202,6 +202,20 @@ test('the nearest rule wins, and everything can be hidden', () => {
   assert.ok(open.includes('outside') && open.includes('opened') && open.includes('mine') && !open.includes('closed'));
   const closed = snapshot(page(), { everything: true, unmask: ['.ok'] });
   assert.ok(!closed.includes('outside') && closed.includes('opened') && !closed.includes('closed'));
+});
+
+test('what the group hides is added to what the page hides, once', () => {
+  // R154
+  const own = compileRules({ text: ['.a'] });
+  const rules = { ...own };
+  const group = { everything: false, mask: ['.b'], block: ['#x'], unmask: [] };
+  obey(rules, own, group);
+  obey(rules, own, group);
+  assert.equal(rules.mask, `${own.mask},.b`);
+  assert.equal(rules.block, `${own.block},#x`);
+  assert.equal(rules.unmask, own.unmask);
+  obey(rules, own, { ...group, everything: true, mask: [] });
+  assert.deepEqual([rules.mask, rules.everything], [own.mask, true]);
 });
 
 test('a hidden value does not tell its length, an empty one is empty', () => {

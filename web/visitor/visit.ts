@@ -283,6 +283,7 @@ export class Visit {
         break;
       case 'mask.raised':
         this.#maskEpoch = Math.max(signal.epoch, this.#maskEpoch);
+        this.#recorder.obey(signal.masks);
         this.#forgotten();
         break;
       case 'denied':
@@ -297,6 +298,9 @@ export class Visit {
     this.#you = welcome.you;
     this.#pageEpoch = welcome.page_epoch;
     this.#maskEpoch = Math.max(welcome.mask_epoch, this.#maskEpoch);
+    if (welcome.masks !== undefined) {
+      this.#recorder.obey(welcome.masks);
+    }
     this.#recorder.held(welcome.assets ?? []);
     const members = welcome.members.filter((member) => member.id !== welcome.you);
     this.#show({ connection: 'open', members });

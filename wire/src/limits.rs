@@ -334,6 +334,8 @@ pub const ROLES_MAX: usize = 50;
 /// Selectors of each kind in one privacy profile, and characters of one selector.
 pub const SELECTORS_MAX: usize = 100;
 pub const SELECTOR_CHARS_MAX: usize = 500;
+/// Bytes of one privacy profile as JSON: it travels in the visitor's `welcome`, which is one frame.
+pub const MASK_BYTES_MAX: usize = 4_096;
 /// Characters of a text that a visitor consents to.
 pub const CONSENT_TEXT_CHARS_MAX: usize = 2_000;
 /// Bytes of a document that its receiver may save (rules.md decision 2), unless the group says otherwise.
@@ -373,6 +375,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 const _: () = assert!(PAYLOAD_BYTES_MAX < u16::MAX as usize, "a payload length fits the header field");
 const _: () = assert!(MESSAGE_CHUNKS_MAX < u16::MAX as usize, "a chunk index fits the header field");
 const _: () = assert!(SNAPSHOT_BYTES_MAX <= MESSAGE_BYTES_MAX, "a snapshot is one message");
+const _: () = assert!(MASK_BYTES_MAX <= PAYLOAD_BYTES_MAX / 3, "masks fit a welcome beside its members");
 const _: () = assert!(ASSET_NAMES_MAX * 35 < PAYLOAD_BYTES_MAX * 2 / 3, "a welcome fits its frame");
 const _: () = assert!(LAG_BYTES < RESYNC_BYTES && RESYNC_BYTES < LOG_BYTES_MAX, "an agent lags before it resyncs");
 const _: () = assert!(PIPE_WINDOW_BYTES >= 4 * FRAME_BYTES_MAX, "a pipe keeps several frames under way");

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::frame::Kind;
+use crate::limits::MASK_BYTES_MAX;
 
 /// What a participant is in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -170,6 +171,49 @@ impl Capabilities {
     }
 }
 
+/// What the visitor's page hides beyond what its own widget was told: lists of CSS selectors. Only the page can obey.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Masks {
+    /// Hide everything that is not named in `unmask`.
+    pub everything: bool,
+    /// Text and fields in here are masked.
+    pub mask: Vec<String>,
+    /// Elements in here are replaced by empty boxes.
+    pub block: Vec<String>,
+    /// Shown in spite of `everything`; never in spite of `mask` or `block`.
+    pub unmask: Vec<String>,
+}
+
+impl Masks {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Bytes as JSON.
+    pub fn bytes(&self) -> usize {
+        let list = |list: &[String]| list.iter().map(|text| text.len() + text.matches(['"', '\\']).count() + 3).sum();
+        let [mask, block, unmask]: [usize; 3] = [list(&self.mask), list(&self.block), list(&self.unmask)];
+        64 + mask + block + unmask
+    }
+
+    /// Hides what either hides. Lists that grow beyond [`MASK_BYTES_MAX`] hide everything instead.
+    #[must_use]
+    pub fn united(&self, other: &Self) -> Self {
+        let both = |mine: &[String], theirs: &[String]| -> Vec<String> {
+            let more = theirs.iter().filter(|text| !mine.contains(text));
+            mine.iter().chain(more).cloned().collect()
+        };
+        let united = Self {
+            everything: self.everything || other.everything,
+            mask: both(&self.mask, &other.mask),
+            block: both(&self.block, &other.block),
+            unmask: self.unmask.iter().filter(|text| other.unmask.contains(text)).cloned().collect(),
+        };
+        if united.bytes() > MASK_BYTES_MAX { Self { everything: true, ..Self::default() } } else { united }
+    }
+}
+
 /// The rules a session has pinned at its creation. Publishing a newer bundle never changes a running session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -192,6 +236,8 @@ pub struct Policy {
     pub dom_cache: bool,
     /// The session ends when its last agent leaves on purpose (R186).
     pub end_on_agent_leave: bool,
+    /// What the visitor's page is told to hide (R154).
+    pub masks: Masks,
 }
 
 impl Default for Policy {
@@ -208,6 +254,7 @@ impl Default for Policy {
             agents_max: 8,
             dom_cache: true,
             end_on_agent_leave: false,
+            masks: Masks::default(),
         }
     }
 }
@@ -239,6 +286,7 @@ impl Policy {
             agents_max: self.agents_max.min(ceiling.agents_max),
             dom_cache: self.dom_cache && ceiling.dom_cache,
             end_on_agent_leave: self.end_on_agent_leave || ceiling.end_on_agent_leave,
+            masks: self.masks.united(&ceiling.masks),
         }
     }
 }
@@ -360,6 +408,20 @@ mod tests {
         assert_eq!(Policy { version: 7, ..back }, narrowed, "a wider ceiling gives nothing back");
         let nothing = tight.narrowed_to(&Policy { allowed_modes: vec![Mode::FullControl], ..Policy::default() });
         assert_eq!(nothing.allowed_modes, [Mode::ViewOnly], "there is always a mode to be in");
+    }
+
+    #[test]
+    fn masks_only_grow_and_fail_closed() {
+        // R154
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let own = Masks { mask: list(&[".a"]), unmask: list(&[".u", ".v"]), ..Masks::default() };
+        let more = Masks { mask: list(&[".b", ".a"]), block: list(&["#x"]), unmask: list(&[".v"]), ..Masks::default() };
+        let united = own.united(&more);
+        assert_eq!((united.mask, united.block, united.unmask), (list(&[".a", ".b"]), list(&["#x"]), list(&[".v"])));
+        let long = Masks { mask: vec!["x".repeat(MASK_BYTES_MAX)], ..Masks::default() };
+        assert_eq!(own.united(&long), Masks { everything: true, ..Masks::default() });
+        let json = serde_json::to_string(&more).expect("plain data");
+        assert!(json.len() <= more.bytes(), "{} > {}", json.len(), more.bytes());
     }
 
     #[test]

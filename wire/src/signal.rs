@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::code::{Code, Refusal};
 use crate::frame::{Class, Frame, FrameError, Header, Kind};
 use crate::id::{FloorEpoch, MaskEpoch, PageEpoch, ParticipantId, SessionId};
-use crate::policy::{Capabilities, Mode, Role, Surface};
+use crate::policy::{Capabilities, Masks, Mode, Role, Surface};
 
 /// Number of the payload schema (recorder events, signals). Client and relay must agree.
 pub const SCHEMA: u32 = 1;
@@ -232,6 +232,9 @@ pub enum ToClient {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         assets: Vec<String>,
         policy_version: u32,
+        /// Visitor: what the group hides, beyond what the page was told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        masks: Option<Masks>,
     },
     /// To the visitor: will you? Answered by [`ToRelay::Consent`].
     #[serde(rename = "consent.ask")]
@@ -285,9 +288,9 @@ pub enum ToClient {
     ShareAnswered { grant: u32, accepted: bool, reason: String },
     #[serde(rename = "mode.changed")]
     ModeChanged { mode: Mode, by: ParticipantId },
-    /// To the visitor: what was recorded so far is forgotten; send a snapshot under this mask epoch.
+    /// To the visitor: what was recorded so far is forgotten; hide this too, and send a snapshot under this mask epoch.
     #[serde(rename = "mask.raised")]
-    MaskRaised { epoch: MaskEpoch },
+    MaskRaised { epoch: MaskEpoch, masks: Masks },
     /// The group's rules have been tightened: this is what you may still do.
     #[serde(rename = "policy.narrowed")]
     PolicyNarrowed { policy_version: u32, capabilities: Capabilities, modes: Vec<Mode> },

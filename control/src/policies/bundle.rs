@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use fanlight_wire::limits::{
     DOCUMENT_SAVE_BYTES, KEY_DIGITS, KEY_LIFE, KEY_TRIES_PER_AGENT, KEY_TRIES_PER_GROUP_HOUR, RETENTION_DAYS,
 };
-use fanlight_wire::policy::{Mode, Surface};
+use fanlight_wire::policy::{Masks, Mode, Surface};
 use serde::{Deserialize, Serialize};
 
 /// Feature levels that something depends on (R005, R021, R041, R056), × 10.
@@ -195,17 +195,6 @@ pub(crate) struct Sessions {
 pub(crate) struct Privacy {
     pub(crate) instant: Masks,
     pub(crate) advanced: Masks,
-}
-
-/// CSS selectors, applied by the visitor's widget.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Masks {
-    /// Hide everything that is not named in `unmask`.
-    pub(crate) everything: bool,
-    pub(crate) mask: Vec<String>,
-    pub(crate) block: Vec<String>,
-    pub(crate) unmask: Vec<String>,
 }
 
 /// Addresses of terms and conditions that a question to the visitor links to (R082).

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use fanlight_wire::limits::{BOOKMARK_ITEMS_MAX, KEY_DIGITS, KEY_TRIES_PER_GROUP_HOUR};
+use fanlight_wire::limits::{BOOKMARK_ITEMS_MAX, KEY_DIGITS, KEY_TRIES_PER_GROUP_HOUR, MASK_BYTES_MAX};
 use fanlight_wire::policy::{LEVEL_SHARE, Mode};
 use serde::Serialize;
 use serde_json::Value;
@@ -69,6 +69,7 @@ pub(crate) fn check(document: &Value) -> Result<Checked, Vec<Problem>> {
     modes("/modes/advanced", &bundle.modes.advanced, &mut save);
     engines(&bundle, &mut save);
     keys(&bundle, &mut save);
+    masks(&bundle, &mut save);
     if !save.is_empty() {
         return Err(save);
     }
@@ -158,6 +159,16 @@ fn keys(bundle: &Bundle, to: &mut Vec<Problem>) {
     if keys.tries_per_group_hour > most {
         let sentence = format!("With {} digits, at most {most} wrong tries an hour are allowed.", keys.digits);
         to.push(Problem::new("/keys/tries_per_group_hour", "rules decision 10", sentence));
+    }
+}
+
+fn masks(bundle: &Bundle, to: &mut Vec<Problem>) {
+    for (name, masks) in [("instant", &bundle.privacy.instant), ("advanced", &bundle.privacy.advanced)] {
+        if masks.bytes() > MASK_BYTES_MAX {
+            let sentence =
+                "The selectors are too long together: at most 4 096 bytes. Hide larger parts with fewer ones.";
+            to.push(Problem::new(&format!("/privacy/{name}"), "R154", sentence));
+        }
     }
 }
 

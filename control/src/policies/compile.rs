@@ -59,6 +59,7 @@ pub(crate) fn from_policy(policy: &Policy) -> Bundle {
     bundle.sharing.agent_surfaces.clone_from(&policy.agent_surfaces);
     bundle.sharing.visitor_surfaces.clone_from(&policy.visitor_surfaces);
     bundle.modes.instant = ModeSet { allowed: policy.allowed_modes.clone(), default: policy.default_mode };
+    bundle.privacy.instant = policy.masks.clone();
     bundle.session.agents_max = policy.agents_max.clamp(1, AGENTS_MAX as u16);
     bundle.session.dom_cache = policy.dom_cache;
     bundle.session.end_on_agent_leave = policy.end_on_agent_leave;
@@ -83,6 +84,7 @@ fn of_group(bundle: &Bundle, version: u32) -> Policy {
         agents_max: session.agents_max,
         dom_cache: session.dom_cache,
         end_on_agent_leave: session.end_on_agent_leave,
+        masks: bundle.privacy.instant.clone(),
     }
 }
 
@@ -101,6 +103,7 @@ fn of_role(rules: Option<&RoleRules>, group: &Policy) -> Policy {
 
 #[cfg(test)]
 mod tests {
+    use fanlight_wire::policy::Masks;
     use proptest::prelude::*;
 
     use super::*;
@@ -179,6 +182,7 @@ mod tests {
                     agents_max: numbers.1,
                     dom_cache,
                     end_on_agent_leave,
+                    masks: Masks { everything: dom_cache, ..Masks::default() },
                 }
             },
         )
@@ -197,6 +201,7 @@ mod tests {
             && inner.allowed_modes.contains(&inner.default_mode)
             && inner.agents_max <= outer.agents_max
             && inner.dom_cache <= outer.dom_cache
+            && inner.masks.everything >= outer.masks.everything
     }
 
     proptest! {

@@ -29,14 +29,18 @@ struct Table {
 
 impl Table {
     #[expect(clippy::disallowed_methods, reason = "virtual time has to begin somewhere")]
-    fn new() -> Self {
+    fn with(policy: Policy) -> Self {
         let now = Instant::now();
         let certificate = Certificate::generate().expect("a certificate");
         let media = PeerConfig { shard: ShardId(0), udp: Vec::new(), tcp: Vec::new(), certificate };
         let mut engine = Engine::new(media, Entropy::seeded(1), now);
         let group = GroupId::new("demo").expect("legal");
-        engine.handle_command(now, Command::Open { session: SESSION, group, policy: Policy::default() });
+        engine.handle_command(now, Command::Open { session: SESSION, group, policy });
         Self { engine, now, mail: BTreeMap::new() }
+    }
+
+    fn new() -> Self {
+        Self::with(Policy::default())
     }
 
     fn join(&mut self, pipe: PipeId, role: Role, name: &str) -> Vec<ToClient> {

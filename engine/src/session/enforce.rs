@@ -76,7 +76,7 @@ impl Session {
     fn raise_mask_now(&mut self) {
         let epoch = self.dom.mask_epoch().next();
         self.dom.purge(epoch);
-        self.tell_visitor(&ToClient::MaskRaised { epoch });
+        self.tell_visitor(&ToClient::MaskRaised { epoch, masks: self.policy.masks.clone() });
     }
 
     fn end_refused_shares(&mut self, cx: &mut Context<'_>) {

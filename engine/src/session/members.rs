@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use fanlight_wire::command::Admission;
 use fanlight_wire::limits::{AGENT_GRACE, AGENTS_MAX, ASSET_NAMES_MAX, VISITOR_GRACE};
-use fanlight_wire::policy::Role;
+use fanlight_wire::policy::{Masks, Role};
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Ask, ClientInfo, Member, ShareState, Stage, ToClient};
 use fanlight_wire::{Code, ParticipantId, PipeId, Refusal};
@@ -14,6 +14,9 @@ use crate::deadline::{Deadline, Reason};
 use crate::floor::Event;
 use crate::participant::{Participant, read_token};
 use crate::pipe::PipeOutput;
+
+/// An asset's name in a `welcome`: 32 hex digits, two quotes, a comma.
+const ASSET_NAME_BYTES: usize = 35;
 
 impl Session {
     /// Admits the holder of a verified ticket.
@@ -206,12 +209,15 @@ impl Session {
     fn welcome(&mut self, cx: &mut Context<'_>, who: ParticipantId, resumed: bool) {
         let (members, shares) = self.company(who);
         let mut assets = Vec::new();
+        let mut masks = None;
         let Some(participant) = self.participants.get_mut(&who) else { return };
         let resume = participant.rotate_token(self.id, cx.entropy);
         if participant.role == Role::Visitor {
             assets = self.dom.asset_names();
+            masks = Some(self.policy.masks.clone()).filter(|masks| !masks.is_empty());
             // What is not named is sent once more; a welcome that does not fit its frame would never arrive.
-            assets.drain(..assets.len().saturating_sub(ASSET_NAMES_MAX));
+            let room = ASSET_NAMES_MAX.saturating_sub(masks.as_ref().map_or(0, Masks::bytes) / ASSET_NAME_BYTES);
+            assets.drain(..assets.len().saturating_sub(room));
         }
         let told = ToClient::Welcome {
             session: self.id,
@@ -230,6 +236,7 @@ impl Session {
             mask_epoch: self.dom.mask_epoch(),
             assets,
             policy_version: self.policy.version,
+            masks,
         };
         participant.tell(&told);
     }

@@ -132,3 +132,11 @@ fn a_link_names_roles_that_exist_and_a_strange_host_is_pointed_out() {
     let warned = check(&document).expect("may be saved").warnings;
     assert_eq!(warned.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["/sites/allowed/0"]);
 }
+
+#[test]
+fn selectors_fit_one_frame() {
+    // R154
+    let with = |count: usize| json!({"privacy": {"instant": {"mask": vec!["x".repeat(400); count]}}});
+    assert!(check(&with(9)).is_ok());
+    assert_eq!(refused(&with(11)), [pair("/privacy/instant", "R154")]);
+}

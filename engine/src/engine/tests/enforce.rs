@@ -1,6 +1,7 @@
 //! *Enforce* narrows what runs, at once and for good.
 
 use fanlight_wire::command::Narrowing;
+use fanlight_wire::policy::Masks;
 use fanlight_wire::report::Report;
 
 use super::*;
@@ -38,7 +39,8 @@ fn rights_and_mode_are_taken_back_and_the_page_is_forgotten() {
     assert!(told.iter().any(|signal| matches!(signal, ToClient::ModeChanged { mode: Mode::ViewOnly, .. })));
     assert!(rights(&told).is_some_and(|rights| !rights.contains(Capabilities::INVITE)), "{told:?}");
     let visitor = table.signals(VISITOR);
-    let raised = |signal: &ToClient| matches!(signal, ToClient::MaskRaised { epoch } if *epoch == MaskEpoch::new(1));
+    let raised =
+        |signal: &ToClient| matches!(signal, ToClient::MaskRaised { epoch, .. } if *epoch == MaskEpoch::new(1));
     assert!(visitor.iter().any(raised), "{visitor:?}");
 
     table.say(ANN, &ToRelay::ModeSet { mode: Mode::ViewPointer });
@@ -77,4 +79,24 @@ fn an_older_ticket_and_a_wider_version_give_nothing_back() {
     });
     assert_eq!(narrowed.collect::<Vec<_>>(), [5, 6], "control learns what is in force");
     assert!(rights(&table.signals(VISITOR)).is_some_and(|rights| rights.contains(Capabilities::PUB_DOM)));
+}
+
+#[test]
+fn a_visitors_page_is_told_what_the_group_hides_before_it_shows_anything() {
+    // R154
+    let hides = |name: &str| Masks { mask: vec![name.into()], ..Masks::default() };
+    let mut table = Table::with(Policy { masks: hides(".a"), ..Policy::default() });
+    let masks = |signals: &[ToClient]| {
+        signals.iter().find_map(|signal| match signal {
+            ToClient::Welcome { masks, .. } => masks.clone(),
+            ToClient::MaskRaised { masks, .. } => Some(masks.clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(masks(&table.join(VISITOR, Role::Visitor, "Visitor")), Some(hides(".a")));
+    assert_eq!(masks(&table.join(ANN, Role::Agent, "Ann")), None, "agents need not know");
+    let more = Policy { masks: hides(".b"), ..Policy::default() };
+    table.engine.handle_command(table.now, narrowing(5, more, Role::Agent.ceiling()));
+    let both = Masks { mask: vec![".a".into(), ".b".into()], ..Masks::default() };
+    assert_eq!(masks(&table.signals(VISITOR)), Some(both));
 }
