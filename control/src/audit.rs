@@ -24,6 +24,8 @@ pub(crate) mod what {
     pub(crate) const SHARE_STARTED: &str = "share.started";
     pub(crate) const SHARE_TAKEN_OVER: &str = "share.taken_over";
     pub(crate) const SHARE_STOPPED: &str = "share.stopped";
+    pub(crate) const CAMERA_STARTED: &str = "camera.started";
+    pub(crate) const CAMERA_STOPPED: &str = "camera.stopped";
     pub(crate) const TICKET_MINTED: &str = "ticket.minted";
     pub(crate) const PUBLISH_BEGAN: &str = "publish.began";
     pub(crate) const PUBLISH_ENDED: &str = "publish.ended";

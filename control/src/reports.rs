@@ -36,6 +36,12 @@ impl Control {
                 self.note(what::SHARE_STOPPED, session, Some(participant), None);
             }
             Report::Narrowed { session, version } => self.directory().in_force(&session, version),
+            Report::CameraStarted { session, participant } => {
+                self.note(what::CAMERA_STARTED, session, Some(participant), None);
+            }
+            Report::CameraStopped { session, participant } => {
+                self.note(what::CAMERA_STOPPED, session, Some(participant), None);
+            }
             Report::Refused { session, code, .. } => {
                 self.directory().count(&session, |counts| counts.refusals = counts.refusals.saturating_add(1));
                 self.metrics().refusal(code);

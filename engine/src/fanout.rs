@@ -37,7 +37,7 @@ use crate::rtp::srtp::Opened;
 use crate::timers::Timers;
 use filling::Filling;
 use lane::LANES;
-pub use lane::{Lane, MemberId};
+pub use lane::{Lane, MemberId, Views};
 use member::{Asked, Member, section_index};
 pub use totals::MediaTotals;
 
@@ -86,7 +86,7 @@ pub struct Fanout {
 
 impl Fanout {
     /// Answers an offer. One of a PeerConnection that is already served renegotiates; any other replaces the
-    /// member's peer. `view` is the lane this member watches, `key` names a new peer in `demux`.
+    /// member's peer. `views` is what this member watches, `key` names a new peer in `demux`.
     ///
     /// # Errors
     /// `E_SDP` with the reason when the offer cannot be used; an existing peer then stays.
@@ -95,13 +95,14 @@ impl Fanout {
         &mut self,
         now: Instant,
         who: MemberId,
-        view: Lane,
+        views: impl Into<Views>,
         sdp: &str,
         config: &PeerConfig,
         entropy: &mut Entropy,
         demux: &mut Demux,
         key: PeerKey,
     ) -> Result<String, Refusal> {
+        let views = views.into();
         let credentials = IceCredentials::new(config.shard, entropy);
         if let Some(member) = self.members.get_mut(&who)
             && member.peer.is_of(sdp)
@@ -110,15 +111,15 @@ impl Fanout {
             if restarted {
                 demux.insert(member.key, &credentials);
             }
-            member.subscribe(view, entropy);
+            member.subscribe(views, entropy);
             self.settle(who);
             return Ok(answer);
         }
         let (peer, answer) = Peer::accept_offer(config, &credentials, now, sdp)?;
         self.remove(who, demux);
         demux.insert(key, &credentials);
-        let mut member = Member::new(now, peer, key, view);
-        member.subscribe(view, entropy);
+        let mut member = Member::new(now, peer, key);
+        member.subscribe(views, entropy);
         self.members.insert(who, member);
         self.settle(who);
         Ok(answer)

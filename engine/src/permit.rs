@@ -101,6 +101,8 @@ pub fn signal(standing: Standing, policy: &Policy, signal: &ToRelay) -> Result<(
         ToRelay::Resync => needs(standing, Capabilities::SUB_DOM, "protocol §5"),
         ToRelay::Offer { .. } => active(standing),
         ToRelay::ShareStart { surface, .. } => share_start(standing, policy, *surface),
+        ToRelay::CameraStart { .. } => camera_start(standing),
+        ToRelay::CameraStop => only(standing, Role::Visitor, "R110"),
         ToRelay::ShareInvite => invite(standing, policy),
         ToRelay::ModeSet { mode } => mode_set(standing, policy, *mode),
         ToRelay::ControlRequest => {
@@ -130,6 +132,13 @@ fn share_start(standing: Standing, policy: &Policy, surface: Option<Surface>) ->
         return Err(Refusal::new(Code::Surface, "R007"));
     }
     Ok(())
+}
+
+/// R110: the visitor's own camera; whoever publishes one for it comes over HTTP.
+fn camera_start(standing: Standing) -> Result<(), Refusal> {
+    only(standing, Role::Visitor, "R110")?;
+    needs(standing, Capabilities::PUB_CAMERA, "R110")?;
+    active(standing)
 }
 
 fn invite(standing: Standing, policy: &Policy) -> Result<(), Refusal> {
@@ -237,6 +246,24 @@ mod tests {
         for surface in [None, Some(Surface::Monitor), Some(Surface::Window)] {
             let refused = signal(standing(Role::Agent), &policy, &start(surface)).expect_err("not allowed");
             assert_eq!(refused.code, Code::Surface);
+        }
+    }
+
+    #[test]
+    fn a_camera_is_the_visitors_alone_and_only_while_the_session_is_on() {
+        // R110, R116
+        let start = ToRelay::CameraStart { mid: "4".into() };
+        let judged = |standing| signal(standing, &Policy::default(), &start).map_err(|refusal| refusal.code);
+        assert_eq!(judged(standing(Role::Visitor)), Ok(()));
+        for role in [Role::Agent, Role::Guest, Role::Upstream] {
+            assert_eq!(judged(standing(role)), Err(Code::Role));
+            assert!(signal(standing(role), &Policy::default(), &ToRelay::CameraStop).is_err());
+        }
+        let of_visitor = standing(Role::Visitor);
+        let without = Standing { capabilities: Capabilities::PUB_SCREEN, ..of_visitor };
+        assert_eq!(judged(without), Err(Code::Capability));
+        for stage in [Stage::Waiting, Stage::Paused] {
+            assert_eq!(judged(Standing { stage, ..of_visitor }), Err(Code::State));
         }
     }
 

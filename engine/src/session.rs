@@ -5,6 +5,7 @@
 //! media to [`crate::fanout`], the slots to [`crate::floor`] and every permission to [`crate::permit`].
 
 mod asks;
+mod camera;
 mod enforce;
 mod members;
 mod resources;
@@ -24,10 +25,12 @@ use fanlight_wire::{Code, Frame, ParticipantId, PipeId, Refusal, SessionId};
 use crate::deadline::{Deadline, Reason};
 use crate::dom::{Dom, DomEvent};
 use crate::fanout::{Fanout, MemberId};
+use crate::floor::Event;
 use crate::participant::Participant;
 use crate::permit::{self, Route, Standing};
 use crate::pipe::PipeOutput;
 use asks::Asks;
+use camera::Camera;
 use enforce::Narrowed;
 use resources::Resources;
 use shares::Shares;
@@ -59,6 +62,7 @@ pub(crate) struct Session {
     born: u8,
     asks: Asks,
     shares: Shares,
+    camera: Camera,
     resources: Resources,
     /// How long it may be without participants and resources, counted from its creation.
     empty_max: Duration,
@@ -82,6 +86,7 @@ impl Session {
             born: 0,
             asks: Asks::default(),
             shares: Shares::default(),
+            camera: Camera::default(),
             resources: Resources::default(),
             empty_max: NEVER_JOINED_MAX,
             dom: Dom::new(policy.dom_cache),
@@ -246,6 +251,7 @@ impl Session {
         self.fanout.handle_timeout(cx.now);
         self.expire_asks(cx);
         self.expire_shares(cx);
+        self.expire_camera(cx);
         self.expire_members(cx);
         self.expire_resources(cx);
         if self.is_empty() && cx.now >= self.created + self.empty_max {
@@ -266,6 +272,7 @@ impl Session {
             .min(self.fanout.deadline())
             .min(self.asks.deadline())
             .min(self.shares.deadline())
+            .min(self.camera.deadline())
             .min(self.resources.deadline())
             .min(self.grace_deadline())
             .min(never_joined)
@@ -311,6 +318,7 @@ impl Session {
         let before = std::mem::replace(&mut self.stage, stage);
         if stage != Stage::Active {
             self.revoke_shares(cx);
+            self.camera_event(cx, Event::Revoked);
             self.close_resources_of_visitor(stage);
         }
         let told = ToClient::SessionStage { stage };

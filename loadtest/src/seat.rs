@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use fanlight_wire::frame::Class;
 use fanlight_wire::policy::{Capabilities, Mode, Role};
-use fanlight_wire::signal::{LagState, Member, ShareState, Slot, Stage, ToClient};
+use fanlight_wire::signal::{CameraState, LagState, Member, ShareState, Slot, Stage, ToClient};
 use fanlight_wire::{Code, Frame, Kind, MaskEpoch, PageEpoch, ParticipantId, SessionId};
 
 use crate::mirror::{Applied, Broken, Mirror};
@@ -60,6 +60,7 @@ pub struct Seat {
     mode: Option<Mode>,
     members: BTreeMap<ParticipantId, Member>,
     shares: BTreeMap<Slot, ShareState>,
+    camera: Option<CameraState>,
     mirror: Mirror,
     lag: Option<LagState>,
     /// Snapshots that the relay asked for and that were not taken yet.
@@ -133,6 +134,11 @@ impl Seat {
         self.shares.get(&slot)
     }
 
+    /// What was last told of the camera.
+    pub const fn camera(&self) -> Option<&CameraState> {
+        self.camera.as_ref()
+    }
+
     pub const fn mirror(&self) -> &Mirror {
         &self.mirror
     }
@@ -182,6 +188,7 @@ impl Seat {
             ToClient::Lag { state, .. } => self.lag = Some(*state),
             ToClient::Answer { sdp } => self.answers.push_back(sdp.clone()),
             ToClient::Share(share) => self.note_share(share)?,
+            ToClient::Camera(camera) => self.note_camera(camera)?,
             ToClient::ShareTakenOver { text, .. } => self.taken_over.push(text.clone()),
             ToClient::ModeChanged { mode, .. } => self.mode = Some(*mode),
             ToClient::MaskRaised { epoch, .. } => {
@@ -217,6 +224,7 @@ impl Seat {
             mode,
             members,
             shares,
+            camera,
             page_epoch,
             mask_epoch,
             ..
@@ -245,7 +253,18 @@ impl Seat {
         self.resume.clone_from(resume);
         (self.stage, self.mode) = (Some(*stage), Some(*mode));
         self.members = members.iter().map(|member| (member.id, member.clone())).collect();
+        camera.iter().try_for_each(|camera| self.note_camera(camera))?;
         shares.iter().try_for_each(|share| self.note_share(share))
+    }
+
+    fn note_camera(&mut self, camera: &CameraState) -> Result<(), Wrong> {
+        let have = self.camera.as_ref().map_or(0, |before| before.epoch.value());
+        let found = camera.epoch.value();
+        if found < have {
+            return Err(Wrong::Floor { have, found });
+        }
+        self.camera = Some(camera.clone());
+        Ok(())
     }
 
     /// Epochs of a floor grow; within one, a share goes from waiting to live and no further.

@@ -227,7 +227,7 @@ impl History {
 fn signal(script: &mut Script<'_>) -> ToRelay {
     let number = u32::from(script.byte() % 8);
     let text = |script: &mut Script<'_>| String::from_utf8_lossy(script.bytes()).into_owned();
-    match script.byte() % 14 {
+    match script.byte() % 16 {
         0 | 1 => ToRelay::Consent { ask: number, accept: number != 7 },
         2 => ToRelay::Mask { epoch: MaskEpoch::new(number) },
         3 => ToRelay::Pause { on: number % 2 == 0 },
@@ -241,6 +241,8 @@ fn signal(script: &mut Script<'_>) -> ToRelay {
         11 => ToRelay::ModeSet { mode: Mode::ALL[number as usize % Mode::ALL.len()] },
         12 if number == 0 => ToRelay::Leave,
         13 if number == 0 => ToRelay::End,
+        14 => ToRelay::CameraStart { mid: text(script) },
+        15 => ToRelay::CameraStop,
         _ => ToRelay::Ping { at: 1.0 },
     }
 }

@@ -25,6 +25,7 @@ fn signal() -> impl Strategy<Value = ToRelay> {
         text().prop_map(|sdp| ToRelay::Offer { sdp }),
         (text(), option::of(select(Surface::ALL.to_vec())), option::of(text()), option::of(any::<u32>()))
             .prop_map(|(mid, surface, audio_mid, grant)| ToRelay::ShareStart { mid, surface, audio_mid, grant }),
+        text().prop_map(|mid| ToRelay::CameraStart { mid }),
         (any::<u32>(), text()).prop_map(|(grant, reason)| ToRelay::ShareDecline { grant, reason }),
         select(Mode::ALL.to_vec()).prop_map(|mode| ToRelay::ModeSet { mode }),
         (0.0..1e15f64).prop_map(|at| ToRelay::Ping { at: at.trunc() }),

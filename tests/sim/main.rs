@@ -2,6 +2,7 @@
 
 mod adapt;
 mod attack;
+mod camera;
 mod dom;
 mod enforce;
 mod screen;

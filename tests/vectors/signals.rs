@@ -2,8 +2,8 @@
 
 use fanlight_wire::policy::{Capabilities, Masks, Mode, Role, Surface};
 use fanlight_wire::signal::{
-    Ask, ClientInfo, LagState, Member, Presence, SCHEMA, SharePhase, ShareState, Slot, SnapshotReason, Stage,
-    TAKEN_OVER, ToClient, ToRelay,
+    Ask, CameraState, ClientInfo, LagState, Member, Presence, SCHEMA, SharePhase, ShareState, Slot, SnapshotReason,
+    Stage, TAKEN_OVER, ToClient, ToRelay,
 };
 use fanlight_wire::{Code, FloorEpoch, MaskEpoch, PageEpoch, ParticipantId, Refusal, SessionId};
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ fn to_relay() -> Vec<(&'static str, ToRelay)> {
         ),
         ("share_start_bare", ToRelay::ShareStart { mid: "2".into(), surface: None, audio_mid: None, grant: None }),
         ("share_stop", ToRelay::ShareStop),
+        ("camera_start", ToRelay::CameraStart { mid: "4".into() }),
+        ("camera_stop", ToRelay::CameraStop),
         ("share_invite", ToRelay::ShareInvite),
         ("share_decline", ToRelay::ShareDecline { grant: 7, reason: "declined".into() }),
         ("share_accept", ToRelay::ShareAccept { grant: 7 }),
@@ -72,6 +74,7 @@ fn welcome() -> ToClient {
             member(AGENT, Role::Agent, "Ann Ahlberg", Presence::Waiting),
         ],
         shares: vec![share(SharePhase::Live), share(SharePhase::Empty)],
+        camera: Some(camera(SharePhase::Live)),
         page_epoch: PageEpoch::new(3),
         mask_epoch: MaskEpoch::new(1),
         assets: vec!["000102030405060708090a0b0c0d0e0f".into()],
@@ -94,6 +97,10 @@ fn share(phase: SharePhase) -> ShareState {
         surface: held.then_some(Surface::Browser),
         audio: held,
     }
+}
+
+fn camera(phase: SharePhase) -> CameraState {
+    CameraState { epoch: FloorEpoch::new(2), phase, holder: (phase != SharePhase::Empty).then_some(VISITOR) }
 }
 
 fn to_client() -> Vec<(&'static str, ToClient)> {
@@ -129,6 +136,8 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         ("lag", ToClient::Lag { state: LagState::Lagging, bytes: 300_000, ms: 250 }),
         ("answer", ToClient::Answer { sdp: "v=0\r\n".into() }),
         ("share_state", ToClient::Share(share(SharePhase::Waiting))),
+        ("camera_state", ToClient::Camera(camera(SharePhase::Waiting))),
+        ("camera_state_off", ToClient::Camera(camera(SharePhase::Empty))),
         (
             "share_taken_over",
             ToClient::ShareTakenOver { slot: Slot::Agent, epoch: FloorEpoch::new(5), text: TAKEN_OVER.into() },
@@ -175,6 +184,7 @@ const fn client_tags(signal: &ToClient) -> usize {
         | ToClient::Lag { .. }
         | ToClient::Answer { .. }
         | ToClient::Share(_)
+        | ToClient::Camera(_)
         | ToClient::ShareTakenOver { .. }
         | ToClient::ShareInvited { .. }
         | ToClient::ShareAnswered { .. }
@@ -183,7 +193,7 @@ const fn client_tags(signal: &ToClient) -> usize {
         | ToClient::PolicyNarrowed { .. }
         | ToClient::Denied { .. }
         | ToClient::ResumeToken { .. }
-        | ToClient::Pong { .. } => 22,
+        | ToClient::Pong { .. } => 23,
     }
 }
 

@@ -59,6 +59,15 @@ pub enum Report {
         session: SessionId,
         version: u32,
     },
+    /// A camera was switched on; `participant` is the visitor or publishes for it.
+    CameraStarted {
+        session: SessionId,
+        participant: ParticipantId,
+    },
+    CameraStopped {
+        session: SessionId,
+        participant: ParticipantId,
+    },
     Refused {
         session: SessionId,
         participant: ParticipantId,

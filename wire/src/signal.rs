@@ -95,6 +95,11 @@ pub enum ToRelay {
     },
     #[serde(rename = "share.stop")]
     ShareStop,
+    /// Visitor: I have opened my camera, and `mid` names the media section that carries it (R110, R126).
+    #[serde(rename = "camera.start")]
+    CameraStart { mid: String },
+    #[serde(rename = "camera.stop")]
+    CameraStop,
     /// Agent: ask the visitor to share a screen (R044).
     #[serde(rename = "share.invite")]
     ShareInvite,
@@ -178,6 +183,16 @@ pub enum SharePhase {
     Live,
 }
 
+/// What the camera of a session shows; it has no sound and nobody can take it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CameraState {
+    pub epoch: FloorEpoch,
+    pub phase: SharePhase,
+    /// The visitor, or whoever publishes a camera for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<ParticipantId>,
+}
+
 /// What is asked of the visitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -225,6 +240,9 @@ pub enum ToClient {
         modes: Vec<Mode>,
         members: Vec<Member>,
         shares: Vec<ShareState>,
+        /// Absent when no camera is on, or when the receiver may not see it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        camera: Option<CameraState>,
         /// The newest page epoch known; a visitor's next page is the one after.
         page_epoch: PageEpoch,
         mask_epoch: MaskEpoch,
@@ -277,6 +295,9 @@ pub enum ToClient {
     /// A slot changed.
     #[serde(rename = "share.state")]
     Share(ShareState),
+    /// The camera was switched on, is seen, or was switched off.
+    #[serde(rename = "camera.state")]
+    Camera(CameraState),
     /// To the old holder (R014). `text` is [`TAKEN_OVER`].
     #[serde(rename = "share.taken_over")]
     ShareTakenOver { slot: Slot, epoch: FloorEpoch, text: String },
@@ -331,7 +352,7 @@ pub struct SignalError(#[from] serde_json::Error);
 
 impl ToRelay {
     /// Every tag a client may send, for documents and tests.
-    pub const TAGS: [&'static str; 16] = [
+    pub const TAGS: [&'static str; 18] = [
         "hello",
         "consent",
         "mask",
@@ -340,6 +361,8 @@ impl ToRelay {
         "offer",
         "share.start",
         "share.stop",
+        "camera.start",
+        "camera.stop",
         "share.invite",
         "share.decline",
         "share.accept",
@@ -369,6 +392,8 @@ impl ToRelay {
             Self::Offer { .. } => "offer",
             Self::ShareStart { .. } => "share.start",
             Self::ShareStop => "share.stop",
+            Self::CameraStart { .. } => "camera.start",
+            Self::CameraStop => "camera.stop",
             Self::ShareInvite => "share.invite",
             Self::ShareDecline { .. } => "share.decline",
             Self::ShareAccept { .. } => "share.accept",

@@ -56,6 +56,19 @@ impl Lane {
     }
 }
 
+/// What a member may see: its first receiving picture and its sound follow `main`, a second picture the camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Views {
+    pub main: Lane,
+    pub camera: bool,
+}
+
+impl From<Lane> for Views {
+    fn from(main: Lane) -> Self {
+        Self { main, camera: false }
+    }
+}
+
 impl From<Slot> for Lane {
     fn from(slot: Slot) -> Self {
         match slot {

@@ -7,7 +7,7 @@ use fanlight_wire::limits::{HISTORY_PACKETS, REPORT_INTERVAL};
 use super::filling::Filling;
 use super::path::Path;
 use super::subscription::Subscription;
-use super::{LANES, Lane, MediaTotals};
+use super::{LANES, Lane, MediaTotals, Views};
 use crate::deadline::{Deadline, Reason};
 use crate::demux::PeerKey;
 use crate::entropy::Entropy;
@@ -31,7 +31,6 @@ const SILENT_SSRC: u32 = 1;
 pub(super) struct Member {
     pub(super) peer: Peer,
     pub(super) key: PeerKey,
-    pub(super) view: Lane,
     pub(super) intake: Intake,
     pub(super) subscriptions: Vec<Subscription>,
     /// What the client asks for again: index of the subscription, and number.
@@ -55,11 +54,10 @@ pub(super) struct Asked {
 }
 
 impl Member {
-    pub(super) fn new(now: Instant, peer: Peer, key: PeerKey, view: Lane) -> Self {
+    pub(super) fn new(now: Instant, peer: Peer, key: PeerKey) -> Self {
         Self {
             peer,
             key,
-            view,
             intake: Intake::default(),
             subscriptions: Vec::new(),
             lost: Vec::new(),
@@ -71,16 +69,16 @@ impl Member {
         }
     }
 
-    /// Subscribes the first video and the first audio section on which the client receives to `view`, and its second
-    /// video section to the camera. A section that was subscribed before keeps its numbering.
-    pub(super) fn subscribe(&mut self, view: Lane, entropy: &mut Entropy) {
-        self.view = view;
+    /// Subscribes the first video and the first audio section on which the client receives to the main view, and its
+    /// second video section to the camera, if it may see that. A section that was subscribed before keeps its numbering.
+    pub(super) fn subscribe(&mut self, views: Views, entropy: &mut Entropy) {
+        let main = views.main;
         let sections = || self.peer.sections().iter().filter(|section| section.sends);
         let mut videos = sections().filter(|section| section.video);
         let wanted: [Option<(&Section, Lane)>; 3] = [
-            videos.next().map(|section| (section, view)),
-            sections().find(|section| !section.video).map(|section| (section, view)),
-            videos.next().map(|section| (section, Lane::Camera)),
+            videos.next().map(|section| (section, main)),
+            sections().find(|section| !section.video).map(|section| (section, main)),
+            videos.next().filter(|_| views.camera).map(|section| (section, Lane::Camera)),
         ];
         let mut before = std::mem::take(&mut self.subscriptions);
         for (section, lane) in wanted.into_iter().flatten() {

@@ -377,3 +377,21 @@ fn damaged_datagrams_from_the_right_address_harm_nobody() {
         assert_eq!(marks(&world, ANN), [0xaa; 150], "every packet, unaltered");
     }
 }
+
+// R110, R126
+#[test]
+fn a_second_picture_is_the_camera_for_those_who_may_see_it() {
+    let mut world = World::connected(21, &[Speaks::Everything; 3]);
+    world.may_see_camera = vec![ANN];
+    for agent in [ANN, BEN] {
+        let offer = world.clients[agent].offer_camera_view();
+        world.give_offer(agent, &offer);
+    }
+    world.share(VISITOR, Lane::Camera, 1);
+    film(&mut world, VISITOR, 10, 5, 2, 0xca);
+    assert_eq!(marks(&world, ANN), [0xca; 10]);
+    assert!(world.received(BEN).is_empty(), "without the right nothing of the camera leaves");
+    world.switch_off(Lane::Camera);
+    film(&mut world, VISITOR, 20, 5, 2, 0xcb);
+    assert_eq!(world.received(ANN).len(), 10, "nothing of a camera that is off leaves");
+}

@@ -151,6 +151,15 @@ impl Client {
         offer.to_sdp_string()
     }
 
+    /// A further offer with a second picture to receive: the camera's.
+    pub(crate) fn offer_camera_view(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
+        api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        let (offer, pending) = api.apply().expect("changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
     pub(crate) fn answer(&mut self, sdp: &str) {
         let answer = SdpAnswer::from_sdp_string(sdp).expect("an answer");
         let pending = self.pending.take().expect("an offer");

@@ -125,7 +125,7 @@ impl Session {
         }
     }
 
-    /// While it waited for consent, `who` was told neither of other members nor of the slots.
+    /// While it waited for consent, `who` was told neither of other members nor of slots and camera.
     fn tell_what_was_missed(&mut self, who: ParticipantId) {
         let others: Vec<_> = self.participants.values().filter(|p| p.id != who).map(Participant::member).collect();
         for other in others {
@@ -133,6 +133,9 @@ impl Session {
         }
         for share in self.shares.states() {
             self.tell(who, &ToClient::Share(share));
+        }
+        if let Some(camera) = self.participants.get(&who).and_then(|participant| self.camera_for(participant)) {
+            self.tell(who, &ToClient::Camera(camera));
         }
     }
 

@@ -114,6 +114,7 @@ impl Session {
         self.fanout.remove(who.into(), cx.demux);
         self.withdraw_asks_about(who);
         self.both_floors(cx, Event::Left(who));
+        self.camera_event(cx, Event::Left(who));
         if let Some((id, pipe)) = &mut participant.carrier {
             pipe.close(code);
             while let Some(output) = pipe.next(|| None) {
@@ -208,6 +209,7 @@ impl Session {
 
     fn welcome(&mut self, cx: &mut Context<'_>, who: ParticipantId, resumed: bool) {
         let (members, shares) = self.company(who);
+        let camera = self.participants.get(&who).and_then(|participant| self.camera_for(participant));
         let mut assets = Vec::new();
         let mut masks = None;
         let Some(participant) = self.participants.get_mut(&who) else { return };
@@ -232,6 +234,7 @@ impl Session {
             modes: self.policy.allowed_modes.clone(),
             members,
             shares,
+            camera,
             page_epoch: self.dom.page_epoch(),
             mask_epoch: self.dom.mask_epoch(),
             assets,

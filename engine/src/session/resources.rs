@@ -23,12 +23,12 @@ use fanlight_wire::resource::{
     Condition, MediaSource, ResourceId, ResourceInput, ResourceKind, ResourceOutput, ResourceRef,
 };
 use fanlight_wire::signal::{ClientInfo, Slot, Stage, ToRelay};
-use fanlight_wire::{Code, FloorEpoch, ParticipantId, Refusal};
+use fanlight_wire::{Code, ParticipantId, Refusal};
 
 use super::shares::{Capture, watched_slot};
 use super::{Context, Session};
 use crate::deadline::{Deadline, Reason};
-use crate::fanout::{Lane, MemberId, Source};
+use crate::fanout::{Lane, MemberId};
 use crate::participant::Participant;
 use crate::permit::{self, Standing};
 use offer::Offer;
@@ -152,7 +152,8 @@ impl Session {
     ) -> Result<ResourceOutput, Refusal> {
         let lane = self.may_publish(&admission, source)?;
         self.resources.room(ResourceKind::Whip, PUBLISHERS_PER_SESSION_MAX, "limits::PUBLISHERS_PER_SESSION_MAX")?;
-        if lane == Lane::Camera && self.resources.holder(Lane::Camera) {
+        let in_use = || self.resources.holder(Lane::Camera) || self.camera.is_held_against(None);
+        if lane == Lane::Camera && in_use() {
             return Err(Refusal::new(Code::Busy, "docs/whip-whep.md").saying("Another camera is being shown."));
         }
         let offer = Offer::read(ResourceKind::Whip, sdp)?;
@@ -334,14 +335,12 @@ impl Session {
         let gone = || Refusal::new(Code::Left, "docs/whip-whep.md");
         let resource = self.resources.held.get(&member).ok_or_else(gone)?;
         let mid = resource.offer.video_mid.clone().ok_or_else(gone)?;
+        let who = member.participant().ok_or_else(gone)?;
         let audio_mid = resource.offer.audio_mid.clone();
         if resource.lane == Lane::Camera {
             self.visitor_agrees()?;
-            let source = Source { who: member, mid, audio_mid, epoch: FloorEpoch::ZERO };
-            self.fanout.set_source(cx.now, Lane::Camera, Some(source));
-            return Ok(());
+            return self.show_camera(cx, who, mid, audio_mid);
         }
-        let who = member.participant().ok_or_else(gone)?;
         let standing = self.standing(who).ok_or_else(gone)?;
         let stage = if self.stage == Stage::Waiting { Stage::Active } else { self.stage };
         permit::signal(Standing { stage, ..standing }, &self.policy, &a_screen())?;
@@ -418,9 +417,6 @@ impl Session {
 
     fn close_resource(&mut self, cx: &mut Context<'_>, member: MemberId, code: Code) {
         let Some(resource) = self.resources.take(member) else { return };
-        if resource.kind == ResourceKind::Whip && resource.lane == Lane::Camera {
-            self.fanout.set_source(cx.now, Lane::Camera, None);
-        }
         let participant = member.participant();
         match participant {
             Some(who) => self.remove(cx, who, code),

@@ -177,13 +177,17 @@ impl Session {
     pub(super) fn handle_media_event(&mut self, cx: &mut Context<'_>, event: MediaEvent) {
         match event {
             MediaEvent::FirstKeyframe { lane, epoch } => {
-                if let Some(slot) = lane.slot() {
-                    let _never_refused = self.floor_event(cx, slot, Event::Keyframe(epoch));
+                match lane.slot() {
+                    Some(slot) => {
+                        let _never_refused = self.floor_event(cx, slot, Event::Keyframe(epoch));
+                    }
+                    None => self.camera_event(cx, Event::Keyframe(epoch)),
                 }
             }
             MediaEvent::Disconnected { who } => {
                 if let Some(who) = who.participant() {
                     self.both_floors(cx, Event::Left(who));
+                    self.camera_event(cx, Event::Left(who));
                 }
                 self.resource_cut(cx, who);
             }

@@ -1,11 +1,12 @@
 //! What each signal of a client does, once the gate has let it through.
 
-use fanlight_wire::policy::{Mode, Role};
+use fanlight_wire::policy::{Capabilities, Mode, Role};
 use fanlight_wire::signal::{Stage, ToClient, ToRelay};
 use fanlight_wire::{Code, Frame, MaskEpoch, ParticipantId, Refusal};
 
 use super::shares::{Capture, watched_slot};
 use super::{Context, Session};
+use crate::fanout::Views;
 use crate::floor::Event;
 use crate::permit::{self, Standing};
 
@@ -44,6 +45,8 @@ impl Session {
                 self.start_share(cx, who, role, Capture { mid, audio_mid, surface, grant })
             }
             ToRelay::ShareStop => self.stop_share(cx, who, role),
+            ToRelay::CameraStart { mid } => self.start_camera(cx, who, mid),
+            ToRelay::CameraStop => self.stop_camera(cx, who),
             ToRelay::ShareInvite => self.invite_screen(cx, who),
             ToRelay::ShareAccept { grant } => self.answer_screen(cx, grant, true, ""),
             ToRelay::ShareDecline { grant, reason } => self.answer_screen(cx, grant, false, &reason),
@@ -90,11 +93,13 @@ impl Session {
     fn offer(&mut self, cx: &mut Context<'_>, who: ParticipantId, role: Role, sdp: &str) -> Result<(), Refusal> {
         let member = who.into();
         let fresh = self.fanout.is_fresh(member, sdp);
-        let (key, view) = (self.peer_key(member), watched_slot(role).into());
-        let answer = self.fanout.offer(cx.now, member, view, sdp, cx.media, cx.entropy, cx.demux, key)?;
+        let camera = self.standing(who).is_some_and(|of| of.capabilities.contains(Capabilities::SUB_CAMERA));
+        let (key, views) = (self.peer_key(member), Views { main: watched_slot(role).into(), camera });
+        let answer = self.fanout.offer(cx.now, member, views, sdp, cx.media, cx.entropy, cx.demux, key)?;
         if fresh {
             // A page load took the old capture with it.
             self.both_floors(cx, Event::Left(who));
+            self.camera_event(cx, Event::Left(who));
         }
         self.tell(who, &ToClient::Answer { sdp: answer });
         Ok(())

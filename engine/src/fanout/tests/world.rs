@@ -37,6 +37,7 @@ pub(super) struct World {
     /// Forged handshake records come from the address of whoever sends.
     pub(super) forge_handshakes: bool,
     pub(super) bytes_to_attacker: usize,
+    pub(super) may_see_camera: Vec<usize>,
     beyond_stun: BTreeMap<SocketAddr, usize>,
     lose: BTreeMap<SocketAddr, usize>,
     wire: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
@@ -64,6 +65,7 @@ impl World {
             mangle: false,
             forge_handshakes: false,
             bytes_to_attacker: 0,
+            may_see_camera: Vec::new(),
             beyond_stun: BTreeMap::new(),
             lose: BTreeMap::new(),
             wire: VecDeque::new(),
@@ -104,10 +106,11 @@ impl World {
 
     pub(super) fn give_offer(&mut self, index: usize, sdp: &str) -> String {
         let who = MemberId(index as u32 + 1);
-        let view = if index == 0 { Lane::Agent } else { Lane::Visitor };
+        let main = if index == 0 { Lane::Agent } else { Lane::Visitor };
+        let views = Views { main, camera: self.may_see_camera.contains(&index) };
         let Self { fanout, demux, config, entropy, .. } = self;
         let answer = fanout
-            .offer(self.now, who, view, sdp, config, entropy, demux, PeerKey(index as u64))
+            .offer(self.now, who, views, sdp, config, entropy, demux, PeerKey(index as u64))
             .expect("a usable offer");
         self.clients[index].answer(&answer);
         answer
@@ -128,6 +131,11 @@ impl World {
         let who = MemberId(index as u32 + 1);
         let source = Source { who, mid, audio_mid: None, epoch: FloorEpoch::new(epoch) };
         self.fanout.set_source(self.now, lane, Some(source));
+        self.settle();
+    }
+
+    pub(super) fn switch_off(&mut self, lane: Lane) {
+        self.fanout.set_source(self.now, lane, None);
         self.settle();
     }
 
