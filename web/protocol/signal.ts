@@ -51,6 +51,13 @@ export interface ShareState {
   readonly audio: boolean;
 }
 
+/** What the session's camera shows; it has no sound, and nobody takes it over. */
+export interface CameraState {
+  readonly epoch: number;
+  readonly phase: SharePhase;
+  readonly holder?: number;
+}
+
 export interface Welcome {
   readonly t: 'welcome';
   readonly session: string;
@@ -65,6 +72,8 @@ export interface Welcome {
   readonly modes: readonly Mode[];
   readonly members: readonly Member[];
   readonly shares: readonly ShareState[];
+  /** Absent when no camera is on. */
+  readonly camera?: CameraState;
   readonly page_epoch: number;
   readonly mask_epoch: number;
   readonly assets?: readonly string[];
@@ -101,6 +110,8 @@ export type ToRelay =
   | { t: 'offer'; sdp: string }
   | { t: 'share.start'; mid: string; surface?: Surface; audio_mid?: string; grant?: number }
   | { t: 'share.stop' }
+  | { t: 'camera.start'; mid: string }
+  | { t: 'camera.stop' }
   | { t: 'share.invite' }
   | { t: 'share.decline'; grant: number; reason: string }
   | { t: 'share.accept'; grant: number }
@@ -125,6 +136,7 @@ export type ToClient =
   | { t: 'lag'; state: LagLevel; bytes: number; ms: number }
   | { t: 'answer'; sdp: string }
   | ({ t: 'share.state' } & ShareState)
+  | ({ t: 'camera.state' } & CameraState)
   | { t: 'share.taken_over'; slot: Slot; epoch: number; text: string }
   | { t: 'share.invited'; grant: number; participant: number; name: string; seconds: number }
   | { t: 'share.answered'; grant: number; accepted: boolean; reason: string }
@@ -138,7 +150,7 @@ export type ToClient =
 /** Every tag that a relay of this version sends. */
 export const TO_CLIENT_TAGS: ReadonlySet<string> = new Set<ToClient['t']>([
   'welcome', 'consent.ask', 'consent.withdrawn', 'consent.result', 'session.stage', 'session.ended', 'member', 'member.left',
-  'snapshot.wanted', 'resync', 'lag', 'answer', 'share.state', 'share.taken_over', 'share.invited', 'share.answered',
+  'snapshot.wanted', 'resync', 'lag', 'answer', 'share.state', 'camera.state', 'share.taken_over', 'share.invited', 'share.answered',
   'mode.changed', 'mask.raised', 'policy.narrowed', 'denied', 'resume', 'pong',
 ]);
 

@@ -1,5 +1,5 @@
 /**
- * The questions to the visitor, as modal dialogs: may this agent see the page (R116), and may they see the screen (R045).
+ * The questions to the visitor, as modal dialogs: may this agent see the page (R116), the screen (R045), the camera (R110).
  * "No" is always the safe answer: Escape and closing mean no.
  */
 import { button, element } from './dom.ts';
@@ -10,6 +10,8 @@ export interface AskEvents {
   answer(question: Question, accept: boolean): void;
   /** Accepted to show a screen; called within the click, which the browser's picker needs. */
   shareScreen(grant: number): void;
+  /** Accepted to show the camera. */
+  showCamera(): void;
 }
 
 export class AskDialog {
@@ -35,7 +37,7 @@ export class AskDialog {
       this.root.close();
       return;
     }
-    this.root.replaceChildren(question.kind === 'view' ? this.#viewAsk(question) : this.#screenAsk(question));
+    this.root.replaceChildren(this.#content(question));
     if (!this.root.open) {
       this.root.showModal();
     }
@@ -47,6 +49,37 @@ export class AskDialog {
     if (question !== undefined) {
       this.#events.answer(question, false);
     }
+  }
+
+  #content(question: Question): HTMLElement {
+    switch (question.kind) {
+      case 'view':
+        return this.#viewAsk(question);
+      case 'screen':
+        return this.#screenAsk(question);
+      case 'camera':
+        return this.#cameraAsk(question);
+    }
+  }
+
+  #cameraAsk(question: Extract<Question, { kind: 'camera' }>): HTMLElement {
+    const items = [
+      `Seen live by: ${question.name}.`,
+      'Picture only; no sound is sent.',
+      'Nothing in the picture is hidden. You can hide the picture or stop at any time.',
+    ];
+    return element(
+      'div',
+      { class: 'ask' },
+      element('h2', { id: 'ask-title', tabindex: '-1' }, 'Show your camera?'),
+      element('div', { id: 'ask-text' }, element('ul', {}, ...items.map((item) => element('li', {}, item)))),
+      element(
+        'div',
+        { class: 'row' },
+        button('Cancel', '', () => this.#decline()),
+        button('Show my camera', 'main', () => this.#events.showCamera()),
+      ),
+    );
   }
 
   #viewAsk(question: Question): HTMLElement {

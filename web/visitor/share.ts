@@ -1,10 +1,12 @@
 /**
- * Screens over WebRTC: the visitor's own on its way out, an agent's on its way in, on one peer connection.
+ * Pictures over WebRTC, on one peer connection: the visitor's screen and camera on their way out, an agent's screen on its way in.
  *
- * The media sections are laid out once (see, hear, show, sound) and never renegotiated for a share: sharing swaps a track in.
- * Nothing is shared before the browser's picker has resolved; the browser's own "stop" bar is a stop like any other.
+ * The sections for screens are laid out once (see, hear, show, sound) and never renegotiated for a share: sharing swaps a track in.
+ * Nothing is shared before the browser's picker has resolved; the browser's own "stop" bar is a stop like any other. Most visits
+ * never use a camera, so its section is added when it is first wanted. What a camera means is camera.ts's.
  */
 import type { Surface, ToRelay } from '../protocol/signal.ts';
+import { addCamera, addScreen, addView, keepSharp } from '../protocol/video.ts';
 
 export interface ShareEvents {
   signal(signal: ToRelay): void;
@@ -16,7 +18,6 @@ export interface ShareEvents {
   connected(on: boolean): void;
 }
 
-const BITRATE_MAX = 4_000_000;
 const FRAME_RATE_MAX = 30;
 const RETRY_MS = 1_500;
 
@@ -24,6 +25,11 @@ interface Peer {
   readonly connection: RTCPeerConnection;
   readonly video: RTCRtpTransceiver;
   readonly audio: RTCRtpTransceiver;
+  camera: RTCRtpTransceiver | undefined;
+  /** The relay was asked for the slot with this capture. */
+  announced: MediaStream | undefined;
+  /** The relay was told of the camera. */
+  cameraAnnounced: boolean;
 }
 
 export class Share {
@@ -31,6 +37,7 @@ export class Share {
   #peer: Peer | undefined;
   #capture: MediaStream | undefined;
   #grant: number | undefined;
+  #camera: MediaStreamTrack | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(events: ShareEvents) {
@@ -50,9 +57,7 @@ export class Share {
     this.#closePeer();
     const peer = this.#open();
     this.#peer = peer;
-    await peer.connection.setLocalDescription();
-    // All our candidates are optional: the relay learns the address from the first check.
-    this.#events.signal({ t: 'offer', sdp: peer.connection.localDescription?.sdp ?? '' });
+    await this.#offer(peer);
   }
 
   async answer(sdp: string): Promise<void> {
@@ -61,8 +66,11 @@ export class Share {
       return;
     }
     await peer.connection.setRemoteDescription({ type: 'answer', sdp });
-    if (this.#capture !== undefined) {
+    if (this.#capture !== undefined && peer.announced !== this.#capture) {
       await this.#publish(peer, this.#capture);
+    }
+    if (this.#camera !== undefined) {
+      await this.#publishCamera(peer, this.#camera);
     }
   }
 
@@ -99,6 +107,27 @@ export class Share {
     }
   }
 
+  /** Carries this camera, instead of any other before. The relay is told when the section has its name. */
+  async carry(camera: MediaStreamTrack): Promise<void> {
+    this.#camera = camera;
+    await this.connect();
+    if (this.#peer?.connection.signalingState === 'stable') {
+      await this.#publishCamera(this.#peer, camera);
+    }
+  }
+
+  /** The camera is over. True when the relay has heard of it. */
+  dropCamera(): boolean {
+    const peer = this.#peer;
+    const announced = peer?.cameraAnnounced ?? false;
+    this.#camera = undefined;
+    if (peer !== undefined) {
+      peer.cameraAnnounced = false;
+      void peer.camera?.sender.replaceTrack(null).catch(ignore);
+    }
+    return announced;
+  }
+
   /** Ends the own share and says so. */
   stop(): void {
     if (this.#capture !== undefined) {
@@ -123,14 +152,20 @@ export class Share {
 
   #open(): Peer {
     const connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
-    const seen = connection.addTransceiver('video', { direction: 'recvonly' });
+    const seen = addView(connection);
     const heard = connection.addTransceiver('audio', { direction: 'recvonly' });
-    const video = connection.addTransceiver('video', { direction: 'sendonly', sendEncodings: [{ maxBitrate: BITRATE_MAX }] });
+    const video = addScreen(connection);
     const audio = connection.addTransceiver('audio', { direction: 'sendonly' });
-    preferVp8(video);
+    const camera = this.#camera === undefined ? undefined : addCamera(connection, this.#camera);
     this.#events.incoming(new MediaStream([seen.receiver.track, heard.receiver.track]));
     connection.addEventListener('connectionstatechange', () => this.#onState(connection));
-    return { connection, video, audio };
+    return { connection, video, audio, camera, announced: undefined, cameraAnnounced: false };
+  }
+
+  async #offer(peer: Peer): Promise<void> {
+    await peer.connection.setLocalDescription();
+    // All our candidates are optional: the relay learns the address from the first check.
+    this.#events.signal({ t: 'offer', sdp: peer.connection.localDescription?.sdp ?? '' });
   }
 
   #onState(connection: RTCPeerConnection): void {
@@ -153,6 +188,8 @@ export class Share {
     if (track === undefined || mid === null || capture !== this.#capture) {
       return;
     }
+    await keepSharp(peer.video.sender);
+    peer.announced = capture;
     const surface = surfaceOf(track);
     this.#events.signal({
       t: 'share.start',
@@ -161,6 +198,20 @@ export class Share {
       ...(sound === undefined || peer.audio.mid === null ? {} : { audio_mid: peer.audio.mid }),
       ...(this.#grant === undefined ? {} : { grant: this.#grant }),
     });
+  }
+
+  async #publishCamera(peer: Peer, camera: MediaStreamTrack): Promise<void> {
+    if (peer.camera === undefined) {
+      peer.camera = addCamera(peer.connection, camera);
+      await this.#offer(peer);
+      return;
+    }
+    await peer.camera.sender.replaceTrack(camera);
+    const { mid, currentDirection } = peer.camera;
+    if (camera === this.#camera && mid !== null && currentDirection === 'sendonly' && !peer.cameraAnnounced) {
+      peer.cameraAnnounced = true;
+      this.#events.signal({ t: 'camera.start', mid });
+    }
   }
 
   #stopTracks(): void {
@@ -179,15 +230,6 @@ export class Share {
 function surfaceOf(track: MediaStreamTrack): Surface | undefined {
   const surface = track.getSettings().displaySurface;
   return surface === 'browser' || surface === 'window' || surface === 'monitor' ? surface : undefined;
-}
-
-/** VP8 costs the least to encode here (measured: 3.6 ms a frame at 720p); every relay and browser knows it. */
-function preferVp8(transceiver: RTCRtpTransceiver): void {
-  const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
-  const first = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/vp8');
-  if (first.length > 0 && 'setCodecPreferences' in transceiver) {
-    transceiver.setCodecPreferences([...first, ...codecs.filter((codec) => !first.includes(codec))]);
-  }
 }
 
 /** Can this browser show a screen at all, and may the visitor choose which (R047)? */

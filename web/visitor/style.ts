@@ -37,6 +37,12 @@ h2 { font-size: 16px; font-weight: 650; }
 .note button { min-height: 28px; padding: 2px 8px; background: transparent; }
 .share { display: flex; align-items: center; gap: 10px; background: #eef6f1; border: 1px solid #bfe0cd; border-radius: 10px; padding: 10px 12px; font-size: 14px; }
 .share p { flex: 1; }
+.camera { display: grid; gap: 8px; background: #eef6f1; border: 1px solid #bfe0cd; border-radius: 12px; padding: 10px; font-size: 14px; }
+.camera .stage { position: relative; border-radius: 8px; overflow: hidden; background: #0b1220; aspect-ratio: 16 / 9; display: grid; place-items: center; color: #fff; }
+.camera video { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; }
+.camera video.mirror { transform: scaleX(-1); }
+.camera .row { display: flex; gap: 8px; flex-wrap: wrap; }
+.camera .row button { flex: 1; white-space: nowrap; padding: 6px 10px; }
 .foot { display: flex; gap: 8px; padding: 12px 16px 16px; border-top: 1px solid var(--line); flex-wrap: wrap; }
 .foot button { flex: 1; white-space: nowrap; }
 .pill { position: fixed; right: 20px; bottom: 20px; display: flex; align-items: center; gap: 4px; border-radius: 999px; padding: 5px;

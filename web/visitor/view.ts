@@ -1,12 +1,15 @@
 /** What the widget shows: one value, replaced as a whole by visit.ts and drawn by ui.ts. */
 import type { ConnectionState } from '../protocol/connection.ts';
 import type { Member, SharePhase } from '../protocol/signal.ts';
+import { CAMERA_OFF, type CameraView } from './camera.ts';
 
 export type Phase = 'idle' | 'starting' | 'waiting' | 'active' | 'paused' | 'ended' | 'failed';
 
 export type Question =
   | { readonly kind: 'view'; readonly ask: number; readonly name: string }
-  | { readonly kind: 'screen'; readonly grant: number; readonly name: string };
+  | { readonly kind: 'screen'; readonly grant: number; readonly name: string }
+  /** The visitor's own: really show the camera? */
+  | { readonly kind: 'camera'; readonly name: string };
 
 export interface View {
   readonly phase: Phase;
@@ -16,6 +19,9 @@ export interface View {
   readonly question: Question | undefined;
   /** The visitor's own share: `picking` while the browser's picker is open. */
   readonly own: 'off' | 'picking' | SharePhase;
+  readonly camera: CameraView;
+  /** The visitor may show a camera, and this browser can open one. */
+  readonly mayShowCamera: boolean;
   /** The agents' share and who holds it. */
   readonly theirs: { readonly phase: SharePhase; readonly name: string };
   /** A sentence for the visitor; `retry` offers the picker again. */
@@ -29,6 +35,8 @@ export const IDLE: View = {
   members: [],
   question: undefined,
   own: 'off',
+  camera: CAMERA_OFF,
+  mayShowCamera: false,
   theirs: { phase: 'empty', name: '' },
   notice: undefined,
 };

@@ -7,8 +7,11 @@
  */
 import { Connection, type CarrierChoice, type Closed, type ConnectionState } from '../protocol/connection.ts';
 import { Kind, type Frame } from '../protocol/frame.ts';
-import type { Denied, Member, ShareState, SnapshotReason, Stage, ToClient, Welcome } from '../protocol/signal.ts';
+import {
+  Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type ToClient, type Welcome,
+} from '../protocol/signal.ts';
 import { Api, RefusedError } from './api.ts';
+import { Camera, hasCameras } from './camera.ts';
 import { OwnPointer, pointerFrame, pointerOf, type PointerAt } from './pointer.ts';
 import { Recorder } from './recorder.ts';
 import { compileRules, type MaskOptions } from './rules.ts';
@@ -27,11 +30,15 @@ export interface VisitOptions {
 export interface VisitEvents {
   view(view: View): void;
   screen(stream: MediaStream): void;
+  /** The visitor's own camera, for its preview. */
+  camera(stream: MediaStream | null): void;
   pointer(id: number, name: string, at: PointerAt): void;
   pointerGone(id: number): void;
   maskError(error: unknown): void;
   ended(code: string, sentence: string): void;
 }
+
+const NO_CAMERA: CameraState = { epoch: 0, phase: 'empty' };
 
 export class Visit {
   readonly #options: VisitOptions;
@@ -40,6 +47,7 @@ export class Visit {
   readonly #recorder: Recorder;
   readonly #stream: PageStream;
   readonly #share: Share;
+  readonly #camera: Camera;
   readonly #pointer: OwnPointer;
   #connection: Connection | undefined;
   #kept: Kept | undefined;
@@ -70,6 +78,12 @@ export class Visit {
       incoming: (stream) => events.screen(stream),
       ended: () => this.#show({ own: 'off' }),
       connected: () => undefined,
+    });
+    this.#camera = new Camera(this.#share, {
+      signal: (signal) => void this.#connection?.signal(signal),
+      view: (camera) => this.#show({ camera }),
+      preview: (stream) => events.camera(stream),
+      notice: (text) => this.#notice(text),
     });
     this.#pointer = new OwnPointer((at) => void this.#connection?.send(pointerFrame(at, this.#pageEpoch)));
   }
@@ -147,7 +161,7 @@ export class Visit {
     this.#show({ question: undefined });
     if (question.kind === 'view') {
       this.#connection?.signal({ t: 'consent', ask: question.ask, accept });
-    } else if (!accept) {
+    } else if (question.kind === 'screen' && !accept) {
       this.#connection?.signal({ t: 'share.decline', grant: question.grant, reason: 'declined' });
     }
   }
@@ -178,6 +192,30 @@ export class Visit {
     this.#show({ own: 'off' });
   }
 
+  /** The visitor pressed "Show camera": who would see it, and does the visitor want that? */
+  askCamera(): void {
+    const watching = this.#view.members.filter((member) => member.presence === 'here').map((member) => member.name);
+    this.#show({ question: { kind: 'camera', name: watching.join(', ') || 'The agent' }, notice: undefined });
+  }
+
+  /** The visitor said yes. Must be called from the click. */
+  showCamera(): void {
+    this.#show({ question: undefined });
+    void this.#camera.open();
+  }
+
+  hideCamera(on: boolean): void {
+    this.#camera.hide(on);
+  }
+
+  flipCamera(): void {
+    void this.#camera.flip();
+  }
+
+  stopCamera(): void {
+    this.#camera.stop();
+  }
+
   dismiss(): void {
     this.#show({ notice: undefined });
   }
@@ -196,6 +234,7 @@ export class Visit {
   suspend(): void {
     this.#over = true;
     this.#quiet();
+    this.#camera.abandon();
     this.#connection?.close();
   }
 
@@ -277,6 +316,9 @@ export class Visit {
       case 'share.state':
         this.#onShare(signal);
         break;
+      case 'camera.state':
+        this.#camera.take(signal, this.#you);
+        break;
       case 'share.taken_over':
         this.#share.abandon();
         this.#show({ own: 'off', notice: { text: signal.text, retry: false } });
@@ -303,7 +345,9 @@ export class Visit {
     }
     this.#recorder.held(welcome.assets ?? []);
     const members = welcome.members.filter((member) => member.id !== welcome.you);
-    this.#show({ connection: 'open', members });
+    const mayShowCamera = (welcome.capabilities & Capability.PUB_CAMERA) !== 0 && hasCameras();
+    this.#show({ connection: 'open', members, mayShowCamera });
+    this.#camera.take(welcome.camera ?? NO_CAMERA, this.#you);
     for (const share of welcome.shares) {
       this.#onShare(share);
     }
@@ -314,6 +358,8 @@ export class Visit {
     this.#show({ phase: stage });
     if (stage !== 'active') {
       this.#quiet();
+      // The relay has switched it off; going on does not switch it on again.
+      this.#camera.abandon();
       return;
     }
     if (!this.#recorder.recording) {
@@ -375,8 +421,7 @@ export class Visit {
 
   #onWithdrawn(ask: number): void {
     const question = this.#view.question;
-    const number = question?.kind === 'view' ? question.ask : question?.grant;
-    if (number === ask) {
+    if ((question?.kind === 'view' && question.ask === ask) || (question?.kind === 'screen' && question.grant === ask)) {
       this.#show({ question: undefined });
     }
   }
@@ -416,7 +461,10 @@ export class Visit {
       this.#share.abandon();
       this.#show({ own: 'off' });
     }
-    if (denied.re.startsWith('share') || denied.re === 'offer') {
+    if (denied.re === 'camera.start') {
+      this.#camera.abandon();
+    }
+    if (denied.re.startsWith('share') || denied.re === 'offer' || denied.re === 'camera.start') {
       this.#notice(denied.sentence);
     }
   }
@@ -437,6 +485,7 @@ export class Visit {
     }
     this.#over = true;
     this.#quiet();
+    this.#camera.abandon();
     this.#share.close();
     this.#connection?.close();
     if (closed.code !== 'E_REPLACED') {

@@ -6,6 +6,7 @@
  */
 import type { Member } from '../protocol/signal.ts';
 import { AskDialog } from './ask.ts';
+import { CameraPanel } from './preview.ts';
 import { button, colorOf, element, initials, say } from './dom.ts';
 import { Overlay } from './overlay.ts';
 import { WIDGET_TAG } from './rules.ts';
@@ -17,6 +18,11 @@ export interface WidgetEvents {
   answer(question: Question, accept: boolean): void;
   shareScreen(grant: number): void;
   stopSharing(): void;
+  askCamera(): void;
+  showCamera(): void;
+  hideCamera(on: boolean): void;
+  flipCamera(): void;
+  stopCamera(): void;
   newKey(): void;
   pause(on: boolean): void;
   end(): void;
@@ -38,6 +44,7 @@ const TITLES: Readonly<Record<View['phase'], string>> = {
 export class Widget {
   readonly overlay = new Overlay();
   readonly screen = new ScreenPanel();
+  readonly camera: CameraPanel;
   readonly #events: WidgetEvents;
   readonly #host = document.createElement(WIDGET_TAG);
   readonly #ask: AskDialog;
@@ -57,13 +64,14 @@ export class Widget {
   readonly #note = element('div', { class: 'note', role: 'alert', hidden: '' });
   readonly #noteText = element('p');
   readonly #live = element('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
-  readonly #buttons: Record<'minimise' | 'key' | 'pause' | 'screen' | 'retry' | 'end' | 'close', HTMLButtonElement>;
+  readonly #buttons: Record<'minimise' | 'key' | 'pause' | 'screen' | 'camera' | 'retry' | 'end' | 'close', HTMLButtonElement>;
   #view: View | undefined;
   #small = false;
 
   constructor(events: WidgetEvents) {
     this.#events = events;
     this.#ask = new AskDialog(events);
+    this.camera = new CameraPanel(events);
     this.#open = button('', 'plain', () => this.#fold(false));
     this.#pillEnd = button('End', 'stop', () => events.end());
     this.#buttons = {
@@ -71,6 +79,7 @@ export class Widget {
       key: button('New key', '', () => events.newKey()),
       pause: button('Pause', '', () => events.pause(this.#view?.phase !== 'paused')),
       screen: button('Show agent’s screen', '', () => this.#showScreen()),
+      camera: button('Show camera', '', () => events.askCamera()),
       retry: button('Try again', 'main', () => events.retry()),
       end: button('End session', 'stop', () => events.end()),
       close: button('Close', 'main', () => events.close()),
@@ -108,6 +117,7 @@ export class Widget {
     this.#showShare(view);
     this.#showButtons(view);
     this.screen.show(view.theirs);
+    this.camera.show(view.camera);
     this.#ask.show(view.question);
     this.overlay.frame(view.phase === 'active' ? 'on' : view.phase === 'paused' ? 'warn' : 'off');
     if (view.phase !== 'active') {
@@ -130,8 +140,8 @@ export class Widget {
     const b = this.#buttons;
     this.#card.append(
       element('div', { class: 'head' }, this.#dots[0] ?? '', this.#title, this.#buttons.minimise),
-      element('div', { class: 'body' }, this.#lead, this.#note, this.#keyBox, this.#people, this.#share),
-      element('div', { class: 'foot' }, b.screen, b.key, b.pause, b.retry, b.close, b.end),
+      element('div', { class: 'body' }, this.#lead, this.#note, this.#keyBox, this.#people, this.camera.root, this.#share),
+      element('div', { class: 'foot' }, b.screen, b.key, b.pause, b.camera, b.retry, b.close, b.end),
     );
     this.#open.append(this.#dots[1] ?? '', this.#pillText);
     this.#open.setAttribute('aria-expanded', 'false');
@@ -200,6 +210,8 @@ export class Widget {
     b.key.hidden = !running || view.phase === 'paused';
     b.pause.hidden = view.phase !== 'active' && view.phase !== 'paused';
     say(b.pause, view.phase === 'paused' ? 'Resume' : 'Pause');
+    const watched = view.members.some((member) => member.presence === 'here');
+    b.camera.hidden = view.phase !== 'active' || !view.mayShowCamera || !watched || view.camera.phase !== 'off';
     b.screen.hidden = view.theirs.phase === 'empty' || !this.screen.folded;
     b.retry.hidden = view.phase !== 'failed';
     b.end.hidden = !running && view.phase !== 'starting';

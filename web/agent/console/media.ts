@@ -1,10 +1,12 @@
 /**
  * The agent's one RTCPeerConnection: the visitor's screen in, the agent's own screen out.
  *
- * Sections are laid out once (`docs/protocol.md`, media): slot video in, slot sound in, own video out, own sound out. A share
+ * Sections are laid out once (`docs/protocol.md`, media): slot video in, slot sound in, own video out, own sound out, camera in. A share
  * swaps tracks and renegotiates nothing. When the transport fails, a fresh connection with a fresh offer takes over and a
  * running share goes on in it. What a share means (slots, refusals, takeover) is `share.ts`'s.
  */
+
+import { addScreen, addView, keepSharp } from '../../protocol/video.ts';
 
 /** What media tells its owner. */
 export interface MediaEvents {
@@ -12,6 +14,8 @@ export interface MediaEvents {
   readonly offer: (sdp: string) => void;
   /** The stream of the visitor's slot: picture and sound. Stays the same for the life of a connection. */
   readonly stream: (stream: MediaStream) => void;
+  /** The stream of the visitor's camera; likewise. */
+  readonly camera: (stream: MediaStream) => void;
   readonly state: (state: RTCPeerConnectionState) => void;
   /** The connection was renewed; a running share has to be announced again. */
   readonly renewed: () => void;
@@ -25,8 +29,6 @@ export interface ShareSections {
 
 const RENEW_AFTER_MS = 1_000;
 const RENEW_AFTER_MAX_MS = 15_000;
-/** Text stays sharp: the size is kept and frames are dropped when the way is narrow. */
-const BITRATE_MAX = 4_000_000;
 
 export class Media {
   private peer: RTCPeerConnection | undefined;
@@ -84,7 +86,7 @@ export class Media {
     }
     video.contentHint = 'detail';
     await this.videoOut.sender.replaceTrack(video);
-    await this.limitBitrate(this.videoOut.sender);
+    await keepSharp(this.videoOut.sender);
     await this.audioOut?.sender.replaceTrack(audio ?? null);
     return this.sections(audio !== undefined);
   }
@@ -116,14 +118,15 @@ export class Media {
     const peer = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.peer = peer;
     const stream = new MediaStream();
-    const videoIn = peer.addTransceiver('video', { direction: 'recvonly' });
+    const videoIn = addView(peer);
     const audioIn = peer.addTransceiver('audio', { direction: 'recvonly' });
     stream.addTrack(videoIn.receiver.track);
     stream.addTrack(audioIn.receiver.track);
-    this.videoOut = peer.addTransceiver('video', { direction: 'sendonly' });
+    this.videoOut = addScreen(peer);
     this.audioOut = peer.addTransceiver('audio', { direction: 'sendonly' });
-    preferVp8(this.videoOut);
+    const camera = addView(peer);
     this.on.stream(stream);
+    this.on.camera(new MediaStream([camera.receiver.track]));
     peer.addEventListener('connectionstatechange', () => this.stateChanged(peer));
     this.offered = this.offer(peer).catch(() => undefined);
   }
@@ -157,30 +160,11 @@ export class Media {
     this.timer = window.setTimeout(() => this.renew(), wait);
   }
 
-  private async limitBitrate(sender: RTCRtpSender): Promise<void> {
-    const parameters = sender.getParameters();
-    const [encoding] = parameters.encodings;
-    if (encoding !== undefined) {
-      encoding.maxBitrate = BITRATE_MAX;
-      await sender.setParameters(parameters).catch(() => undefined);
-    }
-  }
-
   private close(): void {
     clearTimeout(this.timer);
     this.peer?.close();
     this.peer = undefined;
     this.videoOut = undefined;
     this.audioOut = undefined;
-  }
-}
-
-/** VP8 first: it keeps 30 frames a second of text at 1080p in software on two cores, where VP9 and H.264 do not. */
-function preferVp8(transceiver: RTCRtpTransceiver): void {
-  const codecs = RTCRtpSender.getCapabilities('video')?.codecs ?? [];
-  const isVp8 = (codec: { mimeType: string }): boolean => codec.mimeType.toLowerCase() === 'video/vp8';
-  const sorted = [...codecs.filter(isVp8), ...codecs.filter((codec) => !isVp8(codec))];
-  if (sorted.length > 0) {
-    transceiver.setCodecPreferences(sorted);
   }
 }

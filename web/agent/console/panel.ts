@@ -37,7 +37,9 @@ export class Panel {
       ...state.members.map((member) => {
         const name = member.id === state.you ? `${displayName(member)} (you)` : displayName(member);
         const holds = Object.values(state.shares).some((share) => share.holder === member.id && share.phase !== 'empty');
-        const detail = [ROLES[member.role], PRESENCE[member.presence], ...(holds ? ['sharing a screen'] : [])].join(' · ');
+        const films = state.camera.holder === member.id && state.camera.phase !== 'empty';
+        const shows = [...(holds ? ['sharing a screen'] : []), ...(films ? ['showing a camera'] : [])];
+        const detail = [ROLES[member.role], PRESENCE[member.presence], ...shows].join(' · ');
         return h('li', { class: 'member', 'data-presence': member.presence, 'data-role': member.role },
           h('span', { class: 'avatar', 'aria-hidden': 'true' }, displayName(member) === 'The visitor' ? 'V' : initials(displayName(member))),
           h('span', { class: 'member-text' }, h('span', { class: 'member-name' }, name), h('span', { class: 'member-detail' }, detail)));

@@ -53,6 +53,7 @@ export class Room {
       refused: (refusal) => this.refused(refusal),
       notCaptured: (error) => this.notCaptured(error),
       stream: (stream) => this.stage.attach(stream),
+      camera: (stream) => this.stage.camera.attach(stream),
       resume: (resume) => savePlace({ session: entry.session, resume }),
       forget: () => this.stage.clear(),
       over: (closed) => this.finish(closed),

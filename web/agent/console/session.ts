@@ -32,6 +32,7 @@ export interface SessionEvents {
   readonly refused: (refusal: ShareRefusal) => void;
   readonly notCaptured: (error: unknown) => void;
   readonly stream: (stream: MediaStream) => void;
+  readonly camera: (stream: MediaStream) => void;
   /** A new resume token to keep. */
   readonly resume: (token: string) => void;
   /** The rules for hiding have changed, or the session is over: what was seen must go. */
@@ -63,6 +64,7 @@ export class Session {
     this.media = new Media({
       offer: (sdp) => void this.send({ t: 'offer', sdp }),
       stream: on.stream,
+      camera: on.camera,
       state: (media) => this.measure({ media }),
       renewed: () => this.share.announceAgain(),
     });

@@ -2,10 +2,11 @@
  * What fills the agent's window: the mirrored page or the visitor's screen, and over it what there is to wait for.
  *
  * Owns which of the two pictures is shown. When the visitor's share begins the screen comes to the front, when it ends the
- * page does; in between the agent chooses.
+ * page does; in between the agent chooses. The visitor's camera lies over either, as a tile.
  */
 
 import { Viewer, type ViewerEvents } from '../viewer.ts';
+import { CameraTile } from './tile.ts';
 import { button, h, say, show } from './dom.ts';
 import { admitted, pictureNote, self, visitor, type SessionState } from './state.ts';
 
@@ -15,6 +16,7 @@ export class Stage {
   readonly element: HTMLElement;
   readonly viewer: Viewer;
   readonly video = h('video', { class: 'screen', autoplay: true, playsinline: true, 'aria-label': "The visitor's screen" });
+  readonly camera = new CameraTile();
   private readonly pageRoom = h('div', { class: 'mirror', id: 'mirror' });
   private readonly screenRoom: HTMLElement;
   private readonly veil = h('div', { class: 'veil', role: 'status' });
@@ -38,7 +40,7 @@ export class Stage {
     this.veil.append(
       h('div', { class: 'veil-card' }, this.veilTitle, this.veilText, button('Leave', { class: 'button' }, leave)),
     );
-    this.element = h('section', { class: 'stage', 'aria-label': "The visitor's page" }, this.pageRoom, this.screenRoom, this.note, this.veil);
+    this.element = h('section', { class: 'stage', 'aria-label': "The visitor's page" }, this.pageRoom, this.screenRoom, this.note, this.camera.element, this.veil);
     this.viewer = new Viewer(this.pageRoom, {
       ...events,
       shown: () => {
@@ -83,6 +85,7 @@ export class Stage {
       this.choose(live ? 'screen' : 'page');
     }
     show(this.unmute, live && share.audio && this.video.muted);
+    this.camera.render(state);
     this.renderVeil(state, connection);
     const note = this.veil.hidden ? pictureNote(state, connection) : undefined;
     show(this.note, note !== undefined);

@@ -3,7 +3,7 @@
  * can be derived from one value and tested without a browser.
  */
 
-import type { Member, Mode, ShareState, Slot, Stage, Surface, ToClient } from '../../protocol/signal.ts';
+import type { CameraState, Member, Mode, ShareState, Slot, Stage, Surface, ToClient } from '../../protocol/signal.ts';
 
 /** Where the visitor's answer to an invitation to share stands (R044–R048). */
 export type Invite =
@@ -35,6 +35,7 @@ export interface SessionState {
   readonly modes: readonly Mode[];
   readonly members: readonly Member[];
   readonly shares: Readonly<Partial<Record<Slot, ShareState>>>;
+  readonly camera: CameraState;
   readonly pageEpoch: number;
   readonly maskEpoch: number;
   readonly invite: Invite;
@@ -54,6 +55,7 @@ export const INITIAL: SessionState = {
   modes: [],
   members: [],
   shares: {},
+  camera: { epoch: 0, phase: 'empty' },
   pageEpoch: 0,
   maskEpoch: 0,
   invite: { at: 'none' },
@@ -85,6 +87,8 @@ export function next(state: SessionState, signal: ToClient): SessionState {
       return { ...state, capabilities: signal.capabilities, modes: signal.modes };
     case 'share.state':
       return withShare(state, signal);
+    case 'camera.state':
+      return signal.epoch < state.camera.epoch ? state : { ...state, camera: cameraOf(signal) };
     case 'share.answered':
       return { ...state, invite: signal.accepted ? { at: 'accepted' } : { at: 'declined', reason: signal.reason } };
     case 'denied':
@@ -117,6 +121,8 @@ export function noticeOf(before: SessionState, signal: ToClient): Notice | undef
     }
     case 'mode.changed':
       return signal.by === before.you ? undefined : { kind: 'info', text: `The mode is now ${MODE_NAMES[signal.mode]}.` };
+    case 'camera.state':
+      return cameraNotice(before.camera, signal);
     case 'share.answered':
       return signal.accepted ? undefined : { kind: 'warning', text: declineText(signal.reason) };
     case 'denied':
@@ -209,6 +215,7 @@ function welcomed(state: SessionState, signal: Extract<ToClient, { t: 'welcome' 
     modes: signal.modes,
     members: signal.members,
     shares,
+    camera: signal.camera ?? INITIAL.camera,
     pageEpoch: signal.page_epoch,
     maskEpoch: signal.mask_epoch,
     invite: signal.resumed ? state.invite : INITIAL.invite,
@@ -227,6 +234,17 @@ function withMember(members: readonly Member[], changed: Member): Member[] {
   return members.some((old) => old.id === id)
     ? members.map((old) => (old.id === id ? member : old))
     : [...members, member];
+}
+
+function cameraOf({ epoch, phase, holder }: CameraState): CameraState {
+  return { epoch, phase, ...(holder !== undefined && { holder }) };
+}
+
+function cameraNotice(before: CameraState, now: CameraState): Notice | undefined {
+  if (before.phase === 'empty' && now.phase !== 'empty') {
+    return { kind: 'info', text: 'The visitor is showing a camera.' };
+  }
+  return before.phase !== 'empty' && now.phase === 'empty' ? { kind: 'info', text: 'The camera is off.' } : undefined;
 }
 
 function withShare(state: SessionState, signal: Extract<ToClient, { t: 'share.state' }>): SessionState {
