@@ -1,6 +1,6 @@
 //! The audit trail: what happened, when, to which session, by whom (ids only). Appended, never changed.
 //!
-//! A line is queued for the store's thread; when even the queue is full the line is lost and counted, because a relay that
+//! A line is queued for the store's thread; when it is not taken (a full queue, a full or missing disk) it is lost and counted, because a relay that
 //! stops working when its disk does is worse than a gap that can be seen.
 
 use fanlight_wire::{Code, GroupId, SessionId};
@@ -53,8 +53,6 @@ impl Control {
     pub(crate) fn audit(&self, what: &'static str, about: About) {
         let About { group, session, who, code } = about;
         let line = AuditLine { at: self.clock().unix_seconds(), what, group, session, who, code };
-        if !self.store().tell(move |connection| append(connection, &line)) {
-            self.metrics().audit_line_lost();
-        }
+        self.store().tell(move |connection| append(connection, &line), self.metrics().audit_line_lost());
     }
 }

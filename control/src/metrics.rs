@@ -211,8 +211,10 @@ impl Metrics {
         self.takeovers.with_label_values(&[slot.label()]).inc();
     }
 
-    pub(crate) fn audit_line_lost(&self) {
-        self.audit_lost.with_label_values(&NO_LABELS).inc();
+    /// Counts a lost line; may go with it to the store's thread.
+    pub(crate) fn audit_line_lost(&self) -> impl FnOnce() + Send + 'static {
+        let lost = self.audit_lost.with_label_values(&NO_LABELS);
+        move || lost.inc()
     }
 
     /// A shard's totals as they are now. Repeating them changes nothing.

@@ -5,6 +5,7 @@ use fanlight_wire::report::Report;
 use fanlight_wire::resource::ResourceKind;
 use fanlight_wire::signal::Slot;
 use fanlight_wire::{Code, ParticipantId, SessionId};
+use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 
 use crate::audit::{About, what};
@@ -81,16 +82,14 @@ impl Control {
     /// What the groups' retention no longer covers. Repeating it is harmless.
     fn forget_old(&self) {
         let now = self.clock().unix_seconds();
-        let told = self.store().tell(move |connection| {
+        let look = move |connection: &Connection| {
             let gone = forget_old(connection, now)?;
             if gone > 0 {
                 tracing::info!(gone, "old audit lines and session records are removed");
             }
             Ok(())
-        });
-        if !told {
-            tracing::debug!("the store is busy; old lines stay a little longer");
-        }
+        };
+        self.store().tell(look, || tracing::debug!("the store is busy or away; old lines stay a little longer"));
     }
 
     fn taken_over(&self, session: SessionId, slot: Slot, to: ParticipantId) {
@@ -108,9 +107,8 @@ impl Control {
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);
         let end = SessionEnd { at: self.clock().unix_seconds(), code, counts: home.counts };
-        if !self.store().tell(move |connection| end_session(connection, &session, &end)) {
-            self.metrics().audit_line_lost();
-        }
+        let lost = self.metrics().audit_line_lost();
+        self.store().tell(move |connection| end_session(connection, &session, &end), lost);
     }
 
     fn note(&self, event: &'static str, session: SessionId, who: Option<ParticipantId>, code: Option<Code>) {

@@ -31,6 +31,9 @@ pub(crate) use retention::forget_old;
 use crate::config::StartError;
 use keeper::Keeper;
 
+/// Jobs after which the same trouble is named again in the log.
+const COMPLAINT_JOBS: u32 = 1_000;
+
 /// Gets the connection, if there is one, and says how the statement failed, if it did.
 type Job = Box<dyn FnOnce(Option<&Connection>) -> Option<ErrorCode> + Send>;
 
@@ -87,7 +90,6 @@ impl Store {
         match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(Some(Ok(value)))) => Ok(value),
             Ok(Ok(Some(Err(error)))) => {
-                tracing::warn!(%error, "the store has refused a statement");
                 let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
                 Err(if full { Refusal::new(Code::Disk, "P5") } else { unreachable() })
             }
@@ -95,13 +97,18 @@ impl Store {
         }
     }
 
-    /// Does something in the store without waiting. `false` when it cannot even be queued. What is told while there is
-    /// no store is lost.
-    pub(crate) fn tell(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) -> bool {
+    /// Does something in the store without waiting; `lost` is called if that cannot be done. `false` when it could not
+    /// even be queued.
+    pub(crate) fn tell(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        lost: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        let lost = OnLoss(Some(lost));
         self.send(Box::new(move |connection| {
             let result = connection.map(work);
-            if let Some(Err(error)) = &result {
-                tracing::warn!(%error, "the store has refused a statement");
+            if matches!(result, Some(Ok(()))) {
+                lost.defuse();
             }
             failure_of(&result)
         }))
@@ -128,9 +135,32 @@ impl Drop for Store {
 }
 
 fn serve(mut keeper: Keeper, queue: &Receiver<Job>) {
+    let (mut said, mut quiet) = (None, 0_u32);
     while let Ok(job) = queue.recv() {
-        if let Some(failure) = job(keeper.connection()) {
-            keeper.judge(failure);
+        quiet = quiet.saturating_sub(1);
+        let Some(failure) = job(keeper.connection()) else { continue };
+        keeper.judge(failure);
+        // Seldom per kind of trouble: a full disk must not fill the next one with lines about it.
+        if said != Some(failure) || quiet == 0 {
+            tracing::warn!(?failure, "the store refuses statements");
+            (said, quiet) = (Some(failure), COMPLAINT_JOBS);
+        }
+    }
+}
+
+/// Calls when it is dropped, in the store's thread or because it never got there.
+struct OnLoss<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> OnLoss<F> {
+    fn defuse(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for OnLoss<F> {
+    fn drop(&mut self) {
+        if let Some(lost) = self.0.take() {
+            lost();
         }
     }
 }

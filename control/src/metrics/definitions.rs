@@ -41,7 +41,7 @@ definitions! {
     PANICS = "fanlight_panics_total", "counter", ["owner"], "Broken invariants, by what they ended.";
     IO_BACKEND = "fanlight_io_backend", "gauge", ["backend"], "1 for the way datagrams reach the kernel on this node.";
     SHARD_LOAD = "fanlight_shard_load", "gauge", ["shard"], "Share of the last second that a shard spent in turns, 0 to 1.";
-    AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines and session records that could not even be queued.";
+    AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines and session records that the store did not take.";
 }
 
 /// Seconds. The target for a takeover is 0.5 s at the 95th percentile; a share that shows nothing for 3 s ends.

@@ -24,10 +24,13 @@ fn a_stuck_disk_refuses_within_its_time_and_recovers() {
     let mut store = Store::open(None, |_| Ok(())).expect("memory");
     store.patience = Duration::from_millis(1);
     let (release, held) = channel::<()>();
-    assert!(store.tell(move |_| {
-        held.recv().expect("the test's signal");
-        Ok(())
-    }));
+    assert!(store.tell(
+        move |_| {
+            held.recv().expect("the test's signal");
+            Ok(())
+        },
+        || ()
+    ));
     let refusal = run(store.ask(|_| Ok(1))).expect_err("nobody answers");
     assert_eq!(refusal.code, Code::Store);
     release.send(()).expect("the job waits for it");
@@ -40,13 +43,16 @@ fn a_full_queue_refuses_at_once() {
     let store = Store::open(None, |_| Ok(())).expect("memory");
     let (started, running) = channel::<()>();
     let (release, held) = channel::<()>();
-    assert!(store.tell(move |_| {
-        started.send(()).expect("the test listens");
-        held.recv().expect("the test's signal");
-        Ok(())
-    }));
+    assert!(store.tell(
+        move |_| {
+            started.send(()).expect("the test listens");
+            held.recv().expect("the test's signal");
+            Ok(())
+        },
+        || ()
+    ));
     running.recv().expect("the job runs");
-    let queued = (0..=STORE_QUEUE_MAX).filter(|_| store.tell(|_| Ok(()))).count();
+    let queued = (0..=STORE_QUEUE_MAX).filter(|_| store.tell(|_| Ok(()), || ())).count();
     assert_eq!(queued, STORE_QUEUE_MAX);
     assert_eq!(run(store.ask(|_| Ok(()))).map_err(|refusal| refusal.code), Err(Code::Store));
     release.send(()).expect("the job waits for it");
@@ -65,12 +71,12 @@ fn records_survive_the_process() {
     let path = std::env::temp_dir().join(format!("fanlight-store-{}", opaque())).join("fanlight.db");
     let session = SessionId::from_bytes([3; 16]);
     let store = Store::open(Some(&path), |connection| seed_group(connection, "demo", "Demo")).expect("a file");
-    assert!(store.tell(move |connection| insert_session(connection, &session, &demo(), 1, 100)));
+    assert!(store.tell(move |connection| insert_session(connection, &session, &demo(), 1, 100), || ()));
     let end =
         SessionEnd { at: 160, code: Code::Ended, counts: Counts { agents: 2, shares: 3, takeovers: 1, refusals: 0 } };
-    assert!(store.tell(move |connection| end_session(connection, &session, &end)));
+    assert!(store.tell(move |connection| end_session(connection, &session, &end), || ()));
     let left_open = SessionId::from_bytes([4; 16]);
-    assert!(store.tell(move |connection| insert_session(connection, &left_open, &demo(), 1, 150)));
+    assert!(store.tell(move |connection| insert_session(connection, &left_open, &demo(), 1, 150), || ()));
     drop(store);
 
     let store = Store::open(Some(&path), |connection| close_left_open(connection, 500)).expect("the same file");

@@ -166,6 +166,9 @@ fn a_full_disk_is_told_and_passes() {
     limit("1").expect("a pragma: no page more than there are");
     let refusal = (0..10_000).find_map(|number| write(&store, number).err()).expect("no room");
     assert_eq!((refusal.code, refusal.code.http_status()), (Code::Disk, 507));
+    let (lost, noticed) = channel();
+    assert!(store.tell(|connection| append(connection, &line(7)), move || lost.send(7).expect("the test listens")));
+    assert_eq!(noticed.recv(), Ok(7), "what is told and not kept is counted");
     let before = lines(&store);
     limit("1000000").expect("room again");
     write(&store, 99_999).expect("and it goes on");
@@ -176,7 +179,9 @@ fn a_full_disk_is_told_and_passes() {
 fn a_damaged_file_is_refused_at_the_start() {
     let folder = Folder::new();
     let store = seeded(Some(&folder.file()));
-    (0..2_000).for_each(|number| assert!(store.tell(move |connection| append(connection, &line(number)))));
+    for number in 0..2_000 {
+        assert!(store.tell(move |connection| append(connection, &line(number)), || ()));
+    }
     drop(store);
     let mut bytes = std::fs::read(folder.file()).expect("a file");
     let middle = bytes.len() / 2;
