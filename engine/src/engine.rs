@@ -172,7 +172,7 @@ impl Engine {
             return Err(Refusal::new(Code::Draining, "promises P3"));
         }
         let absent = || Refusal::new(Code::Session, "protocol §8");
-        let index = self.by_id.get(input.session()).copied().ok_or_else(absent)?;
+        let index = self.open_session(input.session()).ok_or_else(absent)?;
         let answer = self.with_session(index, |session, cx| session.handle_resource(cx, input));
         answer.unwrap_or_else(|| Err(absent()))
     }
@@ -271,7 +271,7 @@ impl Engine {
         session: SessionId,
         act: impl FnOnce(&mut Session, &mut Context<'_>) -> Result<ParticipantId, Refusal>,
     ) {
-        let Some(index) = self.by_id.get(&session).copied() else {
+        let Some(index) = self.open_session(&session) else {
             return self.turn_away(pipe, &Refusal::new(Code::Session, "protocol §8"));
         };
         match self.with_session(index, act) {
@@ -281,6 +281,13 @@ impl Engine {
             Some(Err(refusal)) => self.turn_away(pipe, &refusal),
             None => self.turn_away(pipe, &Refusal::new(Code::Session, "protocol §8")),
         }
+    }
+
+    /// A session that lets somebody in. One that has ended is only still there to say goodbye: whoever came in now would
+    /// be left behind when it goes.
+    fn open_session(&self, session: &SessionId) -> Option<Index> {
+        let index = *self.by_id.get(session)?;
+        self.sessions.get(&index).filter(|session| !session.has_ended()).map(|_| index)
     }
 
     fn turn_away(&mut self, pipe: PipeId, refusal: &Refusal) {

@@ -96,6 +96,8 @@ pub const DOM_BYTES_BURST: u32 = 32 * 1024 * 1024;
 pub const AGENTS_MAX: usize = 64;
 /// Participants over a session's life, because a [`crate::ParticipantId`] is one byte and never reused.
 pub const PARTICIPANTS_LIFETIME_MAX: usize = 250;
+/// So many of these places are kept for people: a tool that publishes again and again must not close a session to them.
+pub const PARTICIPANTS_RESERVED: usize = 100;
 /// Sessions on one shard.
 pub const SESSIONS_PER_SHARD_MAX: usize = 10_000;
 /// A visitor whose carrier is gone may come back for this long (a page load, a tunnel).
@@ -124,8 +126,9 @@ pub const KEYFRAME_SLOW_INTERVAL: Duration = Duration::from_secs(2);
 pub const SSRC_MAX: usize = 32;
 /// Packets of one RTCP compound that are looked at; a browser sends a handful.
 pub const RTCP_ITEMS_MAX: usize = 32;
-/// Packets that one transport-wide feedback may speak of: a run of eight bytes could claim 65 535.
-pub const FEEDBACK_PACKETS_MAX: usize = 8_192;
+/// Packets that one transport-wide feedback may speak of: two seconds at 8 Mbit/s. Four bytes could claim 16 382, and
+/// whoever speaks of packets makes us look at each; the senders' history holds fewer.
+pub const FEEDBACK_PACKETS_MAX: usize = 2_048;
 /// Packets of a publisher about which feedback can be given: 50 ms at 20 000 packets/s.
 pub const FEEDBACK_WINDOW_PACKETS: usize = 1_024;
 /// Packets of one source missing at once; beyond, a keyframe is cheaper than all the retransmissions.

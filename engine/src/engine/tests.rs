@@ -258,6 +258,23 @@ fn an_end_is_told_to_everybody_before_their_carrier_closes() {
 }
 
 #[test]
+fn who_comes_in_the_turn_of_the_end_is_turned_away() {
+    let mut table = Table::active();
+    table.engine.handle_command(table.now, Command::End { session: SESSION, code: Code::Ended });
+    let admission = Admission {
+        session: SESSION,
+        role: Role::Agent,
+        capabilities: Role::Agent.ceiling(),
+        name: "Ben".into(),
+        subject: "Ben".into(),
+        epoch: 0,
+    };
+    table.give(BEN, PipeInput::Join { admission: Box::new(admission), client: ClientInfo::default() });
+    assert_eq!(table.outputs(BEN), [PipeOutput::Close(Code::Session)]);
+    assert_eq!(table.engine.session_count(), 0);
+}
+
+#[test]
 fn a_new_mask_epoch_forgets_what_was_recorded() {
     let mut table = Table::active();
     table.dom(Kind::Snapshot, 1, 0);

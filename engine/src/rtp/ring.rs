@@ -178,12 +178,15 @@ impl Ring {
     pub(crate) fn begin_anew(&mut self) {
         self.clear();
         self.newest = None;
+        // Nothing of a share outlives it, and an empty lane costs nothing.
+        (self.slots, self.store) = (VecDeque::new(), Store::default());
     }
 
     /// Forgets every packet; positions go on.
     fn clear(&mut self) {
         self.first = self.head();
         self.slots.clear();
+        self.store.clear();
         self.keyframe = None;
     }
 

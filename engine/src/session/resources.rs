@@ -15,7 +15,8 @@ use std::time::Instant;
 
 use fanlight_wire::command::Admission;
 use fanlight_wire::limits::{
-    PUBLISH_START_MAX, PUBLISHERS_PER_SESSION_MAX, RESOURCE_GRACE, SHARE_START_MAX, VIEWERS_PER_SESSION_MAX,
+    PARTICIPANTS_LIFETIME_MAX, PARTICIPANTS_RESERVED, PUBLISH_START_MAX, PUBLISHERS_PER_SESSION_MAX, RESOURCE_GRACE,
+    SHARE_START_MAX, VIEWERS_PER_SESSION_MAX,
 };
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::report::{Report, ShardTotals};
@@ -159,6 +160,10 @@ impl Session {
         let offer = Offer::read(ResourceKind::Whip, sdp)?;
         if offer.video_mid.is_none() {
             return Err(Refusal::new(Code::Sdp, "docs/whip-whep.md").saying("The offer has no video section."));
+        }
+        // Encoders come again by themselves after every end; each time takes a place that is never free again.
+        if usize::from(self.born) >= PARTICIPANTS_LIFETIME_MAX - PARTICIPANTS_RESERVED {
+            return Err(Refusal::new(Code::Full, "limits::PARTICIPANTS_RESERVED"));
         }
         let id = self.next_id()?;
         // A publisher watches nothing: its offer has no section that receives.

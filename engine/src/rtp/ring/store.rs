@@ -54,6 +54,11 @@ impl Store {
         self.released += 1;
     }
 
+    /// No packet is stored any more.
+    pub(super) const fn clear(&mut self) {
+        (self.mark, self.live) = (0, 0);
+    }
+
     #[cfg(test)]
     pub(super) const fn capacity(&self) -> usize {
         self.bytes.len()

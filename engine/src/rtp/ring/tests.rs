@@ -139,3 +139,20 @@ fn memory_follows_the_need() {
     }
     assert!(fed.ring.store.capacity() <= 128 * 1024, "given back: {} bytes", fed.ring.store.capacity());
 }
+
+#[test]
+fn what_a_source_leaves_behind_is_given_back() {
+    let mut fed = Fed::new();
+    for packet in 0..400_u64 {
+        fed.push(packet, packet, packet as u32, true, &[&DELTA[..], &[1; 1_000]].concat());
+    }
+    assert!(fed.ring.store.capacity() > 256 * 1024, "{} bytes", fed.ring.store.capacity());
+    let begins = 3 * SOURCE_JUMP_MAX;
+    for packet in 0..3_000_u64 {
+        let stored = fed.push(400 + packet * 3, begins + packet, packet as u32, true, &DELTA);
+        assert_eq!(stored.anew, packet == 0);
+    }
+    assert!(fed.ring.store.capacity() <= 64 * 1024, "of the same source: {} bytes", fed.ring.store.capacity());
+    fed.ring.begin_anew();
+    assert_eq!((fed.ring.store.capacity(), fed.ring.slots.capacity()), (0, 0), "nothing outlives a share");
+}

@@ -2,7 +2,7 @@
 
 mod world;
 
-use fanlight_wire::limits::ICE_CONSENT_MAX;
+use fanlight_wire::limits::{ICE_CONSENT_MAX, PARTICIPANTS_LIFETIME_MAX, PARTICIPANTS_RESERVED};
 use fanlight_wire::signal::{SharePhase, ToClient};
 
 use super::*;
@@ -260,4 +260,26 @@ fn a_session_is_kept_for_viewers_and_as_long_as_was_asked() {
     assert!(world.is_open());
     world.pass(NEVER_JOINED_MAX * 2);
     assert!(!world.is_open());
+}
+
+#[test]
+fn a_publisher_that_comes_again_and_again_leaves_places_for_people() {
+    let mut world = World::new();
+    let rights = role(Role::Upstream, Role::Upstream.ceiling());
+    for _ in 0..PARTICIPANTS_LIFETIME_MAX - PARTICIPANTS_RESERVED {
+        let made = world.offers(ResourceKind::Whip, "mixer", rights, None).expect("a place");
+        assert_eq!(world.delete(&made, ResourceKind::Whip), Ok(ResourceOutput::Deleted));
+    }
+    assert_eq!(code(world.offers(ResourceKind::Whip, "mixer", rights, None)), Code::Full);
+    world.visit();
+    world.agent("Ann");
+    world.watches("viewer", None).expect("viewers take no place");
+}
+
+#[test]
+fn a_session_that_has_just_ended_lets_nobody_in() {
+    let mut world = World::new();
+    let rights = role(Role::Upstream, Role::Upstream.ceiling());
+    assert_eq!(code(world.end_and_watch(rights)), Code::Session);
+    assert_eq!(world.counts(), [0, 0]);
 }

@@ -246,6 +246,14 @@ impl World {
         self.settle();
     }
 
+    /// The session ends, and a question follows in the same turn.
+    pub(super) fn end_and_watch(&mut self, rights: Rights) -> Result<ResourceOutput, Refusal> {
+        self.engine.handle_command(self.now, Command::End { session: SESSION, code: Code::Ended });
+        let mut client = Client::new(SocketAddr::from(([10, 0, 3, 1], 5_000)), self.now, Speaks::Everything);
+        let sdp = client.offer_to_watch();
+        self.ask(ResourceKind::Whep, "late", rights, Some(MediaSource::Slot(Slot::Agent)), &sdp)
+    }
+
     pub(super) fn keep(&mut self, empty_max: Duration) {
         self.engine.handle_command(self.now, Command::Keep { session: SESSION, empty_max });
         self.settle();
