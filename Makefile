@@ -1,11 +1,14 @@
 # Fanlight: the verbs. `make run` and `make test` are all a newcomer needs; both install and build what is missing.
 
-.PHONY: run test lint web unit browser e2e bench loadtest target fuzz package clean help
+.PHONY: run test lint web unit browser e2e bench bench-limits bench-peers loadtest target fuzz package clean help
 
 CARGO ?= cargo
 BIN := target/release/fanlight
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 RUST_SOURCES := $(shell find wire engine control relay -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
+
+BENCH := target/release/fanlight-bench
+BENCH_SOURCES := $(shell find wire loadtest bench -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
 ## run: start the relay with its demo on the embedded defaults and print the URLs
 run: $(BIN)
@@ -54,13 +57,29 @@ e2e: $(BIN)
 	scripts/need nextest
 	FANLIGHT_BIN=$(abspath $(BIN)) $(CARGO) nextest run --profile e2e -p fanlight-tests --features e2e --test e2e
 
-## bench: micro benches
-bench:
-	$(CARGO) bench -p fanlight-bench
+## bench: micro benches, then the relay beside the floor; fails when a ratio is a tenth above bench/baseline.json
+bench: $(BIN) $(BENCH)
+	$(CARGO) bench -p fanlight-bench --bench micro -- --quick --noplot
+	$(BENCH) fanout
 
-## loadtest: one page to many agents against a relay that is running (`make run` in another terminal)
-loadtest:
-	$(CARGO) run --release -p fanlight-loadtest -- fanout --agents 80 --seconds 30
+## bench-limits: most packets per second, latency at half a core, many sessions, memory, a storm of joins
+bench-limits: $(BIN) $(BENCH)
+	$(BENCH) limits
+
+## bench-peers: the relay beside Janus VideoRoom, in one run
+bench-peers: $(BIN) $(BENCH)
+	$(BENCH) peers
+
+$(BENCH): $(BENCH_SOURCES)
+	scripts/need cargo cc
+	$(CARGO) build --release -p fanlight-bench --bin fanlight-bench
+	@touch $@
+
+## loadtest: a relay of its own on one core, a thousand subscribers on another
+loadtest: $(BIN)
+	scripts/need cargo cc
+	$(CARGO) build --release -p fanlight-loadtest
+	scripts/loadtest --subscribers 1000 --joins 200 --seconds 20 --max-loss 0.1%
 
 ## target: a release relay with one open session for load generators by WHIP and WHEP; CPU=0 keeps it on a core
 target:

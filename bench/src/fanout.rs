@@ -40,7 +40,12 @@ pub enum Server {
     Relay(&'static str),
     Janus,
     /// Any server with WHIP and WHEP that runs already, as process `pid`.
-    Doors { name: String, whip: Door, whep: Door, pid: u32 },
+    Doors {
+        name: String,
+        whip: Door,
+        whep: Door,
+        pid: u32,
+    },
 }
 
 impl Server {
@@ -59,11 +64,11 @@ impl Server {
     pub fn open(&self, swarm: &mut Swarm, manner: Manner, shape: (usize, usize)) -> Result<Target, JoinError> {
         let load = manner.load();
         match self {
-            Self::Relay(backend) => {
-                Relay::start(manner.core, backend)?.fill(swarm, backend, shape, load, manner.join)
-            }
+            Self::Relay(backend) => Relay::start(manner.core, backend)?.fill(swarm, backend, shape, load, manner.join),
             Self::Janus => janus::open(swarm, manner.core, shape.1, load),
-            Self::Doors { name, whip, whep, pid } => crate::relay::doors(swarm, (name, *pid), (whip, whep), shape.1, load),
+            Self::Doors { name, whip, whep, pid } => {
+                crate::relay::doors(swarm, (name, *pid), (whip, whep), shape.1, load)
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ fn configure(ip: Ipv4Addr) -> io::Result<PathBuf> {
          {{\n nice_debug = false\n ice_enforce_list = \"{ip}\"\n}}\n"
     );
     fs::write(folder.join("janus.jcfg"), main)?;
-    let http = format!("general: {{\n json = \"compact\"\n base_path = \"/janus\"\n http = true\n port = {API_PORT}\n}}\n");
+    let http =
+        format!("general: {{\n json = \"compact\"\n base_path = \"/janus\"\n http = true\n port = {API_PORT}\n}}\n");
     fs::write(folder.join("janus.transport.http.jcfg"), http)?;
     fs::write(folder.join("janus.plugin.videoroom.jcfg"), "general: {\n}\n")?;
     Ok(folder)

@@ -18,6 +18,8 @@ use crate::report::{Figure, Report};
 
 /// Loss below which a rate counts as carried.
 const LOSS_MAX: f64 = 0.001;
+/// Late departures beyond which the arrivals are no longer what they should be.
+const LATE_SHARE_MAX: f64 = 0.2;
 /// Windows of a search.
 const PROBE: Duration = Duration::from_secs(1);
 /// Subscribers over which memory is measured.
@@ -41,9 +43,12 @@ pub fn ceiling(
     let subscribers = 100;
     let under_test = server.open(&mut swarm, manner, (1, subscribers))?;
     under_test.arrange(&mut swarm, pattern);
+    // A rate is carried when one of two windows is: a hiccup of the machine is not the server's limit.
     let carried = |swarm: &mut Swarm, rate: u32| -> Result<(bool, Window), JoinError> {
-        let window = under_test.window(swarm, rate, PROBE)?;
-        Ok((window.loss < LOSS_MAX && window.late_share < 0.5, window))
+        let fits = |window: &Window| window.loss < LOSS_MAX && window.late_share < LATE_SHARE_MAX;
+        let first = under_test.window(swarm, rate, PROBE)?;
+        let window = if fits(&first) { first } else { under_test.window(swarm, rate, PROBE)? };
+        Ok((fits(&window), window))
     };
     let (mut good, mut bad, mut best) = (0, None, Window::default());
     let mut rate = 500;
@@ -70,7 +75,7 @@ pub fn ceiling(
         best.own_share * 100.0,
         if best.own_share > 0.85 && best.server_share < 0.9 { ", which is what limits" } else { "" }
     );
-    report.figure(Figure::least(name, f64::from(good) * subscribers as f64, "packets/s", target).noting(note));
+    report.figure(Figure::least(name, best.packets_per_second, "packets/s", target).noting(note));
     Ok(())
 }
 
@@ -120,9 +125,8 @@ pub fn sessions(report: &mut Report, manner: Manner, backend: &'static str, many
         costs.1.push(crowd.window(&mut swarm, rate, manner.length)?);
     }
     let (few, crowd) = (crate::measure::median(costs.0), crate::measure::median(costs.1));
-    let note = |window: &Window| {
-        format!("{:.0} packets/s, loss {:.3} %", window.packets_per_second, window.loss * 100.0)
-    };
+    let note =
+        |window: &Window| format!("{:.0} packets/s, loss {:.3} %", window.packets_per_second, window.loss * 100.0);
     for (count, window) in [(10, &few), (many, &crowd)] {
         let name = format!("cost per packet, {}, {backend}", shape_name((count, 1)));
         report.figure(Figure::most(name, window.us_per_packet, "µs", None).noting(note(window)));

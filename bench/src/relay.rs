@@ -51,7 +51,7 @@ impl Drop for Relay {
 
 /// The binary under test: `FANLIGHT_BIN`, or what `make` builds.
 pub fn binary() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
     std::env::var_os("FANLIGHT_BIN").map_or_else(|| root.join("target/release/fanlight"), PathBuf::from)
 }
 
@@ -68,7 +68,7 @@ impl Relay {
             "[public]\nhttp = \"127.0.0.1:0\"\nhttps = \"off\"\n[operator]\nlisten = \"127.0.0.1:0\"\ntoken_file = \
              \"{dir}/operator.token\"\n[local]\nlisten = \"127.0.0.1:0\"\n[quic]\nenabled = false\n[store]\npath = \
              \"{dir}/fanlight.db\"\n[media]\nbase_port = 0\nshards = 1\nbackend = \"{backend}\"\n[demo]\nenabled = true\n\
-             [log]\nlevel = \"warn\"\n[limits]\nconnections_per_address = 20000\n"
+             [log]\nlevel = \"warn\"\n[limits]\nconnections = 50000\nconnections_per_address = 50000\n"
         );
         fs::write(folder.join("fanlight.toml"), config)?;
         let log = File::create(folder.join("log"))?;
@@ -102,7 +102,8 @@ impl Relay {
     /// # Errors
     /// [`JoinError`] when a door refuses.
     pub fn room(&self) -> Result<Room, JoinError> {
-        let visit = call(&format!("http://{}/v1/keys", self.public), None, &json!({ "group": "demo" }))?;
+        let wish = json!({ "group": "demo", "keep_s": TOKEN_S });
+        let visit = call(&format!("http://{}/v1/sessions", self.operator), Some(&self.secret), &wish)?;
         let session = visit["session"].as_str().ok_or(JoinError::Http)?;
         let door = |kind: &str, source: &str, can: &str| {
             let wish = json!({ "session": session, "role": "upstream", "name": "bench", "subject": format!("bench-{kind}"),

@@ -64,8 +64,20 @@ impl Row {
 }
 
 const COLUMNS: [&str; 14] = [
-    "shape", "arrivals", "server", "µs/packet", "× floor", "core %", "p50 µs", "p99 µs", "max µs", "spread", "loss %",
-    "own %", "late %", "limited by",
+    "shape",
+    "arrivals",
+    "server",
+    "µs/packet",
+    "× floor",
+    "core %",
+    "p50 µs",
+    "p99 µs",
+    "max µs",
+    "spread",
+    "loss %",
+    "own %",
+    "late %",
+    "limited by",
 ];
 
 impl Figure {
@@ -135,7 +147,8 @@ impl Report {
         fs::write(folder.join(format!("{name}.json")), serde_json::to_vec_pretty(self)?)?;
         let mut sheet = Sheet::new("Fan-out on this machine");
         let load = self.load_average;
-        sheet.text(&format!("Load average when the run began: {load:.2}. Columns are explained in docs/benchmarks.md."));
+        sheet
+            .text(&format!("Load average when the run began: {load:.2}. Columns are explained in docs/benchmarks.md."));
         if !self.rows.is_empty() {
             sheet.heading("Cost and latency");
             let columns = COLUMNS.map(str::to_owned).to_vec();
@@ -156,9 +169,11 @@ impl Report {
 
 fn line(cells: &[String]) -> String {
     let widths = [10, 9, 14, 10, 8, 7, 8, 8, 8, 7, 7, 6, 7, 10];
-    let padded = cells.iter().zip(widths).enumerate().map(|(at, (cell, width))| {
-        if at < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-    });
+    let padded = cells
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(at, (cell, width))| if at < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") });
     padded.collect::<Vec<_>>().join(" ")
 }
 

@@ -39,6 +39,8 @@ pub enum ClientError {
     Frame(#[from] FrameError),
     #[error("the door said something else: {0}")]
     Door(#[from] serde_json::Error),
+    #[error("no recording: {0}")]
+    Trace(std::io::Error),
     #[error("waited in vain for {0}")]
     Late(&'static str),
     #[error("closed with {0:?}")]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::carrier::{Connect, Kind};
 use crate::client::{Client, ClientError, Door, Visit, Way};
@@ -25,6 +25,7 @@ use crate::media::{Path, Publication};
 use crate::mirror::Applied;
 use crate::seat::Received;
 use crate::sockets::LOOPBACK;
+use crate::trace::{Beat, Trace};
 
 /// Agents of one session, as the demo's policy allows.
 const AGENTS_PER_SESSION: usize = 8;
@@ -59,6 +60,13 @@ pub struct Fanout {
     /// Bytes of each first snapshot.
     #[arg(long, default_value_t = 200_000)]
     pub snapshot_bytes: usize,
+    /// Replay this recording of a real page with its timing (`loadtest/record.mjs` makes one), over and over; `dom` has one of
+    /// its own.
+    #[arg(long)]
+    pub trace: Option<std::path::PathBuf>,
+    /// Set by the scenario `dom`.
+    #[arg(skip)]
+    pub recorded: bool,
     /// Share the visitor's screen, too, at this many frames per second.
     #[arg(long, default_value_t = 0)]
     pub frames: u32,
@@ -155,16 +163,23 @@ impl Minter {
 /// The visitor: agrees to everybody, shows a page, changes it, shares a screen if wanted.
 async fn visit_page(mut visitor: Client, what: Fanout, mut stopped: watch::Receiver<bool>) -> Result<(), ClientError> {
     visitor.agree().await?;
-    let mut page = visitor.show_page(fastrand::u64(..), what.snapshot_bytes).await?;
+    let trace =
+        if what.recorded { Some(Trace::load(what.trace.as_deref()).map_err(ClientError::Trace)?) } else { None };
+    let snapshot_bytes = trace.as_ref().map_or(what.snapshot_bytes, |trace| trace.snapshot_bytes);
+    let mut page = visitor.show_page(fastrand::u64(..), snapshot_bytes).await?;
     if what.frames > 0 {
         visitor.connect_media(path(&what), LOOPBACK).await?;
     }
-    let mut tick = interval(Duration::from_secs(1) / u32::try_from(what.changes.max(1)).unwrap_or(1));
+    let now = tokio::time::Instant::from_std(clock::now());
+    let mut beat = match &trace {
+        Some(trace) => Beat::recorded(now, trace, Duration::from_millis(fastrand::u64(0..60_000))),
+        None => Beat::even(now, what.changes, what.change_bytes),
+    };
     loop {
         tokio::select! {
             _ = stopped.changed() => return end(&mut visitor).await,
-            _ = tick.tick() => {
-                let frames = page.change(what.change_bytes, clock::now_us());
+            bytes = beat.next() => {
+                let frames = page.change(bytes, clock::now_us());
                 visitor.send(frames).await?;
             }
             received = visitor.next() => {

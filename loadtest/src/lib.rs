@@ -19,3 +19,4 @@ pub mod raw;
 pub mod seat;
 pub mod sheet;
 pub mod sockets;
+pub mod trace;

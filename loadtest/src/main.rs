@@ -18,13 +18,16 @@ struct Arguments {
 enum Scenario {
     /// One visitor's page (and screen) to many agents: forwarding latency, losses, rates.
     Fanout(Fanout),
+    /// The same with a recorded page: changes as they came from rrweb in a real browser.
+    Dom(Fanout),
     /// One publisher and thousands of subscribers at WHIP and WHEP doors.
     Media(Box<Media>),
 }
 
 fn main() -> ExitCode {
     let missed = match Arguments::parse().scenario {
-        Scenario::Fanout(what) => run_fanout(&what),
+        Scenario::Fanout(what) => run_fanout(&Fanout { recorded: what.trace.is_some(), ..what }),
+        Scenario::Dom(what) => run_fanout(&Fanout { recorded: true, ..what }),
         Scenario::Media(what) => audience::run(&what).map_err(|error| error.to_string()),
     };
     match missed {

@@ -6,6 +6,7 @@
 
 pub mod crowd;
 pub mod door;
+pub mod epoll;
 pub mod handshake;
 pub mod keying;
 pub mod process;

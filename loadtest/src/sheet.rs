@@ -1,7 +1,5 @@
 //! A report as one self-contained HTML page: tables and line plots in inline SVG, no script, nothing from the network.
 
-use std::fmt::Write;
-
 /// Size of a plot in pixels, and the room for its scales.
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 240.0;
@@ -29,11 +27,11 @@ impl Sheet {
     }
 
     pub fn heading(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<h2>{}</h2>", escape(text));
+        self.body.push_str(&format!("<h2>{}</h2>\n", escape(text)));
     }
 
     pub fn text(&mut self, text: &str) {
-        let _ = writeln!(self.body, "<p>{}</p>", escape(text));
+        self.body.push_str(&format!("<p>{}</p>\n", escape(text)));
     }
 
     /// The first row names the columns.
@@ -43,7 +41,7 @@ impl Sheet {
             let tag = if at == 0 { "th" } else { "td" };
             self.body.push_str("<tr>");
             row.iter().for_each(|cell| {
-                let _ = write!(self.body, "<{tag}>{}</{tag}>", escape(cell));
+                self.body.push_str(&format!("<{tag}>{}</{tag}>", escape(cell)));
             });
             self.body.push_str("</tr>\n");
         }
@@ -57,17 +55,14 @@ impl Sheet {
         let (x_max, y_max) = (most(|point| point.0), most(|point| point.1));
         let x = |value: f64| MARGIN + value / x_max * (WIDTH - 2.0 * MARGIN);
         let y = |value: f64| HEIGHT - 28.0 - value / y_max * (HEIGHT - 56.0);
-        let _ = write!(
-            self.body,
+        self.body.push_str(&format!(
             "<h3>{}</h3>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
             escape(title),
             escape(title)
-        );
+        ));
         for step in 0..=4 {
             let (at_y, at_x) = (y_max * f64::from(step) / 4.0, x_max * f64::from(step) / 4.0);
-            let _ = write!(
-                self.body,
-                "<line x1=\"{MARGIN}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" class=\"grid\"/><text x=\"{:.1}\" y=\"{:.1}\" \
+            self.body.push_str(&format!("<line x1=\"{MARGIN}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" class=\"grid\"/><text x=\"{:.1}\" y=\"{:.1}\" \
                  text-anchor=\"end\">{}</text><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
                 WIDTH - MARGIN,
                 y(at_y),
@@ -77,22 +72,21 @@ impl Sheet {
                 brief(at_y),
                 x(at_x),
                 HEIGHT - 10.0,
-                brief(at_x),
-            );
+                brief(at_x),));
         }
-        let _ = writeln!(self.body, "<text x=\"6\" y=\"14\">{}</text>", escape(unit));
+        self.body.push_str(&format!("<text x=\"6\" y=\"14\">{}</text>\n", escape(unit)));
         for (at, line) in lines.iter().enumerate() {
             let colour = COLOURS.get(at % COLOURS.len()).copied().unwrap_or("#000");
-            let path: Vec<String> = line.points.iter().map(|point| format!("{:.1},{:.1}", x(point.0), y(point.1))).collect();
-            let _ = writeln!(
-                self.body,
+            let path: Vec<String> =
+                line.points.iter().map(|point| format!("{:.1},{:.1}", x(point.0), y(point.1))).collect();
+            self.body.push_str(&format!(
                 "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{}</text>",
+                 <text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{}</text>\n",
                 path.join(" "),
                 MARGIN + 8.0 + 150.0 * at as f64,
                 14.0,
                 escape(&line.name)
-            );
+            ));
         }
         self.body.push_str("</svg>\n");
     }
@@ -118,7 +112,7 @@ fn brief(value: f64) -> String {
         large if large >= 1e6 => format!("{:.1}M", value / 1e6),
         large if large >= 1e4 => format!("{:.0}k", value / 1e3),
         large if large >= 100.0 => format!("{value:.0}"),
-        small if small == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         _ => format!("{value:.2}"),
     }
 }

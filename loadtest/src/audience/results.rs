@@ -35,7 +35,13 @@ pub(super) fn finish(what: &Media, tally: &Tally) -> Result<Vec<String>, JoinErr
         format!("first frame after joining: {first}; {} without one", tally.without_frame),
         format!(
             "{} packets delivered of {} expected, {} missing ({:.4} %), {} twice, {} not to be opened; {} keyframe requests",
-            tally.delivered, tally.expected, tally.lost, share * 100.0, tally.repeated, tally.sealed, tally.wishes
+            tally.delivered,
+            tally.expected,
+            tally.lost,
+            share * 100.0,
+            tally.repeated,
+            tally.sealed,
+            tally.wishes
         ),
     ];
     if tally.taken > 0 {

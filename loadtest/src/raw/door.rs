@@ -53,13 +53,7 @@ pub struct Reply {
 ///
 /// # Errors
 /// [`JoinError`] when there is no answer; a status is not an error here.
-pub fn request(
-    method: &str,
-    url: &str,
-    bearer: Option<&str>,
-    content: &str,
-    body: &str,
-) -> Result<Reply, JoinError> {
+pub fn request(method: &str, url: &str, bearer: Option<&str>, content: &str, body: &str) -> Result<Reply, JoinError> {
     let rest = url.strip_prefix("http://").ok_or_else(|| JoinError::Url(url.to_owned()))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = TcpStream::connect(host)?;
@@ -173,7 +167,11 @@ impl Door {
 
     /// Another address of the same server, with the same right.
     fn beside(&self, location: &str) -> Self {
-        let authority = self.url.match_indices('/').nth(2).map_or(self.url.as_str(), |(at, _)| self.url.get(..at).unwrap_or_default());
+        let authority = self
+            .url
+            .match_indices('/')
+            .nth(2)
+            .map_or(self.url.as_str(), |(at, _)| self.url.get(..at).unwrap_or_default());
         let url = if location.starts_with('/') { format!("{authority}{location}") } else { location.to_owned() };
         Self { url, token: self.token.clone() }
     }

@@ -28,7 +28,10 @@ pub struct Handshake {
 
 impl std::fmt::Debug for Handshake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handshake").field("local", &self.local).field("connected", &self.connected).finish_non_exhaustive()
+        f.debug_struct("Handshake")
+            .field("local", &self.local)
+            .field("connected", &self.connected)
+            .finish_non_exhaustive()
     }
 }
 

@@ -36,9 +36,7 @@ pub fn take() -> Option<Swallowed> {
 /// The stock provider with keys kept from str0m.
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| {
-        Arc::new(CryptoProvider { dtls_provider: &Swallowing, ..from_feature_flags() })
-    }))
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(CryptoProvider { dtls_provider: &Swallowing, ..from_feature_flags() })))
 }
 
 /// One certificate for all clients of this process; making one for each would cost more than its handshake.

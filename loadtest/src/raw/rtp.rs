@@ -101,9 +101,15 @@ pub const fn header(payload_type: u8, marker: bool, sequence: u16, timestamp: u3
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
     /// A keyframe (PLI or FIR).
-    Keyframe { ssrc: u32 },
+    Keyframe {
+        ssrc: u32,
+    },
     /// Lost packets: first, and a mask of the sixteen after it.
-    Resend { ssrc: u32, first: u16, mask: u16 },
+    Resend {
+        ssrc: u32,
+        first: u16,
+        mask: u16,
+    },
     /// Transport-wide feedback has arrived.
     Feedback,
     /// A bitrate that the receiver can take.

@@ -1,7 +1,6 @@
 //! Descriptions of one media section, written and read by hand: the generator needs a dozen lines of SDP, and servers of every
 //! make must understand them.
 
-use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::rtp::{EXT_MID, EXT_TRANSPORT, PT_RTX, PT_VP8};
@@ -22,7 +21,10 @@ pub struct Party {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// The own video, with its SSRC and that of its repairs.
-    Send { ssrc: u32, rtx: u32 },
+    Send {
+        ssrc: u32,
+        rtx: u32,
+    },
     Receive,
 }
 
@@ -36,26 +38,30 @@ pub enum SdpError {
 /// An offer of one video section with bundling. `feedback` asks for transport-wide feedback and numbers.
 pub fn offer(own: &Party, direction: Direction, feedback: bool) -> String {
     let mut sdp = String::from("v=0\r\no=- 7391 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n");
-    let _ = write!(sdp, "m=video 9 UDP/TLS/RTP/SAVPF {PT_VP8} {PT_RTX}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n");
+    sdp.push_str(&format!(
+        "m=video 9 UDP/TLS/RTP/SAVPF {PT_VP8} {PT_RTX}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n"
+    ));
     identity(&mut sdp, own);
-    let _ = write!(sdp, "a=mid:0\r\na=extmap:{EXT_MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n");
+    sdp.push_str(&format!("a=mid:0\r\na=extmap:{EXT_MID} urn:ietf:params:rtp-hdrext:sdes:mid\r\n"));
     if feedback {
         let uri = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-        let _ = write!(sdp, "a=extmap:{EXT_TRANSPORT} {uri}\r\n");
+        sdp.push_str(&format!("a=extmap:{EXT_TRANSPORT} {uri}\r\n"));
     }
     let way = if matches!(direction, Direction::Receive) { "recvonly" } else { "sendonly" };
-    let _ = write!(sdp, "a={way}\r\n");
+    sdp.push_str(&format!("a={way}\r\n"));
     if let Direction::Send { ssrc, .. } = direction {
-        let _ = write!(sdp, "a=msid:load screen-{ssrc}\r\n");
+        sdp.push_str(&format!("a=msid:load screen-{ssrc}\r\n"));
     }
-    let _ = write!(sdp, "a=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:{PT_VP8} VP8/90000\r\n");
+    sdp.push_str(&format!("a=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:{PT_VP8} VP8/90000\r\n"));
     let kinds = ["nack", "nack pli", "ccm fir"].into_iter().chain(feedback.then_some("transport-cc"));
     kinds.for_each(|kind| {
-        let _ = write!(sdp, "a=rtcp-fb:{PT_VP8} {kind}\r\n");
+        sdp.push_str(&format!("a=rtcp-fb:{PT_VP8} {kind}\r\n"));
     });
-    let _ = write!(sdp, "a=rtpmap:{PT_RTX} rtx/90000\r\na=fmtp:{PT_RTX} apt={PT_VP8}\r\n");
+    sdp.push_str(&format!("a=rtpmap:{PT_RTX} rtx/90000\r\na=fmtp:{PT_RTX} apt={PT_VP8}\r\n"));
     if let Direction::Send { ssrc, rtx } = direction {
-        let _ = write!(sdp, "a=ssrc-group:FID {ssrc} {rtx}\r\na=ssrc:{ssrc} cname:load\r\na=ssrc:{rtx} cname:load\r\n");
+        sdp.push_str(&format!(
+            "a=ssrc-group:FID {ssrc} {rtx}\r\na=ssrc:{ssrc} cname:load\r\na=ssrc:{rtx} cname:load\r\n"
+        ));
     }
     candidates(&mut sdp, own);
     sdp
@@ -66,16 +72,16 @@ pub fn answer(offer: &str, own: &Party) -> String {
     let mut sdp = String::from("v=0\r\no=- 7391 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n");
     let session = offer.lines().take_while(|line| !line.starts_with("m="));
     session.filter(|line| line.starts_with("a=group:")).for_each(|line| {
-        let _ = write!(sdp, "{line}\r\n");
+        sdp.push_str(&format!("{line}\r\n"));
     });
     for line in offer.lines().skip_while(|line| !line.starts_with("m=")) {
         let kept = ["m=", "a=mid:", "a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:", "a=rtcp-mux"];
         if line.starts_with("m=") {
-            let _ = write!(sdp, "{line}\r\nc=IN IP4 0.0.0.0\r\na=recvonly\r\n");
+            sdp.push_str(&format!("{line}\r\nc=IN IP4 0.0.0.0\r\na=recvonly\r\n"));
             identity(&mut sdp, own);
             candidates(&mut sdp, own);
         } else if kept.iter().any(|start| line.starts_with(start)) {
-            let _ = write!(sdp, "{line}\r\n");
+            sdp.push_str(&format!("{line}\r\n"));
         }
     }
     sdp
@@ -88,13 +94,15 @@ fn identity(sdp: &mut String, own: &Party) {
         Some(false) => "passive",
     };
     let Party { ufrag, password, fingerprint, .. } = own;
-    let _ = write!(sdp, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=fingerprint:{fingerprint}\r\na=setup:{setup}\r\n");
+    sdp.push_str(&format!(
+        "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=fingerprint:{fingerprint}\r\na=setup:{setup}\r\n"
+    ));
 }
 
 fn candidates(sdp: &mut String, own: &Party) {
     for (at, candidate) in own.candidates.iter().enumerate() {
         let (ip, port) = (candidate.ip(), candidate.port());
-        let _ = write!(sdp, "a=candidate:{at} 1 udp 2130706431 {ip} {port} typ host\r\n");
+        sdp.push_str(&format!("a=candidate:{at} 1 udp 2130706431 {ip} {port} typ host\r\n"));
     }
     sdp.push_str("a=end-of-candidates\r\n");
 }

@@ -90,7 +90,15 @@ pub struct Source {
 
 impl Source {
     /// Sends from `now` on. `join` lets a departure leave as one train, as a network card would deliver it.
-    pub fn new(now: Instant, load: Load, lane: Lane, ssrc: u32, payload_type: u8, remote: SocketAddrV4, join: bool) -> Self {
+    pub fn new(
+        now: Instant,
+        load: Load,
+        lane: Lane,
+        ssrc: u32,
+        payload_type: u8,
+        remote: SocketAddrV4,
+        join: bool,
+    ) -> Self {
         let mut source = Self {
             load,
             lane,

@@ -2,16 +2,14 @@
 //!
 //! The thread looks at whoever is due to send between any two handfuls of readable sockets, so that receiving for a thousand
 //! does not make a publisher late; when it does, [`Source::late`] says so.
-#![expect(unsafe_code, reason = "epoll has no safe wrapper here; each block says why it holds")]
 
 use std::io;
-use std::mem::zeroed;
 use std::net::SocketAddrV4;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::door::Door;
+use super::epoll::Epoll;
 use super::handshake::Handshake;
 use super::rtp::{self, Wish};
 use super::source::{Load, Source};
@@ -20,8 +18,6 @@ use super::udp::{Inbox, Port};
 use super::watcher::{Manner, Watcher};
 use crate::clock;
 
-/// Sockets looked at before publishers are looked at again.
-const READY_MAX: usize = 32;
 /// Between two looks at everybody's timers.
 const SCAN: Duration = Duration::from_millis(5);
 /// Between two sender reports.
@@ -62,14 +58,31 @@ impl Member {
     /// A client whose handshake has begun. `began_us`: when it asked to join.
     pub const fn new(port: Port, handshake: Handshake, plan: Plan, began_us: u64) -> Self {
         let handshake = Some(handshake);
-        Self { port, handshake, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new(), resource: None }
+        Self {
+            port,
+            handshake,
+            plan,
+            part: Part::Waiting,
+            began_us,
+            ready_us: None,
+            profile: String::new(),
+            resource: None,
+        }
     }
 
     /// A client that needs no handshake; `client` says whose keys it writes with.
     pub fn keyed(port: Port, keying: &Keying, client: bool, remote: SocketAddrV4, plan: Plan) -> Self {
         let began_us = clock::now_us();
-        let mut member =
-            Self { port, handshake: None, plan, part: Part::Waiting, began_us, ready_us: None, profile: String::new(), resource: None };
+        let mut member = Self {
+            port,
+            handshake: None,
+            plan,
+            part: Part::Waiting,
+            began_us,
+            ready_us: None,
+            profile: String::new(),
+            resource: None,
+        };
         member.begin(keying, client, remote);
         member
     }
@@ -178,7 +191,7 @@ impl Member {
 /// All clients of one thread.
 #[derive(Debug)]
 pub struct Swarm {
-    epoll: OwnedFd,
+    epoll: Epoll,
     members: Vec<Option<Member>>,
     sources: Vec<usize>,
     inbox: Inbox,
@@ -191,16 +204,7 @@ impl Swarm {
     /// # Errors
     /// What the kernel says.
     pub fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the descriptor that comes back is ours alone.
-        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
-        if epoll < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // A publisher's moments are microseconds apart; the default slack is fifty of them.
-        // SAFETY: sets a number of the calling thread.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
-        // SAFETY: just opened, and nobody else has it.
-        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        let epoll = Epoll::new()?;
         Ok(Self { epoll, members: Vec::new(), sources: Vec::new(), inbox: Inbox::default(), scanned: clock::now() })
     }
 
@@ -219,14 +223,7 @@ impl Swarm {
     /// What the kernel says.
     pub fn add(&mut self, mut member: Member) -> io::Result<usize> {
         let at = self.members.len();
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: at as u64 };
-        // SAFETY: both descriptors are open and the event outlives the call.
-        let done = unsafe {
-            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, member.port.fd(), &raw mut event)
-        };
-        if done != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        self.epoll.watch(member.port.fd(), at as u64)?;
         if matches!(member.plan, Plan::Publish { .. }) {
             self.sources.push(at);
         }
@@ -290,34 +287,15 @@ impl Swarm {
             let Some(Some(member)) = self.members.get_mut(*at) else { continue };
             let Part::Publishing { source, .. } = &mut member.part else { continue };
             source.handle_timeout(now, &member.port);
-            next = Some(next.map_or(source.deadline(), |next| next.min(source.deadline())));
+            let due = source.deadline();
+            next = Some(next.map_or(due, |next| next.min(due)));
         }
         next
     }
 
     fn receive(&mut self, patience: Duration) -> io::Result<()> {
-        // SAFETY: all-zero is a valid value of this plain C structure.
-        let mut ready: [libc::epoll_event; READY_MAX] = unsafe { zeroed() };
-        let timeout =
-            libc::timespec { tv_sec: patience.as_secs().cast_signed(), tv_nsec: patience.subsec_nanos().into() };
-        // SAFETY: the array and the timeout live during the call, and the array is as long as told.
-        let count = unsafe {
-            libc::syscall(
-                libc::SYS_epoll_pwait2,
-                self.epoll.as_raw_fd(),
-                ready.as_mut_ptr(),
-                READY_MAX as libc::c_int,
-                &raw const timeout,
-                std::ptr::null::<libc::sigset_t>(),
-                0_usize,
-            )
-        };
-        if count < 0 {
-            let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
-        }
-        for event in ready.iter().take(usize::try_from(count).unwrap_or(0)) {
-            let at = event.u64 as usize;
+        for number in self.epoll.wait(patience)? {
+            let at = number as usize;
             let Some(Some(member)) = self.members.get_mut(at) else { continue };
             let (now, now_us) = (clock::now(), clock::now_us());
             self.inbox.receive(member.port.fd(), |from, bytes| member.handle(now, now_us, from, bytes));

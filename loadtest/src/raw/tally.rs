@@ -26,9 +26,14 @@ pub struct Stream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Number {
     /// The next one, or one with `missing` numbers before it that have not come.
-    New { extended: u64, missing: u64 },
+    New {
+        extended: u64,
+        missing: u64,
+    },
     /// One that had been missing.
-    Late { extended: u64 },
+    Late {
+        extended: u64,
+    },
     Repeated,
 }
 
@@ -82,7 +87,11 @@ impl Stream {
     /// A number that a repair packet has brought.
     pub fn repair(&mut self, sequence: u16) -> bool {
         let extended = self.extend(sequence);
-        if extended < self.first || extended > self.highest || extended + WINDOW <= self.highest || self.marked(extended) {
+        if extended < self.first
+            || extended > self.highest
+            || extended + WINDOW <= self.highest
+            || self.marked(extended)
+        {
             return false;
         }
         self.mark(extended, true);

@@ -140,22 +140,14 @@ impl Inbox {
         }
         // SAFETY: every header points into vectors of `self`, which live and do not move during the call.
         let count = unsafe {
-            libc::recvmmsg(
-                fd,
-                self.messages.as_mut_ptr(),
-                BATCH as libc::c_uint,
-                flags,
-                std::ptr::null_mut(),
-            )
+            libc::recvmmsg(fd, self.messages.as_mut_ptr(), BATCH as libc::c_uint, flags, std::ptr::null_mut())
         };
         let count = usize::try_from(count).unwrap_or(0);
         let slots = self.buffers.chunks_exact_mut(BUFFER_BYTES).zip(&self.names);
         let slots = slots.zip(&self.controls).zip(&self.messages).take(count);
         for (((buffer, name), control), message) in slots {
-            let from = SocketAddrV4::new(
-                Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes()),
-                u16::from_be(name.sin_port),
-            );
+            let from =
+                SocketAddrV4::new(Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes()), u16::from_be(name.sin_port));
             let length = (message.msg_len as usize).min(buffer.len());
             let bytes = buffer.get_mut(..length).unwrap_or_default();
             let segment = read_segment(control.0.get(..message.msg_hdr.msg_controllen).unwrap_or_default());

@@ -55,6 +55,7 @@ pub struct Watcher {
     outgoing: Lane,
     own: u32,
     rtx: Option<u8>,
+    repairs: Option<Stream>,
     remote: SocketAddrV4,
     pub streams: Vec<Stream>,
     seen: u32,
@@ -86,13 +87,21 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub fn new(manner: Manner, incoming: Lane, outgoing: Lane, rtx: Option<u8>, remote: SocketAddrV4, now_us: u64) -> Self {
+    pub fn new(
+        manner: Manner,
+        incoming: Lane,
+        outgoing: Lane,
+        rtx: Option<u8>,
+        remote: SocketAddrV4,
+        now_us: u64,
+    ) -> Self {
         Self {
             manner,
             incoming,
             outgoing,
             own: fastrand::u32(1..),
             rtx,
+            repairs: None,
             remote,
             streams: Vec::new(),
             seen: 0,
@@ -229,8 +238,10 @@ impl Watcher {
     /// RFC 4588: the original number comes first in the payload.
     fn handle_repair(&mut self, packet: &mut [u8], header: &Header, at_us: u64) {
         let Some(stream) = self.streams.first_mut() else { return };
-        // Repairs have their own numbering, which is short: its rollover counter is nearly always zero.
-        let Some(payload) = self.incoming.open(packet, header.bytes, header.sequence.into()) else {
+        // Repairs have a numbering of their own.
+        let repairs = self.repairs.get_or_insert_with(|| Stream::new(header));
+        let (Number::New { extended, .. } | Number::Late { extended }) = repairs.note(header.sequence) else { return };
+        let Some(payload) = self.incoming.open(packet, header.bytes, extended - (1 << 16)) else {
             self.sealed += 1;
             return;
         };
