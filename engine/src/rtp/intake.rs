@@ -158,11 +158,9 @@ impl Intake {
 
     /// Packets were given up: only a keyframe helps. The section and encoding, one at a time.
     pub(crate) fn poll_broken(&mut self) -> Option<(usize, usize)> {
-        let broken = self
-            .streams
+        self.streams
             .iter_mut()
-            .find_map(|stream| stream.reception.take_keyframe_wish().then_some((stream.section, stream.layer)));
-        broken
+            .find_map(|stream| stream.reception.take_keyframe_wish().then_some((stream.section, stream.layer)))
     }
 
     /// Is there something to say at `now`? Feedback about arrivals goes with the packet that finds it due.
