@@ -37,7 +37,7 @@ pub(super) struct Member {
     lost: Vec<(usize, u16)>,
     round_trip: RoundTrip,
     /// What its path carries, once it follows something with layers.
-    path: Option<Box<Path>>,
+    pub(super) path: Option<Box<Path>>,
     reported: Option<Instant>,
     born: Instant,
     /// It waits for its turn.

@@ -177,7 +177,7 @@ impl Subscription {
             && let Some(slot) = track.ring.slot(first.position)
         {
             self.cursor = first.position;
-            self.sender.follow(&first, slot.format.codec.clock_hertz(), false);
+            self.sender.open(&first, slot.format.codec.clock_hertz());
             self.open = true;
         }
         // Sound without a common codec is left out; the picture is what a share is about.
@@ -201,7 +201,7 @@ impl Subscription {
                 return false;
             };
             self.cursor = first.position;
-            self.sender.follow(&first, slot.format.codec.clock_hertz(), is_layered);
+            self.sender.open(&first, slot.format.codec.clock_hertz());
             self.open = true;
         }
         let (no_codec, broken) = self.write(&track.ring, is_layered, departure, totals);
@@ -230,8 +230,12 @@ impl Subscription {
         totals: &mut MediaTotals,
     ) -> (bool, bool) {
         let (mut no_codec, mut broken) = (false, false);
+        if is_layered {
+            self.sender.number_pictures();
+        }
         while let Some(slot) = ring.slot(self.cursor) {
-            let verdict = if is_layered {
+            // Keyframes are always judged: layers may show only after the first.
+            let verdict = if is_layered || slot.place.keyframe {
                 self.selector.forward(self.layer as u8, slot.timestamp, &slot.place)
             } else {
                 Verdict::Forward { marker: false }

@@ -1,5 +1,6 @@
 //! Whole media sessions in memory: str0m clients, this fan-out, virtual time, a wire that can lose and lie.
 
+mod layers;
 mod world;
 
 use std::time::Duration;

@@ -166,21 +166,19 @@ impl Sender {
         self.history.clear();
     }
 
-    fn open(&mut self, first: &Bootstrap, clock_hertz: u32) {
+    /// Begins with another encoding or source, or anew with the same.
+    pub(crate) fn open(&mut self, first: &Bootstrap, clock_hertz: u32) {
         self.clock_hertz = clock_hertz;
         self.history.clear();
         self.line.open(first, clock_hertz);
-    }
-
-    /// Another encoding or source follows.
-    pub(crate) fn follow(&mut self, first: &Bootstrap, clock_hertz: u32, is_layered: bool) {
-        self.open(first, clock_hertz);
-        if is_layered {
-            self.pictures.get_or_insert_default();
-        }
         if let Some(pictures) = &mut self.pictures {
             pictures.change_source();
         }
+    }
+
+    /// Pictures may be left out from now on: VP8's own numbers have to be closed up.
+    pub(crate) fn number_pictures(&mut self) {
+        self.pictures.get_or_insert_default();
     }
 
     /// Leaves a packet out without leaving a gap.

@@ -171,6 +171,10 @@ impl World {
         self.clients[index].address
     }
 
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
+
     pub(super) fn received(&self, index: usize) -> &[RtpPacket] {
         &self.clients[index].received
     }
