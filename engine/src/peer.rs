@@ -18,6 +18,7 @@ mod candidates;
 pub(crate) mod client;
 mod consent;
 mod formats;
+mod identity;
 mod keying;
 mod sdp;
 pub(crate) mod stun;
@@ -33,14 +34,12 @@ use fanlight_wire::limits::{HANDSHAKE_MAX, VALIDATED_ADDRESSES_MAX};
 use fanlight_wire::report::Drop;
 use fanlight_wire::{Refusal, ShardId, StreamId};
 use str0m::change::SdpOffer;
-use str0m::config::DtlsCert;
 use str0m::media::Direction;
 use str0m::net::{Protocol, Receive, Transmit};
-use str0m::{Event, IceCreds, Input, Output, Rtc};
+use str0m::{Event, Input, Output, Rtc};
 
 use crate::datagram::{Datagram, Transport};
 use crate::deadline::{Deadline, Reason};
-use crate::entropy::Entropy;
 use crate::outbox::Outbox;
 use crate::rtp::header::{ExtensionMap, Header, absolute_send_time, is_rtcp};
 use crate::rtp::intake::Terms;
@@ -49,6 +48,7 @@ use crate::rtp::srtp::{Opened, Protect, Side, Unprotect};
 
 pub(crate) use formats::Formats;
 pub use formats::{Format, Meaning, PayloadType};
+pub use identity::{Certificate, IceCredentials};
 pub(crate) use sdp::Declared;
 pub use sdp::fingerprint_of;
 /// The name of a media section (RFC 5888).
@@ -56,19 +56,6 @@ pub use str0m::media::Mid;
 
 /// Errors in a row after which str0m is no longer polled in a turn; it reports each only once.
 const ERRORS_PER_TURN_MAX: usize = 8;
-
-/// A DTLS identity, shared by the peers of a process.
-#[derive(Clone)]
-pub struct Certificate(DtlsCert);
-
-/// What names a peer in connectivity checks and proves knowledge of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct IceCredentials {
-    /// Two hexadecimal digits of the shard, then six random characters.
-    pub ufrag: String,
-    /// 24 random characters: 144 bits.
-    pub pwd: String,
-}
 
 /// What the peers of a shard have in common.
 #[derive(Debug, Clone)]
@@ -155,35 +142,6 @@ pub struct Peer {
     outgoing: Vec<Transmit>,
     events: VecDeque<PeerEvent>,
     budget: budget::Budget,
-}
-
-impl Certificate {
-    /// A fresh self-signed one.
-    pub fn generate() -> Option<Self> {
-        keying::provider().dtls_provider.generate_certificate().map(Self)
-    }
-}
-
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Certificate")
-    }
-}
-
-impl IceCredentials {
-    pub fn new(shard: ShardId, entropy: &mut Entropy) -> Self {
-        Self { ufrag: format!("{:02x}{}", shard.0, entropy.text(6)), pwd: entropy.text(24) }
-    }
-
-    fn to_str0m(&self) -> IceCreds {
-        IceCreds { ufrag: self.ufrag.clone(), pass: self.pwd.clone() }
-    }
-}
-
-impl fmt::Debug for IceCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "IceCredentials({})", self.ufrag)
-    }
 }
 
 impl Peer {
@@ -433,6 +391,7 @@ impl Peer {
     fn negotiate(&mut self, now: Instant, offer: &sdp::Offer) -> Result<String, Refusal> {
         self.tell(now);
         let parsed = SdpOffer::from_sdp_string(&offer.text).map_err(|error| unusable(&error.to_string()))?;
+        self.declare_streams();
         let answer = self.rtc.sdp_api().accept_offer(parsed);
         self.drain();
         let answer = answer.map_err(|error| unusable(&error.to_string()))?.to_sdp_string();
@@ -469,7 +428,29 @@ impl Peer {
             });
         }
         self.formats = Formats::read(&self.rtc, &self.sections);
+        self.remove_streams();
         self.drain();
+    }
+
+    /// The stack names the streams that it knows in its answer.
+    fn declare_streams(&mut self) {
+        for section in self.sections.iter().filter(|section| section.ssrc != 0) {
+            if self.rtc.media(section.mid).is_some() {
+                let rtx = section.rtx.map(Into::into);
+                self.rtc.direct_api().declare_stream_tx(section.ssrc.into(), rtx, section.mid, None);
+            }
+        }
+    }
+
+    /// Streams that it neither sends nor hears cost it memory and reports that nobody may read.
+    fn remove_streams(&mut self) {
+        let mut direct = self.rtc.direct_api();
+        for section in self.sections.iter().filter(|section| section.ssrc != 0) {
+            direct.remove_stream_tx(section.ssrc.into());
+        }
+        for declared in &self.declared {
+            direct.remove_stream_rx(declared.ssrc.into());
+        }
     }
 
     fn destination(&self) -> Option<Destination> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::Codec;
+use crate::entropy::Entropy;
 
 /// `createOffer` of Chromium 156 with the protocol's four sections: watch picture and sound, share picture and sound.
 const CHROMIUM: &str = include_str!("offers/chromium.sdp");
