@@ -1,3 +1,5 @@
+//! Headers of our own read back, hostile bytes are refused.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

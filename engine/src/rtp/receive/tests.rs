@@ -1,3 +1,5 @@
+//! Reception of one source: numbering, loss, repair and clocks over lossy and hostile arrivals.
+
 use std::collections::BTreeSet;
 
 use fanlight_wire::limits;

@@ -1,3 +1,5 @@
+//! What is written reads back, what is hostile is passed over.
+
 use proptest::prelude::*;
 
 use super::*;

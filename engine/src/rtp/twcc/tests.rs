@@ -1,3 +1,5 @@
+//! Arrivals become feedback and feedback becomes arrivals, whatever is lost between.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
