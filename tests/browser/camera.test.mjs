@@ -16,7 +16,7 @@ let browser;
 let relay;
 
 before(async () => {
-    browser = await startBrowser(['--use-fake-device-for-media-stream', `--auto-select-tab-capture-source-by-title=${TITLE}`]);
+    browser = await startBrowser(['--use-fake-device-for-media-stream=device-count=2', `--auto-select-tab-capture-source-by-title=${TITLE}`]);
     relay = await startRelay();
 });
 
@@ -91,11 +91,23 @@ describe('the visitor’s camera', () => {
             const out = (await visitor.stats()).filter((entry) => entry.type === 'outbound-rtp' && entry.rid !== undefined);
             return ['q', 'h', 'f'].every((rid) => out.some((entry) => entry.rid === rid && entry.framesEncoded >= FRAMES && entry.packetsSent > 0));
         }, 30_000);
+        const [ann] = agents;
+        await until('an agent with a wide way gets more than the smallest', async () => (await tile(ann)).width > 320, 30_000);
         const received = (await visitor.stats()).filter((entry) => entry.type === 'remote-inbound-rtp' && entry.kind === 'video');
         assert.ok(received.length >= 3, `the relay reports on each encoding: ${JSON.stringify(received)}`);
         const lost = received.reduce((sum, entry) => sum + entry.packetsLost, 0);
         assert.equal(lost, 0, 'each encoding arrives whole');
 
+        const device = () => visitor.page.evaluate(() => window.__tracks.at(-1).getSettings().deviceId);
+        const before = await device();
+        await visitor.press('Other camera');
+        await until('another device is open', async () => (await device()) !== before);
+        // The second fake device is a depth camera, which nothing encodes: back to the first.
+        await visitor.press('Other camera');
+        await until('the first device is open again', async () => (await device()) === before);
+        await seesCamera(ann);
+        await visitor.press('Minimise');
+        await visitor.page.getByRole('button', { name: 'Your camera is on' }).click();
         await visitor.press('Stop camera');
         for (const agent of agents) await seesNoCamera(agent);
         await deviceIsClosed(visitor);
@@ -165,7 +177,7 @@ describe('the visitor’s camera', () => {
         const box = () => ann.page.locator('.tile').boundingBox();
         await ann.page.bringToFront();
         const start = await box();
-        const grip = ann.page.getByRole('button', { name: 'Visitor’s camera' });
+        const grip = ann.page.getByRole('button', { name: 'Camera', exact: true });
         await grip.focus();
         await ann.page.keyboard.press('ArrowLeft');
         await ann.page.keyboard.press('ArrowUp');

@@ -64,7 +64,7 @@ export class AskDialog {
 
   #cameraAsk(question: Extract<Question, { kind: 'camera' }>): HTMLElement {
     const items = [
-      `Seen live by: ${question.name}.`,
+      `Seen live by: ${question.name}, and whoever you let in later.`,
       'Picture only; no sound is sent.',
       'Nothing in the picture is hidden. You can hide the picture or stop at any time.',
     ];

@@ -27,15 +27,11 @@ export interface CameraEvents {
   notice(text: string): void;
 }
 
-type Facing = 'environment' | 'user';
-
 export class Camera {
   readonly #share: Pick<Share, 'carry' | 'dropCamera'>;
   readonly #events: CameraEvents;
   #view = CAMERA_OFF;
   #stream: MediaStream | undefined;
-  /** What a visitor wants to show is in front of the phone, so its rear camera comes first. */
-  #facing: Facing = 'environment';
   /** Counts the attempts: a device that opens after the visitor has stopped is closed again. */
   #attempt = 0;
 
@@ -49,19 +45,20 @@ export class Camera {
     if (this.#view.phase !== 'off') {
       return;
     }
-    this.#facing = 'environment';
     this.#show({ ...CAMERA_OFF, phase: 'opening' });
-    await this.#begin();
+    // What a visitor wants to show is in front of the phone, so its rear camera comes first.
+    await this.#begin({ facingMode: { ideal: 'environment' } });
   }
 
   /** Turns to the other camera; phones cannot have both open. */
   async flip(): Promise<void> {
-    if (this.#stream === undefined) {
+    const now = this.#stream?.getVideoTracks()[0]?.getSettings();
+    if (now === undefined) {
       return;
     }
-    this.#facing = this.#facing === 'environment' ? 'user' : 'environment';
+    const other = await otherThan(now);
     this.#stopTracks();
-    await this.#begin();
+    await this.#begin(other);
   }
 
   hide(on: boolean): void {
@@ -97,12 +94,12 @@ export class Camera {
     }
   }
 
-  async #begin(): Promise<void> {
+  async #begin(which: MediaTrackConstraints): Promise<void> {
     this.#attempt += 1;
     const attempt = this.#attempt;
     try {
       const stream = await navigator.mediaDevices.getUserMedia({
-        video: { facingMode: { ideal: this.#facing }, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
+        video: { ...which, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
       });
       if (attempt !== this.#attempt) {
         stop(stream);
@@ -133,7 +130,7 @@ export class Camera {
       }
     });
     this.#events.preview(stream);
-    this.#show({ ...this.#view, front: track.getSettings().facingMode === 'user', flips: await hasSeveral() });
+    this.#show({ ...this.#view, front: track.getSettings().facingMode === 'user', flips: (await cameras()).length > 1 });
     if (this.#stream === stream) {
       await this.#share.carry(track);
     }
@@ -175,9 +172,19 @@ function stop(stream: MediaStream): void {
   }
 }
 
-async function hasSeveral(): Promise<boolean> {
+async function cameras(): Promise<MediaDeviceInfo[]> {
   const devices = await navigator.mediaDevices.enumerateDevices().catch(() => []);
-  return devices.filter((device) => device.kind === 'videoinput').length > 1;
+  return devices.filter((device) => device.kind === 'videoinput');
+}
+
+/** A phone turns round; a computer takes the next device of its list. */
+async function otherThan({ facingMode, deviceId }: MediaTrackSettings): Promise<MediaTrackConstraints> {
+  if (facingMode === 'environment' || facingMode === 'user') {
+    return { facingMode: { ideal: facingMode === 'user' ? 'environment' : 'user' } };
+  }
+  const all = await cameras();
+  const next = all[(all.findIndex((camera) => camera.deviceId === deviceId) + 1) % Math.max(1, all.length)];
+  return next === undefined ? {} : { deviceId: { exact: next.deviceId } };
 }
 
 function reasonOf(error: unknown): string {

@@ -159,7 +159,8 @@ export class Widget {
   #showHead(view: View): void {
     say(this.#title, TITLES[view.phase]);
     say(this.#lead, lead(view));
-    say(this.#pillText, view.phase === 'active' ? 'Live help is on' : TITLES[view.phase]);
+    const active = view.camera.phase === 'off' ? 'Live help is on' : 'Your camera is on';
+    say(this.#pillText, view.phase === 'active' ? active : TITLES[view.phase]);
     const online = view.connection === 'open';
     const tone = view.phase === 'active' && online ? 'good' : view.phase === 'paused' || view.connection === 'reconnecting' ? 'warn' : '';
     for (const dot of this.#dots) {

@@ -12,6 +12,8 @@ import { admitted, type SessionState } from './state.ts';
 const STEP = 24;
 /** Pixels that stay free around it. */
 const MARGIN = 12;
+/** On a stage this narrow it begins at the top, where notices do not cover it. */
+const NARROW = 560;
 
 const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowLeft: [-1, 0],
@@ -25,14 +27,14 @@ export class CameraTile {
   readonly video = h('video', { autoplay: true, playsinline: true, 'aria-label': "The visitor's camera" });
   private readonly tile: HTMLElement;
   private readonly picture: HTMLElement;
-  private readonly grip = h('button', { type: 'button', class: 'tile-grip', 'aria-describedby': 'tile-keys' }, 'Visitor’s camera');
+  private readonly grip = h('button', { type: 'button', class: 'tile-grip', 'aria-describedby': 'tile-keys' }, 'Camera');
   private readonly loading = h('p', { role: 'status' });
   private readonly size: HTMLButtonElement;
   private readonly back: HTMLButtonElement;
   private hidden = false;
   private on = false;
   /** Where the agent has put it: distances of its right lower corner from the stage's. */
-  private place = { right: MARGIN, bottom: MARGIN };
+  private place: { readonly right: number; readonly bottom: number } | undefined;
 
   constructor() {
     this.video.muted = true;
@@ -105,7 +107,7 @@ export class CameraTile {
       return;
     }
     const bar = event.currentTarget as HTMLElement;
-    const { right, bottom } = this.place;
+    const { right, bottom } = this.place ?? { right: MARGIN, bottom: MARGIN };
     const move = (to: PointerEvent): void => {
       this.place = { right: right - (to.clientX - event.clientX), bottom: bottom - (to.clientY - event.clientY) };
       this.put();
@@ -126,7 +128,8 @@ export class CameraTile {
     }
     event.preventDefault();
     const step = event.shiftKey ? innerWidth + innerHeight : STEP;
-    this.place = { right: this.place.right - arrow[0] * step, bottom: this.place.bottom - arrow[1] * step };
+    const { right, bottom } = this.place ?? { right: MARGIN, bottom: MARGIN };
+    this.place = { right: right - arrow[0] * step, bottom: bottom - arrow[1] * step };
     this.put();
   }
 
@@ -137,8 +140,9 @@ export class CameraTile {
       return;
     }
     const room = { right: stage.clientWidth - this.tile.offsetWidth - MARGIN, bottom: stage.clientHeight - this.tile.offsetHeight - MARGIN };
-    const right = Math.max(MARGIN, Math.min(this.place.right, room.right));
-    const bottom = Math.max(MARGIN, Math.min(this.place.bottom, room.bottom));
+    const wanted = this.place ?? { right: MARGIN, bottom: stage.clientWidth < NARROW ? room.bottom : MARGIN };
+    const right = Math.max(MARGIN, Math.min(wanted.right, room.right));
+    const bottom = Math.max(MARGIN, Math.min(wanted.bottom, room.bottom));
     this.place = { right, bottom };
     this.tile.style.right = `${right}px`;
     this.tile.style.bottom = `${bottom}px`;
