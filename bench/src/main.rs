@@ -146,6 +146,7 @@ fn run_fanout(fanout: &Fanout) -> Result<Vec<String>, JoinError> {
     if fanout.subscribers.is_empty() {
         compare(&mut report, manner, (200, 3), &servers, &[Pattern::Bursts])?;
     }
+    report.judge_floor();
     finish(&report, &fanout.conditions.out, "fanout")?;
     let path = fanout.baseline.clone().unwrap_or_else(baseline::path);
     if fanout.update_baseline {
@@ -186,6 +187,7 @@ fn run_peers(peers: &Peers) -> Result<Vec<String>, JoinError> {
     for subscribers in [10, 100] {
         compare(&mut report, manner, (1, subscribers), &servers, &Pattern::ALL)?;
     }
+    report.judge_peer("io_uring", "janus");
     for server in servers.iter().filter(|server| **server != Server::Relay("mmsg")) {
         for pattern in FEW {
             limits::ceiling(&mut report, manner, server, pattern, None)?;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fanlight_loadtest::raw::process;
+use fanlight_loadtest::raw::source::Pattern;
 use fanlight_loadtest::sheet::Sheet;
 use serde::Serialize;
 
@@ -136,6 +137,33 @@ impl Report {
         let shown = cells.get(1..5).unwrap_or_default().join(" ");
         say(&format!("{name}: {}{}{note}", shown.trim_end(), if note.is_empty() { "" } else { "; " }));
         self.figures.push(figure);
+    }
+
+    /// The window of a server in a case that has been measured.
+    pub fn window(&self, shape: &str, pattern: Pattern, target: &str) -> Option<&Window> {
+        let same = |row: &&Row| row.shape == shape && row.pattern == pattern.name() && row.target == target;
+        self.rows.iter().find(same).map(|row| &row.window)
+    }
+
+    /// Ratios to the floor at 1 → 100, with what is asked of them.
+    pub fn judge_floor(&mut self) {
+        for row in self.rows.clone() {
+            let Some(ratio) = row.ratio.filter(|_| row.shape == "1 → 100") else { continue };
+            self.figure(Figure::most(format!("{} over the floor", row.key()), ratio, "", Some(1.6)));
+        }
+    }
+
+    /// What `peer` costs and how late it is over `own`, at 1 → 100.
+    pub fn judge_peer(&mut self, own: &str, peer: &str) {
+        for (pattern, times) in [(Pattern::Bursts, 8.0), (Pattern::Groups, 8.0), (Pattern::Even, 5.0)] {
+            let both = self.window("1 → 100", pattern, own).zip(self.window("1 → 100", pattern, peer));
+            let Some((own_window, peer_window)) = both else { continue };
+            let cost = peer_window.us_per_packet / own_window.us_per_packet.max(1e-9);
+            let late = f64::from(own_window.p99_us) / f64::from(peer_window.p99_us.max(1));
+            let name = |what: &str| format!("1 → 100, {}: {what}", pattern.name());
+            self.figure(Figure::least(name(&format!("cost of {peer} over that of {own}")), cost, "", Some(times)));
+            self.figure(Figure::most(name(&format!("p99 of {own} over that of {peer}")), late, "", Some(0.25)));
+        }
     }
 
     /// Writes `<name>.json` and `<name>.html` into `folder`; returns where the page is.
