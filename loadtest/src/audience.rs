@@ -231,9 +231,14 @@ impl Run<'_> {
             let until = clock::now() + Duration::from_secs(1);
             if self.what.churn > 0 {
                 for _ in 0..self.what.churn.min(self.audience.len()) {
-                    if let Some(member) = self.audience.pop_front().and_then(|at| self.swarm.remove(at)) {
-                        self.leave(member);
+                    let Some(mut member) = self.audience.pop_front().and_then(|at| self.swarm.remove(at)) else {
+                        break;
+                    };
+                    if let Some(resource) = member.resource.take() {
+                        // The run does not wait for it; a server that has forgotten the resource says so to nobody.
+                        std::thread::spawn(move || drop(resource.leave()));
                     }
+                    self.leave(member);
                 }
                 self.join(self.what.churn)?;
             }
@@ -256,12 +261,13 @@ impl Run<'_> {
         while let Some(member) = self.audience.pop_front().and_then(|at| self.swarm.remove(at)) {
             self.leave(member);
         }
-        drop(self.swarm.remove(self.source));
+        // Its slot is free at once; the audience's places end with their DTLS.
+        let publisher = self.swarm.remove(self.source).and_then(|member| member.resource);
+        publisher.map_or(Ok(0), |resource| resource.leave())?;
         Ok(())
     }
 
     fn leave(&mut self, mut member: Member) {
-        let resource = member.resource.take();
         let Some(watcher) = member.watcher() else { return };
         let tally = &mut self.tally;
         for stream in &watcher.streams {
@@ -281,10 +287,6 @@ impl Run<'_> {
         }
         tally.stall_us_max = tally.stall_us_max.max(watcher.gap_us_max);
         tally.layer_changes += watcher.layers.len().saturating_sub(1);
-        if let Some(resource) = resource {
-            // The run does not wait for it; a server that has forgotten the resource says so to nobody.
-            std::thread::spawn(move || drop(resource.leave()));
-        }
     }
 
     fn resident(&self) -> u64 {
