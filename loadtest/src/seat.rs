@@ -43,6 +43,10 @@ pub enum Wrong {
 }
 
 /// What a frame was.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, handed from seat to scenario; a box would cost more than it saves"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Received {
     Signal(ToClient),

@@ -55,7 +55,7 @@ pub(super) fn finish(what: &Media, tally: &Tally) -> Result<Vec<String>, JoinErr
     }
     if limits {
         facts.push(format!(
-            "the generator is a bottleneck itself: {:.0} % of its core, {:.1} % of packets left late",
+            "the generator, or a machine that is busy with other things, limits these figures: {:.0} % of its core, {:.1} % of packets left late",
             tally.own_share_max * 100.0,
             late * 100.0
         ));

@@ -19,6 +19,8 @@ const STREAMS_MAX: usize = 4;
 /// Microseconds between receiver reports, and between pieces of transport-wide feedback.
 const REPORT_US: u64 = 1_000_000;
 const FEEDBACK_US: u64 = 100_000;
+/// Without a whole frame for so long after the first packet, a decoder asks for a keyframe.
+const KEYFRAME_US: u64 = 500_000;
 /// Numbers asked for again, and how often.
 const MISSING_MAX: usize = 512;
 const TRIES_MAX: u8 = 5;
@@ -79,6 +81,8 @@ pub struct Watcher {
     feedbacks: u8,
     feedback_us: u64,
     report_us: u64,
+    /// When to ask for a keyframe, while there is no whole one.
+    keyframe_us: u64,
     missing: Vec<(u16, u64, u8)>,
     /// Numbers that were asked for again, and the packets taken away on purpose.
     pub asked: u64,
@@ -120,6 +124,7 @@ impl Watcher {
             feedbacks: 0,
             feedback_us: now_us,
             report_us: now_us + fastrand::u64(0..REPORT_US),
+            keyframe_us: 0,
             missing: Vec::new(),
             asked: 0,
             taken: 0,
@@ -266,6 +271,9 @@ impl Watcher {
             self.feedback_us = now_us + FEEDBACK_US;
             self.feed_back(&mut compound, now_us);
         }
+        if self.first_frame_us.is_none() && !self.streams.is_empty() {
+            self.ask_for_keyframe(&mut compound, now_us);
+        }
         if !self.missing.is_empty() {
             self.ask_again(&mut compound, now_us);
         }
@@ -303,6 +311,19 @@ impl Watcher {
         }
         rtp::transport_feedback(compound, self.own, stream.ssrc, self.feedbacks, first, &arrivals);
         self.feedbacks = self.feedbacks.wrapping_add(1);
+    }
+
+    fn ask_for_keyframe(&mut self, compound: &mut Vec<u8>, now_us: u64) {
+        if self.keyframe_us == 0 {
+            self.keyframe_us = now_us + KEYFRAME_US;
+        }
+        if now_us < self.keyframe_us {
+            return;
+        }
+        self.keyframe_us = now_us + KEYFRAME_US;
+        if let Some(stream) = self.streams.first() {
+            rtp::pli(compound, self.own, stream.ssrc);
+        }
     }
 
     fn ask_again(&mut self, compound: &mut Vec<u8>, now_us: u64) {
