@@ -8,6 +8,7 @@
 //! | public | POST | `/v1/join` | agent | a key becomes a join ticket |
 //! | public | GET | `/v1/connect/<session>` | anybody who knows the id | where to connect |
 //! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent of its group | ends it |
+//! | public, operator | GET | `/v1/openapi.json` | anybody at that door | this table as OpenAPI 3.1 ([`crate::openapi`]) |
 //! | public | GET | `/demo/config.json` | anybody, demo only | the demo's agents |
 //! | public | POST | `/v1/sessions/<session>/whip`, `…/whep` | a media token | a media resource |
 //! | public | PATCH, DELETE | `/v1/sessions/<session>/whip/<resource>`, `…/whep/<resource>` | a media token | changes or ends it |
@@ -30,6 +31,7 @@ use hyper::{Method, Request, Response, StatusCode};
 pub(crate) use answer::{Denied, empty, json};
 
 use crate::control::Control;
+use crate::openapi;
 use crate::presence::Caller;
 use crate::routes::policies::{self, Inquiry, Place};
 use crate::routes::{connect, demo, join, keys, login, media, sessions, tickets};
@@ -50,7 +52,7 @@ pub fn serves(door: Door, path: &str) -> bool {
 
 /// One address of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route<'a> {
+pub(crate) enum Route<'a> {
     Keys,
     Login,
     Join,
@@ -60,11 +62,12 @@ enum Route<'a> {
     Sessions,
     Session(&'a str),
     Tickets,
+    OpenApi,
     Policies(Place<'a>),
 }
 
 impl<'a> Route<'a> {
-    fn of(door: Door, path: &'a str) -> Option<Self> {
+    pub(crate) fn of(door: Door, path: &'a str) -> Option<Self> {
         if let Some(place) = Place::of(path).filter(|place| door == Door::Operator || place.is_public()) {
             return Some(Self::Policies(place));
         }
@@ -74,6 +77,7 @@ impl<'a> Route<'a> {
             return None;
         }
         Some(match (door, four) {
+            (_, ("v1", "openapi.json", None, None)) => Self::OpenApi,
             (Door::Public, ("v1", "keys", None, None)) => Self::Keys,
             (Door::Public, ("v1", "login", None, None)) => Self::Login,
             (Door::Public, ("v1", "join", None, None)) => Self::Join,
@@ -88,10 +92,10 @@ impl<'a> Route<'a> {
     }
 
     /// As the `Allow` header says it.
-    const fn methods(self) -> &'static str {
+    pub(crate) const fn methods(self) -> &'static str {
         match self {
             Self::Keys | Self::Login | Self::Join | Self::End(_) | Self::Tickets => "POST",
-            Self::Connect(_) | Self::DemoConfig => "GET",
+            Self::Connect(_) | Self::DemoConfig | Self::OpenApi => "GET",
             Self::Sessions => "GET, POST",
             Self::Session(_) => "DELETE",
             Self::Policies(place) => place.methods(),
@@ -130,7 +134,9 @@ impl Control {
         let headers = request.headers();
         let origin = text_of(headers, &header::ORIGIN).map(str::to_owned);
         let host = text_of(headers, &header::HOST).or_else(|| request.uri().host()).unwrap_or_default();
-        let mut response = if self.origin_allowed(origin.as_deref(), host) {
+        // The operator's door has a page of its own: the admin console.
+        let own = door == Door::Operator && origin.as_deref().is_some_and(|origin| is_page_of(origin, host));
+        let mut response = if own || self.origin_allowed(origin.as_deref(), host) {
             let answered = self.answer(door, &request, peer).await;
             answered.unwrap_or_else(|denied| self.refused(&denied))
         } else {
@@ -178,6 +184,7 @@ impl Control {
             Route::Sessions => sessions::create(self, asked).await,
             Route::Session(session) => sessions::remove(self, session),
             Route::Tickets => tickets::mint(self, &asked),
+            Route::OpenApi => Ok(openapi::show()),
             Route::Policies(place) => policies::answer(self, place, Inquiry::new(asked, request)).await,
         }
     }
@@ -186,6 +193,12 @@ impl Control {
         self.metrics().refusal(denied.refusal.code);
         denied.response()
     }
+}
+
+/// Does this page come from exactly this host and port? Its scheme is not known behind a proxy.
+fn is_page_of(origin: &str, host: &str) -> bool {
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    authority.is_some_and(|authority| !host.is_empty() && authority.eq_ignore_ascii_case(host))
 }
 
 /// The answer to a browser that asks before it sends `Authorization` or JSON from another origin.
@@ -225,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_page_of_the_very_door_is_its_own() {
+        assert!(is_page_of("http://127.0.0.1:7780", "127.0.0.1:7780"));
+        assert!(is_page_of("https://Relay.example", "relay.example"));
+        for origin in ["http://127.0.0.1:7700", "http://localhost:7780", "null", "127.0.0.1:7780", "http://"] {
+            assert!(!is_page_of(origin, "127.0.0.1:7780"), "{origin}");
+        }
+        assert!(!is_page_of("http://", ""));
+    }
+
+    #[test]
     fn a_door_has_only_its_own_routes() {
         for path in ["/v1/sessions", "/v1/tickets", "/v1/sessions/x", "/v1/keys/", "/v1/keys/x/y/z"] {
             assert_eq!(Route::of(Door::Public, path), None, "{path}");
@@ -249,6 +272,7 @@ mod tests {
             ("GET /v1/sessions", Door::Operator, "/v1/sessions"),
             ("DELETE /v1/sessions/<session>", Door::Operator, "/v1/sessions/x"),
             ("POST /v1/tickets", Door::Operator, "/v1/tickets"),
+            ("GET /v1/openapi.json", Door::Public, "/v1/openapi.json"),
             ("GET /v1/policy/schema.json", Door::Public, "/v1/policy/schema.json"),
             ("POST /v1/policy/evaluate", Door::Operator, "/v1/policy/evaluate"),
             ("GET /v1/groups", Door::Operator, "/v1/groups"),

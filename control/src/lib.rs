@@ -15,6 +15,7 @@ mod directory;
 mod http;
 mod keys;
 pub mod metrics;
+mod openapi;
 mod origins;
 mod placement;
 mod policies;

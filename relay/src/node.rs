@@ -150,6 +150,7 @@ impl Node {
         if let Some(address) = self.addresses.operator {
             let token = self.config.operator.token_file.display();
             line("operator door", format!("http://{address}/v1/sessions  (bearer token in {token})"));
+            line("admin console", format!("http://{address}/admin/"));
         }
         if let Some(address) = self.addresses.local {
             line("metrics", format!("http://{address}/metrics"));

@@ -1,7 +1,8 @@
 //! The web client and the demo pages, embedded at build time, with the headers that keep them safe.
 //!
 //! Owns the table of files and their headers. The agent's pages get the policy under which a replayed page can fetch
-//! nothing and run nothing; the demo shop stands for somebody else's site and gets an ordinary one.
+//! nothing and run nothing; the demo shop stands for somebody else's site and gets an ordinary one. The admin console is
+//! served at the operator's door only.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -17,6 +18,10 @@ const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Fanlight</title
 <body style=\"font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem\">\
 <h1>Fanlight is running</h1><p>This binary was built without the web client. Build it and then the binary again:</p>\
 <pre>npm --prefix web ci\nnpm --prefix web run build\ncargo build --release -p fanlight</pre>";
+
+/// The console's scripts build every element themselves; nothing inline, nothing from elsewhere.
+const ADMIN_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; \
+base-uri 'none'; form-action 'none'; frame-src 'none'; frame-ancestors 'none'";
 
 /// Answers for static files.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ enum Audience {
     Site,
     /// Loaded by pages of other origins.
     Widget,
+    /// The admin console: talks to its own door and to nothing else.
+    Admin,
 }
 
 impl Statics {
@@ -64,6 +71,9 @@ impl Statics {
             return refused;
         }
         let path = request.uri().path();
+        if path.starts_with("/admin/") {
+            return plain(StatusCode::NOT_FOUND, "there is nothing at this address\n");
+        }
         if path.starts_with("/demo/") && !self.demo {
             return plain(StatusCode::NOT_FOUND, "the demo is switched off\n");
         }
@@ -74,6 +84,27 @@ impl Statics {
             Some(file) => self.file(file, request),
             None if path == "/" => page(MISSING),
             None => plain(StatusCode::NOT_FOUND, "there is nothing at this address\n"),
+        }
+    }
+
+    /// Is this an address of the admin console?
+    pub fn is_admin(&self, path: &str) -> bool {
+        path == "/" || path == "/admin" || path.starts_with("/admin/")
+    }
+
+    /// The answer of the operator's door to a request for such an address.
+    pub fn admin<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        let path = request.uri().path();
+        match find(FILES, path) {
+            Some(file) if path.starts_with("/admin/") => self.file(file, request),
+            _ if path == "/" || path == "/admin" => redirect("/admin/"),
+            None if path == "/admin/" => page(MISSING),
+            _ => plain(StatusCode::NOT_FOUND, "there is nothing at this address\n"),
         }
     }
 
@@ -110,6 +141,13 @@ impl Statics {
                 set("permissions-policy", "display-capture=(self), camera=(), geolocation=(), microphone=()");
                 headers.insert(header::CONTENT_SECURITY_POLICY, self.agent_policy.clone());
             }
+            Audience::Admin => {
+                set("referrer-policy", "no-referrer");
+                set("cross-origin-opener-policy", "same-origin");
+                set("cross-origin-resource-policy", "same-origin");
+                set("permissions-policy", "display-capture=(), camera=(), geolocation=(), microphone=()");
+                set("content-security-policy", ADMIN_POLICY);
+            }
             Audience::Site => {
                 set("referrer-policy", "strict-origin-when-cross-origin");
                 set("cross-origin-resource-policy", "same-origin");
@@ -144,6 +182,7 @@ fn audience(path: &str) -> Audience {
         "/fanlight.js" | "/fanlight.mjs" => Audience::Widget,
         "/demo/agent.html" => Audience::Agent,
         _ if path.starts_with("/agent/") => Audience::Agent,
+        _ if path.starts_with("/admin/") => Audience::Admin,
         _ => Audience::Site,
     }
 }
@@ -250,6 +289,24 @@ mod tests {
             assert!(policy.contains(part), "{policy}");
         }
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
+
+    #[test]
+    fn the_admin_console_is_at_the_operators_door_only() {
+        let get = |path: &str| Request::get(path).body(()).expect("good");
+        for path in ["/admin/", "/admin/console.js"] {
+            assert_eq!(statics().answer(&get(path)).status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        for path in ["/", "/admin"] {
+            assert_eq!(statics().admin(&get(path)).headers()[header::LOCATION], "/admin/");
+        }
+        for path in ["/v1/sessions", "/fanlight.js", "/demo/"] {
+            assert!(!statics().is_admin(path), "{path}");
+            assert_eq!(statics().admin(&get(path)).status(), StatusCode::NOT_FOUND, "{path}");
+        }
+        let response = statics().file(File { path: "/admin/index.html", tag: "\"6\"", bytes: b"6" }, &get("/admin/"));
+        let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+        assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
     }
 
     #[test]

@@ -107,6 +107,7 @@ fn sources() -> Vec<String> {
     ["wire", "engine", "control", "relay", "loadtest", "bench", "tests", "web"]
         .iter()
         .flat_map(|folder| files(folder, &[".rs", ".ts", ".tsx", ".mjs", ".css", ".html"]))
+        .filter(|path| !path.ends_with(".generated.ts"))
         .collect()
 }
 

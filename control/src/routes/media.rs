@@ -40,7 +40,7 @@ impl<'a> Address<'a> {
     }
 
     /// As the `Allow` header says it.
-    const fn methods(self) -> &'static str {
+    pub(crate) const fn methods(self) -> &'static str {
         if self.resource.is_some() { "OPTIONS, PATCH, DELETE" } else { "OPTIONS, POST" }
     }
 }

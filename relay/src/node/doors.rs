@@ -78,7 +78,8 @@ impl Doors {
             body_max,
             behind_proxy: config.public.behind_proxy,
         });
-        let operator = Arc::new(Operator { control: Arc::clone(parts.control), body_max });
+        let operator =
+            Arc::new(Operator { control: Arc::clone(parts.control), statics: Statics::new(&[], false), body_max });
         let local = Arc::new(Local {
             control: Arc::clone(parts.control),
             drain: Arc::clone(parts.drain),

@@ -1,0 +1,190 @@
+/**
+ * The operator's door as functions, over a client whose types are made from the OpenAPI document. Every refusal becomes a
+ * {@link Refused}; nothing here knows the page.
+ */
+import createClient, { type Client } from 'openapi-fetch';
+
+import type { components, operations, paths } from './api/openapi.generated.ts';
+
+type Schemas = components['schemas'];
+export type Group = Schemas['Group'];
+export type Agent = Schemas['Agent'];
+export type Session = Schemas['Session'];
+export type Problem = Schemas['BundleProblem'];
+export type Change = Schemas['Change'];
+export type Move = Schemas['Move'];
+export type Wish = Schemas['Wish'];
+export type Verdict = Schemas['Verdict'];
+export type Rollout = operations['rollout']['responses'][200]['content']['application/json'];
+
+/** What the relay answers says every setting; only what is sent may leave some out. */
+type Complete<T> = T extends readonly (infer U)[] ? Complete<U>[] : T extends object ? { [K in keyof T]-?: Complete<T[K]> } : T;
+export type Bundle = Complete<Schemas['Bundle']>;
+export type Item = Bundle['sites']['bookmarks'][number];
+export type Folder = Extract<Item, { kind: 'folder' }>;
+
+export interface Version extends Omit<Schemas['Version'], 'bundle' | 'problems' | 'warnings'> {
+  readonly bundle: Bundle;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/** A version that a head points to, and the mark that a move of the head has to repeat. */
+export interface Head {
+  readonly etag: string;
+  readonly version: Version;
+}
+
+/** The relay said no, in words for a person. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly sentence: string,
+    /** Everything that is wrong with a bundle. */
+    readonly problems: readonly Problem[] = [],
+  ) {
+    super(sentence);
+  }
+}
+
+type Answer = { data?: unknown; error?: unknown; response: Response };
+
+export class Api {
+  readonly #client: Client<paths>;
+  readonly #by: string | undefined;
+  readonly #signedOut: () => void;
+
+  /** `by` is written into the history; `signedOut` is called when the token is no longer good. */
+  constructor(token: string, by: string | undefined, signedOut: () => void) {
+    this.#client = createClient<paths>({ baseUrl: location.origin, headers: { authorization: `Bearer ${token}` } });
+    this.#by = by;
+    this.#signedOut = signedOut;
+  }
+
+  async groups(): Promise<Group[]> {
+    return (await this.#reach(this.#client.GET('/v1/groups'))).data.groups;
+  }
+
+  async group(group: string): Promise<Group> {
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}', { params: { path: { group } } }))).data;
+  }
+
+  async createGroup(group: string, name: string): Promise<Group> {
+    return (await this.#reach(this.#client.POST('/v1/groups', { body: { group, name, ...this.#signed() } }))).data;
+  }
+
+  async switchGroup(group: string, active: boolean): Promise<Group> {
+    const wish = { params: { path: { group } }, body: { active } };
+    return (await this.#reach(this.#client.PATCH('/v1/groups/{group}', wish))).data;
+  }
+
+  async agents(group: string): Promise<Agent[]> {
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/agents', { params: { path: { group } } }))).data.agents;
+  }
+
+  /** There shall be this agent. A new one has a secret that is told this once. */
+  async putAgent(group: string, { agent, name, role, active }: Agent): Promise<string | undefined> {
+    const wish = { params: { path: { group, agent } }, body: { name, role, active } };
+    return (await this.#reach(this.#client.PUT('/v1/groups/{group}/agents/{agent}', wish))).data.secret;
+  }
+
+  async staging(group: string): Promise<Head> {
+    return head(await this.#reach(this.#client.GET('/v1/groups/{group}/policy/staging', { params: { path: { group } } })));
+  }
+
+  async production(group: string): Promise<Head> {
+    return head(await this.#reach(this.#client.GET('/v1/groups/{group}/policy/production', { params: { path: { group } } })));
+  }
+
+  async save(group: string, seen: string, bundle: Bundle, note: string): Promise<Head> {
+    const body = { bundle, note, ...this.#signed() };
+    return head(await this.#reach(this.#client.PUT('/v1/groups/{group}/policy/staging', { params: at(group, seen), body })));
+  }
+
+  async publish(group: string, seen: string, version: number): Promise<Head> {
+    const wish = { params: at(group, seen), body: { version, ...this.#signed() } };
+    return head(await this.#reach(this.#client.POST('/v1/groups/{group}/policy/publish', wish)));
+  }
+
+  /** To the version before, or to an earlier one. */
+  async rollBack(group: string, seen: string, version?: number): Promise<Head> {
+    const wish = { params: at(group, seen), body: { ...(version === undefined ? {} : { version }), ...this.#signed() } };
+    return head(await this.#reach(this.#client.POST('/v1/groups/{group}/policy/rollback', wish)));
+  }
+
+  async enforce(group: string): Promise<{ told: number; unreached: number }> {
+    const wish = { params: { path: { group } }, body: this.#signed() };
+    return (await this.#reach(this.#client.POST('/v1/groups/{group}/policy/enforce', wish))).data;
+  }
+
+  async diff(group: string, from: string, to: string): Promise<{ from: number; to: number; changes: Change[] }> {
+    const params = { path: { group }, query: { from, to } };
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/policy/diff', { params }))).data;
+  }
+
+  async history(group: string, before: number | null): Promise<{ moves: Move[]; next: number | null }> {
+    const params = { path: { group }, query: before === null ? {} : { before } };
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/policy/history', { params }))).data;
+  }
+
+  async rollout(group: string): Promise<Rollout> {
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/policy/rollout', { params: { path: { group } } }))).data;
+  }
+
+  async exported(group: string, version: number): Promise<unknown> {
+    const params = { path: { group, version } };
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/policy/versions/{version}/export', { params }))).data;
+  }
+
+  /** `file` is what an export gave; the relay says what it thinks of anything else. */
+  async imported(group: string, seen: string, file: unknown): Promise<Head> {
+    const wish = { params: at(group, seen), body: file as Schemas['Version'] };
+    return head(await this.#reach(this.#client.POST('/v1/groups/{group}/policy/import', wish)));
+  }
+
+  async evaluate(group: string, role: string, wish: Wish): Promise<{ staging: Verdict; production: Verdict }> {
+    const body = { group, wish, ...(role === '' ? {} : { role }) };
+    return (await this.#reach(this.#client.POST('/v1/policy/evaluate', { body }))).data;
+  }
+
+  async sessions(): Promise<Session[]> {
+    return (await this.#reach(this.#client.GET('/v1/sessions'))).data.sessions;
+  }
+
+  async endSession(session: string): Promise<void> {
+    await this.#reach(this.#client.DELETE('/v1/sessions/{session}', { params: { path: { session } } }));
+  }
+
+  #signed(): { by?: string } {
+    return this.#by === undefined ? {} : { by: this.#by };
+  }
+
+  async #reach<T extends Answer>(asking: Promise<T>): Promise<{ data: NonNullable<T['data']>; response: Response }> {
+    let answer: T;
+    try {
+      answer = await asking;
+    } catch {
+      throw new Refused(0, 'E_NETWORK', 'The relay cannot be reached. Check your connection and try again.');
+    }
+    const { data, error, response } = answer;
+    if (response.ok) {
+      return { data: data as NonNullable<T['data']>, response };
+    }
+    if (response.status === 401) {
+      this.#signedOut();
+    }
+    const { code, sentence, problems } = (typeof error === 'object' && error !== null ? error : {}) as Partial<Schemas['Unfit']>;
+    const words = sentence ?? 'The relay could not answer. Please try again.';
+    throw new Refused(response.status, code ?? `HTTP_${response.status}`, words, problems ?? []);
+  }
+}
+
+function at(group: string, seen: string): { path: { group: string }; header: { 'If-Match': string } } {
+  return { path: { group }, header: { 'If-Match': seen } };
+}
+
+function head(answer: { data: Schemas['Version']; response: Response }): Head {
+  const { problems = [], warnings = [], bundle, ...rest } = answer.data;
+  return { etag: answer.response.headers.get('etag') ?? '', version: { ...rest, bundle: bundle as Bundle, problems, warnings } };
+}
