@@ -220,6 +220,22 @@ fn a_subscriber_without_the_codec_is_told_once_and_the_others_watch() {
     assert_eq!((world.received(ANN).len(), world.received(BEN).len()), (0, 15));
 }
 
+#[test]
+fn every_packet_goes_out_to_every_subscription_or_is_counted_as_dropped() {
+    let mut world = World::connected(18, &[Speaks::Vp8Only, Speaks::Everything, Speaks::H264Only, Speaks::Everything]);
+    let drops = |world: &World| world.fanout.totals().drops.iter().sum::<u64>();
+    let before = drops(&world);
+    world.share(VISITOR, Lane::Visitor, 1);
+    // What precedes the first keyframe is for nobody, and one of three subscribers lacks the codec.
+    for number in 0..4 {
+        world.send(VISITOR, 90 + number, 1, number == 3, &[0x10, 0x01, 0xdd, 0, 0]);
+    }
+    film(&mut world, VISITOR, 100, 20, 5, 0xaa);
+    let (sent, out) = (4 + 20 * 5, [ANN, BEN, 3].map(|who| world.received(who).len()));
+    assert_eq!(out, [100, 0, 100]);
+    assert_eq!(3 * sent, out.iter().sum::<usize>() as u64 + drops(&world) - before);
+}
+
 // G-20
 #[test]
 fn an_attackers_client_hello_is_never_answered_and_the_call_succeeds() {
