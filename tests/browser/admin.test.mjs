@@ -130,7 +130,7 @@ describe('signing in', () => {
 });
 
 describe('rules', () => {
-    // R017, R018, R023–R029, R034
+    // R023, R024, R027–R030, R034
     test('bookmarks, a folder and an allowed site go to staging, and by publishing to production', async () => {
         await signIn();
         await page.getByRole('button', { name: 'Add site' }).click();
@@ -279,7 +279,7 @@ describe('rules', () => {
 });
 
 describe('agents', () => {
-    test('an agent is made with a password that is shown once, gets a role, and is kept out', async () => {
+    test('an agent is made with a password that is shown once, and is kept out', async () => {
         await signIn(`#/groups/${group}/agents`);
         await page.getByLabel('Id, what').fill('eve');
         await page.getByLabel('Name, what').fill('Eve Ek');
