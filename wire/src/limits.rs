@@ -171,6 +171,12 @@ pub const VALIDATED_ADDRESSES_MAX: usize = 8;
 pub const DATAGRAM_BYTES_MAX: usize = 1_500;
 /// DTLS bytes per second accepted from a peer's validated address before its handshake is complete.
 pub const DTLS_BYTES_PER_SECOND: u32 = 64 * 1024;
+/// Datagrams and bytes per second that one peer may send us, of whatever kind: several times what any camera or screen
+/// takes (200 Mbit/s), far less than a shard can take in.
+pub const PEER_PACKETS_PER_SECOND: u32 = 20_000;
+pub const PEER_BYTES_PER_SECOND: u32 = 25_000_000;
+/// Transport-wide feedback of one RTCP compound that is looked at; a browser sends one.
+pub const FEEDBACK_ITEMS_MAX: usize = 4;
 
 // ---- media resources (WHIP, WHEP) ---------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, DTLS_BYTES_PER_SECOND};
+use fanlight_wire::limits::{
+    DATAGRAM_BYTES_MAX, DTLS_BYTES_PER_SECOND, PEER_BYTES_PER_SECOND, PEER_PACKETS_PER_SECOND,
+};
 
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -10,11 +12,13 @@ pub(super) struct Budget {
     declared: Vec<u32>,
     /// DTLS bytes taken in since then (G-21).
     dtls: (Instant, u32),
+    /// Everything taken in since then: packets and bytes (G-27).
+    all: (Instant, u32, u32),
 }
 
 impl Budget {
     pub(super) const fn new(now: Instant) -> Self {
-        Self { declared: Vec::new(), dtls: (now, 0) }
+        Self { declared: Vec::new(), dtls: (now, 0), all: (now, 0, 0) }
     }
 
     /// New sections may bring new sources. With none declared, any may come, up to
@@ -26,7 +30,7 @@ impl Budget {
     /// May this datagram be worked on?
     pub(super) fn admits(&mut self, now: Instant, payload: &[u8]) -> bool {
         match payload.first() {
-            _ if payload.len() > DATAGRAM_BYTES_MAX => false,
+            _ if payload.len() > DATAGRAM_BYTES_MAX || !self.admits_one_more(now, payload.len()) => false,
             Some(20..=63) => self.admits_dtls(now, payload.len()),
             _ => true,
         }
@@ -35,6 +39,17 @@ impl Budget {
     /// May media with this source be looked at? Browsers probe the path with source 0, which carries no media.
     pub(super) fn admits_source(&self, ssrc: u32) -> bool {
         self.declared.is_empty() || ssrc == 0 || self.declared.contains(&ssrc)
+    }
+
+    fn admits_one_more(&mut self, now: Instant, bytes: usize) -> bool {
+        let (since, packets, sum) = &mut self.all;
+        if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
+            self.all = (now, 1, u32::try_from(bytes).unwrap_or(u32::MAX));
+            return true;
+        }
+        *packets = packets.saturating_add(1);
+        *sum = sum.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        *packets <= PEER_PACKETS_PER_SECOND && *sum <= PEER_BYTES_PER_SECOND
     }
 
     fn admits_dtls(&mut self, now: Instant, bytes: usize) -> bool {
@@ -62,6 +77,20 @@ mod tests {
         assert!(budget.admits_source(8), "it names none");
         budget.renegotiated(vec![7]);
         assert_eq!([7, 0, 8].map(|ssrc| budget.admits_source(ssrc)), [true, true, false]);
+    }
+
+    // G-27
+    #[test]
+    fn what_one_peer_sends_is_bounded_per_second() {
+        let base = base();
+        let mut budget = Budget::new(base);
+        let admitted = |budget: &mut Budget, now, bytes: usize| {
+            (0..2 * PEER_PACKETS_PER_SECOND).filter(|_| budget.admits(now, &[128; 1_500][..bytes])).count()
+        };
+        assert_eq!(admitted(&mut budget, base, 20), PEER_PACKETS_PER_SECOND as usize);
+        let later = base + Duration::from_secs(1);
+        assert_eq!(admitted(&mut budget, later, 1_500), PEER_BYTES_PER_SECOND as usize / 1_500);
+        assert!(budget.admits(later + Duration::from_secs(1), &[0; 100]), "connectivity checks go on");
     }
 
     #[test]
