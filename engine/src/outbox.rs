@@ -10,6 +10,11 @@ use fanlight_wire::limits::{TRAIN_BYTES_MAX, TRAIN_SEGMENTS_MAX};
 
 use crate::datagram::Transport;
 
+/// Memory that is never given back.
+const KEPT_BYTES: usize = 1024 * 1024;
+/// The part of what was needed that is forgotten per turn: no burst that comes every second allocates anew.
+const FORGOTTEN: usize = 4_096;
+
 /// Datagrams for one destination that leave together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Train {
@@ -29,6 +34,8 @@ pub struct Outbox {
     /// Keeps its length, so that no byte is zeroed twice; the first `used` are this turn's.
     bytes: Vec<u8>,
     used: usize,
+    /// What turns have needed, the largest first to be remembered and slowly forgotten.
+    needed: usize,
     trains: Vec<Train>,
 }
 
@@ -103,7 +110,13 @@ impl Outbox {
         self.trains.is_empty()
     }
 
+    /// Memory is given back when it is far more than was needed of late.
     pub fn clear(&mut self) {
+        self.needed = self.used.max(self.needed - self.needed / FORGOTTEN);
+        if self.bytes.len() > KEPT_BYTES && self.bytes.len() / 8 > self.needed {
+            self.bytes.truncate(self.needed.next_power_of_two().max(KEPT_BYTES));
+            self.bytes.shrink_to_fit();
+        }
         self.used = 0;
         self.trains.clear();
     }
@@ -148,6 +161,20 @@ mod tests {
     fn a_longer_segment_or_another_destination_begins_a_new_train() {
         let outbox = outbox(&[(9, 300), (9, 1100), (8, 1100), (9, 1100)]);
         assert_eq!(outbox.trains().len(), 4);
+    }
+
+    #[test]
+    fn memory_for_a_rare_burst_is_given_back_later() {
+        let mut outbox = outbox(&vec![(9, 1_200); 20_000]);
+        let most = outbox.bytes.capacity();
+        for _ in 0..1_000 {
+            outbox.clear();
+        }
+        assert_eq!(outbox.bytes.capacity(), most, "the next burst finds it");
+        for _ in 0..20_000 {
+            outbox.clear();
+        }
+        assert!(outbox.bytes.capacity() <= 2 * KEPT_BYTES, "{} bytes", outbox.bytes.capacity());
     }
 
     #[test]

@@ -11,6 +11,10 @@ use std::time::Instant;
 
 use crate::deadline::Deadline;
 
+/// Entries of the queue per key, and in all before anybody looks, beyond which dead ones are swept out.
+const QUEUED_PER_KEY_MAX: usize = 4;
+const QUEUED_MIN: usize = 64;
+
 /// Deadlines, soonest first.
 #[derive(Debug)]
 pub(crate) struct Timers<K> {
@@ -43,6 +47,9 @@ impl<K: Copy + Ord + Hash> Timers<K> {
                 self.queue.push(Reverse((at, key)));
             }
         }
+        if self.queue.len() > QUEUED_PER_KEY_MAX * self.entries.len() + QUEUED_MIN {
+            self.rebuild();
+        }
         self.tidy();
     }
 
@@ -72,6 +79,15 @@ impl<K: Copy + Ord + Hash> Timers<K> {
     /// Keys with a deadline.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Keys that are set sooner and sooner leave dead entries behind the first.
+    fn rebuild(&mut self) {
+        self.queue.clear();
+        self.queue.extend(self.entries.iter_mut().map(|(key, entry)| {
+            entry.queued = entry.at;
+            Reverse((entry.at, *key))
+        }));
     }
 
     /// Makes the first entry of the queue a live one that stands at its key's deadline.
@@ -116,5 +132,20 @@ mod tests {
         timers.set(3, at(2));
         timers.set(3, Deadline::IDLE);
         assert_eq!(timers.next(), Deadline::IDLE);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to count from")]
+    fn deadlines_that_move_forward_and_back_leave_nothing_behind() {
+        let start = Instant::now();
+        let at = |seconds| Deadline::new(start + Duration::from_secs(seconds), Reason::Grace);
+        let mut timers = Timers::default();
+        timers.set(0, at(1));
+        for round in 0..10_000 {
+            timers.set(1, at(90_000 - round));
+        }
+        assert!(timers.queue.len() <= 100, "{} entries for two keys", timers.queue.len());
+        let end = start + Duration::from_secs(100_000);
+        assert_eq!([timers.pop_due(end), timers.pop_due(end), timers.pop_due(end)], [Some(0), Some(1), None]);
     }
 }
