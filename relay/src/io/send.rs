@@ -17,6 +17,9 @@ use super::{Counters, Socket};
 /// Messages handed over by one system call (the kernel's `UIO_MAXIOV`).
 const BATCH: usize = 1024;
 
+/// Refusals in a row for want of room after which the kernel is not asked again in this turn.
+const FULL_MAX: usize = 8;
+
 /// The send headers of one shard.
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -134,14 +137,22 @@ impl Sender {
         if let Some(socket) = sockets.get_mut(self.socket) {
             let mut rest = headers.filled();
             let mut slots = slots.as_slice();
+            let mut full = 0;
             while !rest.is_empty() {
                 let settled = match call(socket, rest) {
                     Ok(sent) => {
+                        full = 0;
                         slots.iter().take(sent).for_each(|slot| slot.sent(socket, counters));
                         sent
                     }
                     Err(libc::EINTR) => continue,
+                    // A full socket is full for the rest as well, and asking for each would cost a call apiece.
+                    Err(libc::EAGAIN) if full + 1 >= FULL_MAX => {
+                        counters.drops += slots.iter().map(|slot| slot.segments as u64).sum::<u64>();
+                        rest.len()
+                    }
                     Err(code) => {
+                        full = if code == libc::EAGAIN { full + 1 } else { 0 };
                         // Only the first one failed; what follows is tried by itself.
                         slots.first().iter().for_each(|slot| slot.refused(code, socket, uncut, counters));
                         1
