@@ -25,6 +25,9 @@ use crate::queue::{Inputs, PipeSink, ShardInput};
 /// The runtime's timers count in milliseconds.
 const TIMER_TICK: Duration = Duration::from_millis(1);
 
+/// Sending of one turn ends after this long, however much is left; pipes, commands and timers wait no longer (G-66).
+const TURN_MAX: Duration = Duration::from_millis(20);
+
 /// What the loop does after a turn.
 pub(super) enum Next {
     /// Wait for input, or until then.
@@ -46,6 +49,8 @@ pub(super) struct Core<D> {
     load: Load,
     /// Something happened since the last publication.
     stale: bool,
+    /// The last turn ended with more to send.
+    behind: bool,
 }
 
 /// Who is tied to the engine from outside.
@@ -91,7 +96,20 @@ impl<D: Decide> Core<D> {
         };
         let outbox = Outbox::default();
         let load = Load::new(now);
-        Self { bear, sockets, tcp, inputs, engine, ties, outbox, board, published: now, load, stale: true }
+        Self {
+            bear,
+            sockets,
+            tcp,
+            inputs,
+            engine,
+            ties,
+            outbox,
+            board,
+            published: now,
+            load,
+            stale: true,
+            behind: false,
+        }
     }
 
     /// What the loop waits for.
@@ -122,6 +140,9 @@ impl<D: Decide> Core<D> {
         if self.stale && publication <= now {
             self.publish(now);
         }
+        if self.behind {
+            return Next::SleepUntil(Some(now));
+        }
         let publication = self.stale.then_some(publication);
         // What is still due was just served; without a pause a deadline that stays in the past would burn the core.
         let deadline = self.engine.deadline().at.map(|at| at.max(now + TIMER_TICK));
@@ -138,11 +159,11 @@ impl<D: Decide> Core<D> {
             happened += 1;
             self.engine.handle_timeout(now);
         }
-        if happened == 0 {
+        if happened == 0 && !self.behind {
             return;
         }
         self.stale = true;
-        self.fan_out(TURN_DATAGRAMS_MAX.saturating_sub(received));
+        self.fan_out(now, TURN_DATAGRAMS_MAX.saturating_sub(received));
         self.drain();
     }
 
@@ -156,16 +177,22 @@ impl<D: Decide> Core<D> {
     }
 
     /// Sends the engine's datagrams slice by slice. What came in meanwhile is taken between slices, so that sessions
-    /// with few subscribers do not wait for one with many; `budget` bounds that, and with it the turn.
-    fn fan_out(&mut self, mut budget: usize) {
+    /// with few subscribers do not wait for one with many; `budget` bounds that, and [`TURN_MAX`] since `began` the turn.
+    fn fan_out(&mut self, began: Instant, mut budget: usize) {
+        self.behind = false;
         loop {
             let more = self.engine.poll_datagrams(&mut self.outbox);
             self.send();
             if !more {
                 return;
             }
+            let now = crate::clock::now();
+            if now.saturating_duration_since(began) >= TURN_MAX {
+                self.behind = true;
+                return;
+            }
             if budget > 0 {
-                let received = self.receive(crate::clock::now(), budget.min(SLICE_DATAGRAMS_MAX));
+                let received = self.receive(now, budget.min(SLICE_DATAGRAMS_MAX));
                 budget = budget.saturating_sub(received);
             }
         }
@@ -202,7 +229,7 @@ impl<D: Decide> Core<D> {
         if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
             tracing::error!(shard = shard.0, "a broken engine could not be taken down in order");
         }
-        self.stale = true;
+        (self.stale, self.behind) = (true, false);
     }
 
     fn publish(&mut self, now: Instant) {

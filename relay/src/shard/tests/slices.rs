@@ -19,13 +19,15 @@ use crate::shard::{Birth, Decide, Shard, ShardConfig};
 on_both_backends! {
     small_sessions_are_answered_between_the_slices_of_a_large_one,
     a_turn_has_an_end_though_more_comes_in_with_every_slice,
+    a_turn_has_an_end_though_slices_have_none,
 }
 
 /// Slices of the large session.
 const SLICES: u32 = 200;
 
-/// `crowd` begins a fan-out of [`SLICES`] slices. During each of them `intruder` sends datagrams, each answered with the
-/// number of slices that were still to come. What a pipe says is answered by its close, which needs the turn to end.
+/// `crowd` begins a fan-out of [`SLICES`] slices, `endless` one that has no end. During each of them `intruder` sends
+/// datagrams, each answered with the number of slices that were still to come. What a pipe says is answered by its close,
+/// which needs the turn to end.
 struct Slicer {
     near: SocketAddr,
     crowd: Option<SocketAddr>,
@@ -40,6 +42,8 @@ impl Decide for Slicer {
     fn handle_datagram(&mut self, _: Instant, datagram: Datagram<'_>) {
         if datagram.payload == b"crowd" {
             (self.crowd, self.left) = (Some(datagram.source), SLICES);
+        } else if datagram.payload == b"endless" {
+            (self.crowd, self.left) = (Some(datagram.source), u32::MAX);
         } else {
             self.answers.push_back((datagram.source, self.left));
             if self.per_slice > 1 {
@@ -136,5 +140,17 @@ fn a_turn_has_an_end_though_more_comes_in_with_every_slice(backend: BackendChoic
     let input = PipeInput::Credit(1);
     shard.handle.try_send(ShardInput::Open { pipe: PipeId(1), output: sink.into(), input }).expect("a place");
     assert!(matches!(output.blocking_recv(), Some(PipeOutput::Close(_))));
+    stop(shard);
+}
+
+// G-66
+fn a_turn_has_an_end_though_slices_have_none(backend: BackendChoice) {
+    let (shard, _far) = slicer(backend, 0);
+    let crowd = client();
+    crowd.send_to(b"endless", shard.udp[0]).expect("loopback takes it");
+    let first = number(&crowd);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(shard.handle.status()).expect("an answer in the midst of it");
+    while number(&crowd) >= first - 1 {}
     stop(shard);
 }
