@@ -213,6 +213,20 @@ fn only_authentic_senders_take_a_place() {
     assert!(open(&mut unprotect, &sealed(&mut protect, most, 3, b"x")).is_some(), "room again");
 }
 
+/// G-28: reporters come and go with the sources; the ones that still speak are known.
+#[test]
+fn a_new_reporter_takes_the_place_of_the_longest_silent_one() {
+    let (mut protect, mut unprotect) = pair(Profile::Aes128Gcm);
+    for ssrc in 0..100_u32 {
+        for speaker in [ssrc, 0] {
+            let mut report = [[0x80, 201, 0, 1], speaker.to_be_bytes()].concat();
+            protect.rtcp(&mut report).unwrap();
+            assert!(unprotect.rtcp(&mut report.clone()).is_some(), "{ssrc} finds room");
+            assert!(unprotect.rtcp(&mut report).is_none(), "but not twice");
+        }
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_an_error() {
     let (mut protect, _) = pair(Profile::Aes128Gcm);

@@ -33,7 +33,7 @@ pub struct Unprotect {
     rtcp: Cipher,
     /// At most [`SSRC_MAX`] senders of media; few, so looking through them beats hashing.
     streams: Vec<(u32, RtpWindow)>,
-    /// At most [`SSRC_MAX`] senders of RTCP: the index counts per SSRC (RFC 3711 §3.2.1).
+    /// The last [`SSRC_MAX`] senders of RTCP, who spoke last at the end: the index counts per SSRC (RFC 3711 §3.2.1).
     reporters: Vec<(u32, RtcpWindow)>,
 }
 
@@ -79,33 +79,41 @@ impl Unprotect {
     }
 
     /// Authenticates and decrypts an SRTCP packet in place; the length of the plain compound packet at the front.
-    /// `None` as for [`Self::rtp`].
+    /// `None` for a replay or a forgery.
     pub fn rtcp(&mut self, packet: &mut [u8]) -> Option<usize> {
         let header: &[u8; RTCP_HEADER_BYTES] = packet.first_chunk()?;
         let [_, _, _, _, a, b, c, d] = *header;
         let sender = u32::from_be_bytes([a, b, c, d]);
         let word = self.rtcp.rtcp_word(packet)?;
         let index = u64::from(word & !ENCRYPTED);
-        let room = self.reporters.len() < SSRC_MAX;
-        let known = self.reporters.iter_mut().find(|(ssrc, _)| *ssrc == sender);
-        match &known {
-            Some((_, window)) if window.has(index) => return None,
-            None if !room => return None,
-            _ => {}
+        let known = self.reporters.iter().position(|(ssrc, _)| *ssrc == sender);
+        let of_sender = known.and_then(|place| self.reporters.get(place));
+        if of_sender.is_some_and(|(_, window)| window.has(index)) {
+            return None;
         }
         let plain = self.rtcp.open_rtcp(packet, sender, word)?;
-        match known {
-            Some((_, window)) => window.note(index),
-            None => self.reporters.push((sender, Window::new(index))),
+        let window = match known.map(|place| self.reporters.remove(place)) {
+            Some((_, mut window)) => {
+                window.note(index);
+                window
+            }
+            None => Window::new(index),
+        };
+        // Only who has the keys comes here; of those, who has been silent longest gives way.
+        if self.reporters.len() >= SSRC_MAX {
+            self.reporters.remove(0);
         }
+        self.reporters.push((sender, window));
         Some(plain)
     }
 
-    /// Forgets the senders that are no longer wanted, so that others find room. A forgotten sender's old packets would
-    /// be taken for new ones: what is not `wanted` must be turned away before it comes here.
+    /// Forgets senders of media that are no longer wanted, once half the room is taken: one that comes back soon has
+    /// its rollover count still. A forgotten sender's old packets would be taken for new ones: what is not `wanted` must
+    /// be turned away before it comes here.
     pub fn retain(&mut self, wanted: impl Fn(u32) -> bool) {
-        self.streams.retain(|(ssrc, _)| wanted(*ssrc));
-        self.reporters.retain(|(ssrc, _)| wanted(*ssrc));
+        if self.streams.len() >= SSRC_MAX / 2 {
+            self.streams.retain(|(ssrc, _)| wanted(*ssrc));
+        }
     }
 }
 
