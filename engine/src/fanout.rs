@@ -111,6 +111,7 @@ impl Fanout {
             if restarted {
                 demux.insert(member.key, &credentials);
             }
+            member.forget_sources();
             member.subscribe(views, entropy);
             self.settle(who);
             return Ok(answer);
@@ -123,6 +124,15 @@ impl Fanout {
         self.members.insert(who, member);
         self.settle(who);
         Ok(answer)
+    }
+
+    /// From now on this member sees no more and no less than `views`. What it may see again later goes on in the same
+    /// numbering.
+    pub fn set_views(&mut self, who: MemberId, views: impl Into<Views>, entropy: &mut Entropy) {
+        if let Some(member) = self.members.get_mut(&who) {
+            member.subscribe(views.into(), entropy);
+            self.settle(who);
+        }
     }
 
     /// Would this offer replace the member's peer?

@@ -250,6 +250,11 @@ impl Peer {
         matches!(payload, [128..=191, ..])
     }
 
+    /// May media come from this source, by the last offer?
+    pub(crate) fn admits_source(&self, ssrc: u32) -> bool {
+        self.budget.admits_source(ssrc)
+    }
+
     /// Decrypts a media datagram in place. Nothing but an authentic packet changes anything.
     pub(crate) fn open(&mut self, now: Instant, packet: &mut [u8]) -> Media {
         self.tell(now);
@@ -373,6 +378,11 @@ impl Peer {
         self.formats.payload_type(mid, format)
     }
 
+    #[cfg(test)]
+    pub(crate) const fn transport_sequence(&self) -> u16 {
+        self.transport_sequence
+    }
+
     /// What was agreed on, for reading a packet with this payload type.
     pub(crate) fn terms(&self, payload_type: u8) -> Terms<'_> {
         let Self { sections, declared, rids, formats, .. } = self;
@@ -399,6 +409,9 @@ impl Peer {
         let open = !offer.rids.is_empty() || offer.sources.is_empty();
         let named = || offer.sources.iter().map(|source| source.ssrc).collect();
         self.budget.renegotiated(if open { Vec::new() } else { named() });
+        if let Some(keys) = &mut self.keys {
+            keys.unprotect.retain(|ssrc| self.budget.admits_source(ssrc));
+        }
         self.declared.clone_from(&offer.sources);
         self.rids.clone_from(&offer.rids);
         self.read_sections(offer);

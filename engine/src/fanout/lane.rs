@@ -56,16 +56,17 @@ impl Lane {
     }
 }
 
-/// What a member may see: its first receiving picture and its sound follow `main`, a second picture the camera.
+/// What a member may see: its first receiving picture and its sound follow `main`, if anything, a second picture the
+/// camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Views {
-    pub main: Lane,
+    pub main: Option<Lane>,
     pub camera: bool,
 }
 
 impl From<Lane> for Views {
     fn from(main: Lane) -> Self {
-        Self { main, camera: false }
+        Self { main: Some(main), camera: false }
     }
 }
 

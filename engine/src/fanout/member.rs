@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fanlight_wire::limits::{HISTORY_PACKETS, REPORT_INTERVAL};
+use fanlight_wire::limits::{FEEDBACK_ITEMS_MAX, HISTORY_PACKETS, REPORT_INTERVAL};
 
 use super::filling::Filling;
 use super::path::Path;
@@ -33,6 +33,9 @@ pub(super) struct Member {
     pub(super) key: PeerKey,
     pub(super) intake: Intake,
     pub(super) subscriptions: Vec<Subscription>,
+    /// Of sections that do not receive now. Their numbers go on when they do again: no nonce may be used twice
+    /// (RFC 7714 §8.1).
+    retired: Vec<Subscription>,
     /// What the client asks for again: index of the subscription, and number.
     lost: Vec<(usize, u16)>,
     round_trip: RoundTrip,
@@ -60,6 +63,7 @@ impl Member {
             key,
             intake: Intake::default(),
             subscriptions: Vec::new(),
+            retired: Vec::new(),
             lost: Vec::new(),
             round_trip: RoundTrip::default(),
             path: None,
@@ -70,17 +74,19 @@ impl Member {
     }
 
     /// Subscribes the first video and the first audio section on which the client receives to the main view, and its
-    /// second video section to the camera, if it may see that. A section that was subscribed before keeps its numbering.
+    /// second video section to the camera, as far as it may see them. A section that was subscribed before keeps its numbering.
     pub(super) fn subscribe(&mut self, views: Views, entropy: &mut Entropy) {
-        let main = views.main;
         let sections = || self.peer.sections().iter().filter(|section| section.sends);
         let mut videos = sections().filter(|section| section.video);
         let wanted: [Option<(&Section, Lane)>; 3] = [
-            videos.next().map(|section| (section, main)),
-            sections().find(|section| !section.video).map(|section| (section, main)),
+            videos.next().zip(views.main),
+            sections().find(|section| !section.video).zip(views.main),
             videos.next().filter(|_| views.camera).map(|section| (section, Lane::Camera)),
         ];
         let mut before = std::mem::take(&mut self.subscriptions);
+        before.append(&mut self.retired);
+        // What was asked for is named by places in the list.
+        self.lost.clear();
         for (section, lane) in wanted.into_iter().flatten() {
             let same = |known: &Subscription| known.sender.mid() == section.mid && known.sender.ssrc() == section.ssrc;
             let mut subscription = match before.iter().position(same) {
@@ -94,6 +100,19 @@ impl Member {
             subscription.sender.renegotiate(section);
             self.subscriptions.push(subscription);
         }
+        let lives = |known: &Subscription| {
+            let (mid, ssrc) = (known.sender.mid(), known.sender.ssrc());
+            self.peer.sections().iter().any(|section| section.mid == mid && section.ssrc == ssrc)
+        };
+        before.retain(lives);
+        before.iter_mut().for_each(Subscription::shut);
+        self.retired = before;
+    }
+
+    /// Forgets what came from sources that no offer names any more.
+    pub(super) fn forget_sources(&mut self) {
+        let Self { peer, intake, .. } = self;
+        intake.retain(|ssrc| peer.admits_source(ssrc));
     }
 
     pub(super) fn follows(&self, lane: Lane) -> bool {
@@ -107,9 +126,11 @@ impl Member {
 
     /// Takes in a plain compound packet.
     pub(super) fn note(&mut self, now: Instant, compound: &[u8], asked: &mut Asked) {
+        let mut feedback = 0;
         for item in rtcp::parse(compound) {
+            feedback += usize::from(matches!(item, Item::TransportFeedback(_)));
             self.intake.note(now, &item);
-            if let Some(path) = &mut self.path {
+            if let Some(path) = self.path.as_mut().filter(|_| feedback <= FEEDBACK_ITEMS_MAX) {
                 path.note(now, &item);
             }
             if let Item::SenderReport { ssrc, timestamp, .. } = item
@@ -157,15 +178,20 @@ impl Member {
 
     /// Has it something to send that no ring has?
     pub(super) fn has_output(&self, now: Instant) -> bool {
-        let probes = || self.path.as_ref().and_then(|path| path.estimator.deadline()).is_some_and(|at| at <= now);
+        let probes = || self.path_deadline().is_some_and(|at| at <= now);
         self.peer.has_output() || !self.lost.is_empty() || self.intake.has_output(now) || probes()
     }
 
     pub(super) fn deadline(&self) -> Deadline {
         let intake = self.intake.deadline().map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Feedback));
-        let path = self.path.as_ref().and_then(|path| path.estimator.deadline());
+        let path = self.path_deadline();
         let path = path.map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Rate));
         self.peer.deadline().min(intake).min(path)
+    }
+
+    /// Nothing can be learned of a path on which nothing may leave.
+    fn path_deadline(&self) -> Option<Instant> {
+        self.path.as_ref().filter(|_| self.peer.is_connected())?.estimator.deadline()
     }
 
     /// Sends what is due: connectivity checks, reports, repairs, and what came in since the last visit. Adds to `told`

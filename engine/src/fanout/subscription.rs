@@ -47,6 +47,11 @@ impl Subscription {
         }
     }
 
+    #[cfg(test)]
+    pub(super) const fn had_layer(&mut self, layer: usize) {
+        self.layer = layer;
+    }
+
     /// Nothing is written before a keyframe.
     pub(super) const fn shut(&mut self) {
         self.open = false;
@@ -143,8 +148,9 @@ impl Subscription {
     /// Goes over to the encoding that is aimed at, at a keyframe of it. True when that has happened.
     fn change_layer(&mut self, filling: &mut Filling) -> bool {
         let target = usize::from(self.selector.target().simulcast);
-        let Some(layer) = filling.layers.get_mut(target).filter(|layer| target != self.layer && layer.meter.is_ready())
-        else {
+        // One that gets nothing has nothing to lose by an encoding of which little is known.
+        let suits = |layer: &&mut Layer| target != self.layer && (!self.open || layer.meter.is_ready());
+        let Some(layer) = filling.layers.get_mut(target).filter(suits) else {
             self.aimed = None;
             return false;
         };

@@ -1,6 +1,7 @@
 //! Whole media sessions in memory: str0m clients, this fan-out, virtual time, a wire that can lose and lie.
 
 mod layers;
+mod renegotiation;
 mod world;
 
 use std::time::Duration;

@@ -160,6 +160,15 @@ impl Client {
         offer.to_sdp_string()
     }
 
+    pub(crate) fn offer_direction(&mut self, receives: bool) -> String {
+        let mid = self.watch.expect("an offer");
+        let mut api = self.rtc.sdp_api();
+        api.set_direction(mid, if receives { Direction::RecvOnly } else { Direction::Inactive });
+        let (offer, pending) = api.apply().expect("changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
     pub(crate) fn answer(&mut self, sdp: &str) {
         let answer = SdpAnswer::from_sdp_string(sdp).expect("an answer");
         let pending = self.pending.take().expect("an offer");

@@ -138,6 +138,11 @@ impl Intake {
         Ok(Incoming { section, layer, ssrc, format, sequence, timestamp, marker, payload, carried, dependency })
     }
 
+    /// Forgets the sources that are no longer `wanted`, so that others find room.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(u32) -> bool) {
+        self.streams.retain(|stream| wanted(stream.ssrc));
+    }
+
     /// Takes in what a sender says about its sources.
     pub(crate) fn note(&mut self, now: Instant, item: &Item<'_>) {
         if let Item::SenderReport { ssrc, ntp, timestamp, .. } = item

@@ -236,6 +236,12 @@ impl Sender {
         round_trip: Duration,
         departure: &mut Departure<'_>,
     ) -> bool {
+        let pause = round_trip.max(REPAIR_PAUSE_MIN);
+        self.send_again(ring, lost, Some(pause), departure)
+    }
+
+    /// Without a `pause` it counts as no repair: what is lost of a probe may still be asked for.
+    fn send_again(&mut self, ring: &Ring, lost: u16, pause: Option<Duration>, departure: &mut Departure<'_>) -> bool {
         let Some(number) = self.line.extend(lost) else { return false };
         let position = self.history.find(number, ring.head());
         let Some((_, slot)) = position.and_then(|position| Some((position, ring.slot(position)?))) else {
@@ -244,9 +250,11 @@ impl Sender {
         let payload_type = self.agreed.and_then(|(format, agreed)| agreed.filter(|_| format == slot.format));
         let rtx = self.section.rtx.zip(payload_type.and_then(|payload_type| payload_type.rtx));
         let Some((ssrc, rtx_payload_type)) = rtx else { return false };
-        let pause = round_trip.max(REPAIR_PAUSE_MIN);
         let bytes = ring.payload(slot).len() as u64;
-        if self.repair_bytes < bytes || !self.history.admits_repair(number, departure.now, pause) {
+        if self.repair_bytes < bytes {
+            return false;
+        }
+        if pause.is_some_and(|pause| !self.history.admits_repair(number, departure.now, pause)) {
             return false;
         }
         let index = self.rtx_sequence;
@@ -270,7 +278,7 @@ impl Sender {
         let newest = self.line.newest();
         for behind in 0..PROBE_PACKETS_MAX {
             let before = departure.bytes;
-            if bytes == 0 || !self.repair(ring, newest.wrapping_sub(behind) as u16, Duration::ZERO, departure) {
+            if bytes == 0 || !self.send_again(ring, newest.wrapping_sub(behind) as u16, None, departure) {
                 return;
             }
             bytes = bytes.saturating_sub((departure.bytes - before) as usize);
@@ -308,7 +316,7 @@ impl Sender {
     /// Writes and protects one packet in the outbox; how many bytes it has.
     fn write(&mut self, writing: &Writing<'_>, departure: &mut Departure<'_>) -> Result<u64, Sending> {
         let mut head = [0; HEADER_BYTES_MAX];
-        let header_bytes = self.write_header(&mut head, writing, departure).ok_or(Sending::Failed)?;
+        let (header_bytes, is_numbered) = self.write_header(&mut head, writing, departure).ok_or(Sending::Failed)?;
         let (head, payload) = (head.get(..header_bytes).unwrap_or_default(), writing.ring.payload(writing.slot));
         let original = writing.original.map(u16::to_be_bytes);
         let original = original.as_ref().map(<[u8; 2]>::as_slice).unwrap_or_default();
@@ -333,16 +341,20 @@ impl Sender {
             departure.outbox.take_back(total);
             return Err(why);
         }
-        if let Some(estimator) = &mut departure.estimator {
-            estimator.on_sent(departure.now, *departure.transport_sequence, total);
+        // Feedback speaks of what bears a number; a number that nothing bears would be a loss to it.
+        if is_numbered {
+            if let Some(estimator) = &mut departure.estimator {
+                estimator.on_sent(departure.now, *departure.transport_sequence, total);
+            }
+            *departure.transport_sequence = departure.transport_sequence.wrapping_add(1);
         }
-        *departure.transport_sequence = departure.transport_sequence.wrapping_add(1);
         departure.packets += 1;
         departure.bytes += total as u64;
         Ok(total as u64)
     }
 
-    fn write_header(&self, head: &mut [u8], writing: &Writing<'_>, departure: &Departure<'_>) -> Option<usize> {
+    /// The header's length, and whether the packet bears a number for transport-wide feedback.
+    fn write_header(&self, head: &mut [u8], writing: &Writing<'_>, departure: &Departure<'_>) -> Option<(usize, bool)> {
         let mut carried: [Option<&[u8]>; Extension::ALL.len()] = [None; Extension::ALL.len()];
         for (extension, value) in writing.ring.carried(writing.slot) {
             if let Some(place) = carried.get_mut(extension as usize) {
@@ -351,7 +363,7 @@ impl Sender {
         }
         let transport_sequence = departure.transport_sequence.to_be_bytes();
         let mut values: [(u8, &[u8]); Extension::ALL.len()] = [(0, &[]); Extension::ALL.len()];
-        let mut count = 0;
+        let (mut count, mut is_numbered) = (0, false);
         for (id, extension) in &self.extensions {
             let value: Option<&[u8]> = match extension {
                 Extension::Mid => writing.introduces.then(|| self.section.mid.as_bytes()),
@@ -365,8 +377,9 @@ impl Sender {
             }
             *values.get_mut(count)? = (*id, value);
             count += 1;
+            is_numbered |= *extension == Extension::TransportSequence;
         }
-        header::write(head, &writing.fields, values.get(..count)?)
+        Some((header::write(head, &writing.fields, values.get(..count)?)?, is_numbered))
     }
 }
 

@@ -41,6 +41,7 @@ impl Session {
             participant.capabilities =
                 self.narrowed.of(participant.role, &participant.subject, participant.capabilities);
         }
+        self.narrow_views(cx);
         self.end_refused_shares(cx);
         if !self.policy.escalate_to_view || self.policy.feature_level < LEVEL_INVITE {
             self.withdraw_grants();
@@ -64,6 +65,15 @@ impl Session {
         cx.reports.push_back(Report::Narrowed { session: self.id, version });
         tracing::info!(session = %self.id, version, "rules narrowed");
         self.dispatch(cx);
+    }
+
+    /// Nobody goes on watching what it may no longer see.
+    fn narrow_views(&mut self, cx: &mut Context<'_>) {
+        let roles: Vec<_> = self.participants.iter().map(|(who, participant)| (*who, participant.role)).collect();
+        for (who, role) in roles {
+            let views = self.views_of(who, role);
+            self.fanout.set_views(who.into(), views, cx.entropy);
+        }
     }
 
     /// A ticket that was minted before says no more than one that is minted now.

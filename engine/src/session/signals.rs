@@ -93,8 +93,7 @@ impl Session {
     fn offer(&mut self, cx: &mut Context<'_>, who: ParticipantId, role: Role, sdp: &str) -> Result<(), Refusal> {
         let member = who.into();
         let fresh = self.fanout.is_fresh(member, sdp);
-        let camera = self.standing(who).is_some_and(|of| of.capabilities.contains(Capabilities::SUB_CAMERA));
-        let (key, views) = (self.peer_key(member), Views { main: watched_slot(role).into(), camera });
+        let (key, views) = (self.peer_key(member), self.views_of(who, role));
         let answer = self.fanout.offer(cx.now, member, views, sdp, cx.media, cx.entropy, cx.demux, key)?;
         if fresh {
             // A page load took the old capture with it.
@@ -103,6 +102,13 @@ impl Session {
         }
         self.tell(who, &ToClient::Answer { sdp: answer });
         Ok(())
+    }
+
+    /// What of others' media this participant may see.
+    pub(super) fn views_of(&self, who: ParticipantId, role: Role) -> Views {
+        let may = |right| self.standing(who).is_some_and(|of| of.capabilities.contains(right));
+        let main = may(Capabilities::SUB_SCREEN).then(|| watched_slot(role).into());
+        Views { main, camera: may(Capabilities::SUB_CAMERA) }
     }
 
     fn set_mode(&mut self, by: ParticipantId, mode: Mode) {

@@ -55,3 +55,25 @@ fn layers_are_given_up_without_a_gap_and_only_where_the_path_is_thin() {
     pictures.dedup();
     assert!(pictures.windows(2).all(|pair| pair[1] == pair[0] + 1), "no picture seems to be missing: {pictures:?}");
 }
+
+#[test]
+fn a_path_on_which_nothing_may_leave_wakes_nobody() {
+    let mut world = World::connected(41, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Lane::Visitor, 1);
+    film_in_layers(&mut world, 0..120);
+    let ann = MemberId(ANN as u32 + 1);
+    let now = world.now();
+    let member = world.fanout.members.get_mut(&ann).expect("Ann");
+    let newest = member.peer.transport_sequence().wrapping_sub(1);
+    member.path.as_mut().expect("a choice").estimator.on_feedback(now, [(newest, Some(0))]);
+    world.deaf = Some(ANN);
+    world.run(ICE_CONSENT_MAX * 2);
+    assert!(!world.fanout.is_connected(ann));
+    let now = world.now();
+    let member = world.fanout.members.get_mut(&ann).expect("Ann");
+    let estimator = &mut member.path.as_mut().expect("a choice").estimator;
+    estimator.want(Some(100_000_000));
+    assert!(estimator.deadline().is_some_and(|at| at <= now), "it would probe");
+    assert!(!member.has_output(now));
+    assert!(member.deadline().at.is_none_or(|at| at > now), "{:?}", member.deadline());
+}

@@ -107,13 +107,18 @@ impl World {
     pub(super) fn give_offer(&mut self, index: usize, sdp: &str) -> String {
         let who = MemberId(index as u32 + 1);
         let main = if index == 0 { Lane::Agent } else { Lane::Visitor };
-        let views = Views { main, camera: self.may_see_camera.contains(&index) };
+        let views = Views { main: Some(main), camera: self.may_see_camera.contains(&index) };
         let Self { fanout, demux, config, entropy, .. } = self;
         let answer = fanout
             .offer(self.now, who, views, sdp, config, entropy, demux, PeerKey(index as u64))
             .expect("a usable offer");
         self.clients[index].answer(&answer);
         answer
+    }
+
+    pub(super) fn set_views(&mut self, index: usize, main: Option<Lane>) {
+        let views = Views { main, camera: false };
+        self.fanout.set_views(MemberId(index as u32 + 1), views, &mut self.entropy);
     }
 
     pub(super) fn connect(&mut self, index: usize) {
