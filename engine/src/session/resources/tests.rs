@@ -283,3 +283,17 @@ fn a_session_that_has_just_ended_lets_nobody_in() {
     assert_eq!(code(world.end_and_watch(rights)), Code::Session);
     assert_eq!(world.counts(), [0, 0]);
 }
+
+#[test]
+fn what_enforce_takes_away_is_seen_no_longer() {
+    let mut world = World::new();
+    world.visit();
+    let ann = world.agent("Ann");
+    let client = world.watch_as_agent(ann);
+    let camera = world.publishes("camera", Some(MediaSource::Camera)).expect("allowed");
+    world.send_frames(camera.client, 5);
+    assert_eq!(world.seen(client).len(), 5);
+    world.narrow(Role::Agent.ceiling().narrowed_to(Capabilities::SUB_SCREEN));
+    world.send_frames(camera.client, 5);
+    assert_eq!(world.seen(client).len(), 5, "not the camera without the right to it");
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use fanlight_wire::command::{Admission, Command};
+use fanlight_wire::command::{Admission, Command, Narrowing};
 use fanlight_wire::policy::{Capabilities, Policy, Role};
 use fanlight_wire::report::Report;
 use fanlight_wire::resource::{
@@ -277,6 +277,32 @@ impl World {
         let surface = Some(fanlight_wire::policy::Surface::Browser);
         self.say(agent.0, &ToRelay::ShareStart { mid, surface, audio_mid: None, grant: None });
         self.send_frames(index, 3);
+    }
+
+    /// The agent's page offers to receive the visitor's screen and camera; which client that is.
+    pub(super) fn watch_as_agent(&mut self, agent: Agent) -> usize {
+        let index = self.clients.len();
+        let address = SocketAddr::from(([10, 0, 2, index as u8], 5_000));
+        self.clients.push(Client::new(address, self.now, Speaks::Everything));
+        for camera in [false, true] {
+            let client = &mut self.clients[index];
+            let sdp = if camera { client.offer_camera_view() } else { client.offer() };
+            self.say(agent.0, &ToRelay::Offer { sdp });
+            let answer = self.signals(agent).into_iter().find_map(|signal| match signal {
+                ToClient::Answer { sdp } => Some(sdp),
+                _ => None,
+            });
+            self.clients[index].answer(&answer.expect("an answer"));
+            self.connect(index);
+        }
+        index
+    }
+
+    /// Agents may do no more than this from now on.
+    pub(super) fn narrow(&mut self, agents: Capabilities) {
+        let narrowing = Narrowing { policy: Policy::default(), agents, subjects: Vec::new() };
+        self.engine.handle_command(self.now, Command::Narrow { session: SESSION, narrowing: Box::new(narrowing) });
+        self.settle();
     }
 
     pub(super) fn signals(&mut self, agent: Agent) -> Vec<ToClient> {
