@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use fanlight_loadtest::raw::crowd::{Pace, gather};
-use fanlight_loadtest::raw::door::{Door, JoinError, request};
+use fanlight_loadtest::raw::door::{Door, JoinError, knock};
 use fanlight_loadtest::raw::process;
 use fanlight_loadtest::raw::source::Load;
 use fanlight_loadtest::raw::swarm::Swarm;
@@ -204,7 +204,7 @@ pub fn watch(swarm: &mut Swarm, rooms: &[Room], subscribers: usize) -> Result<Ve
 }
 
 fn call(url: &str, bearer: Option<&str>, body: &Value) -> Result<Value, JoinError> {
-    let reply = request("POST", url, bearer, "application/json", &body.to_string())?;
+    let reply = knock(url, bearer, "application/json", &body.to_string())?;
     if !(200..300).contains(&reply.status) {
         return Err(JoinError::Refused { status: reply.status, body: reply.body });
     }

@@ -31,7 +31,14 @@ pub(super) struct Shares([Share; 2]);
 
 impl Default for Shares {
     fn default() -> Self {
-        Self(Slot::ALL.map(|slot| Share { slot, floor: Floor::default(), asked: None, patience: SHARE_START_MAX, surface: None, audio: false }))
+        Self(Slot::ALL.map(|slot| Share {
+            slot,
+            floor: Floor::default(),
+            asked: None,
+            patience: SHARE_START_MAX,
+            surface: None,
+            audio: false,
+        }))
     }
 }
 
@@ -176,14 +183,12 @@ impl Session {
 
     pub(super) fn handle_media_event(&mut self, cx: &mut Context<'_>, event: MediaEvent) {
         match event {
-            MediaEvent::FirstKeyframe { lane, epoch } => {
-                match lane.slot() {
-                    Some(slot) => {
-                        let _never_refused = self.floor_event(cx, slot, Event::Keyframe(epoch));
-                    }
-                    None => self.camera_event(cx, Event::Keyframe(epoch)),
+            MediaEvent::FirstKeyframe { lane, epoch } => match lane.slot() {
+                Some(slot) => {
+                    let _never_refused = self.floor_event(cx, slot, Event::Keyframe(epoch));
                 }
-            }
+                None => self.camera_event(cx, Event::Keyframe(epoch)),
+            },
             MediaEvent::Disconnected { who } => {
                 if let Some(who) = who.participant() {
                     self.both_floors(cx, Event::Left(who));

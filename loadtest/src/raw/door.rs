@@ -17,6 +17,9 @@ use crate::clock;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of an answer.
 const ANSWER_MAX: u64 = 256 * 1024;
+/// How often a full server is asked again, and after how long.
+const KNOCKS: usize = 40;
+const KNOCK_AGAIN: Duration = Duration::from_millis(500);
 /// Socket buffers of a subscriber, and of a publisher.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -69,6 +72,22 @@ pub fn request(method: &str, url: &str, bearer: Option<&str>, content: &str, bod
     let mut bytes = Vec::new();
     stream.take(ANSWER_MAX).read_to_end(&mut bytes)?;
     read(&bytes).ok_or(JoinError::Http)
+}
+
+/// Sends a `POST`, again after a while when the server is full: it says so while its measured load is high.
+///
+/// # Errors
+/// [`JoinError`] when there is no answer; a status is not an error here.
+pub fn knock(url: &str, bearer: Option<&str>, content: &str, body: &str) -> Result<Reply, JoinError> {
+    let mut reply = request("POST", url, bearer, content, body)?;
+    for _ in 0..KNOCKS {
+        if reply.status != 503 {
+            break;
+        }
+        std::thread::sleep(KNOCK_AGAIN);
+        reply = request("POST", url, bearer, content, body)?;
+    }
+    Ok(reply)
 }
 
 fn read(bytes: &[u8]) -> Option<Reply> {
@@ -153,7 +172,7 @@ impl Door {
         let port = Port::open(own_address(toward), BUFFER_BYTES)?;
         let mut handshake = Handshake::new(clock::now(), port.local(), true);
         let offer = sdp::offer(&handshake.party(None), direction, feedback);
-        let reply = request("POST", &self.url, self.token.as_deref(), "application/sdp", &offer)?;
+        let reply = knock(&self.url, self.token.as_deref(), "application/sdp", &offer)?;
         if reply.status != 201 {
             return Err(JoinError::Refused { status: reply.status, body: reply.body });
         }
