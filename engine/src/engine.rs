@@ -4,16 +4,17 @@
 //! [`Engine::poll_report`] until they are empty, submit, then sleep until [`Engine::deadline`] or the next input.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use fanlight_wire::command::{Admission, Command};
-use fanlight_wire::limits::{SESSIONS_PER_SHARD_MAX, SLICE_SUBSCRIBERS};
+use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, HANDSHAKES_WAITING_MAX, SESSIONS_PER_SHARD_MAX, SLICE_SUBSCRIBERS};
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::signal::ClientInfo;
 use fanlight_wire::{Code, ParticipantId, PipeId, Refusal, SessionId, ShardId};
 
-use crate::datagram::Datagram;
+use crate::datagram::{Datagram, Transport};
 use crate::deadline::{Deadline, Reason};
 use crate::demux::{Demux, PeerKey};
 use crate::entropy::Entropy;
@@ -52,6 +53,16 @@ impl Dirty {
     }
 }
 
+/// A DTLS datagram that waits for its turn.
+#[derive(Debug)]
+struct Handshake {
+    key: PeerKey,
+    transport: Transport,
+    source: SocketAddr,
+    destination: SocketAddr,
+    payload: Vec<u8>,
+}
+
 /// One shard's decisions.
 #[derive(Debug)]
 pub struct Engine {
@@ -68,6 +79,8 @@ pub struct Engine {
     sending: Dirty,
     /// Sessions that may have frames to send, or another deadline.
     settling: Dirty,
+    /// A flight of a handshake costs as much as thousands of packets: one at a time, after the media that is there.
+    handshakes: VecDeque<Handshake>,
     outputs: VecDeque<(PipeId, PipeOutput)>,
     reports: VecDeque<Report>,
     draining_until: Option<Instant>,
@@ -91,6 +104,7 @@ impl Engine {
             timers: Timers::default(),
             sending: Dirty::default(),
             settling: Dirty::default(),
+            handshakes: VecDeque::new(),
             outputs: VecDeque::new(),
             reports: VecDeque::new(),
             draining_until: None,
@@ -107,11 +121,15 @@ impl Engine {
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
         self.now = now;
         let Some(key) = self.demux.route(now, &datagram) else { return };
-        let (index, who) = owner(key);
-        let Some(session) = self.sessions.get_mut(&index) else { return };
-        session.fanout.handle_datagram(now, who, datagram);
-        self.sending.insert(index);
-        self.settling.insert(index);
+        // RFC 7983 §7
+        if !matches!(datagram.payload.first(), Some(20..=63)) {
+            return self.deliver(key, datagram);
+        }
+        // Whoever finds the queue full sends again (RFC 6347 §4.2.4).
+        if self.handshakes.len() < HANDSHAKES_WAITING_MAX && datagram.payload.len() <= DATAGRAM_BYTES_MAX {
+            let Datagram { transport, source, destination, payload } = datagram;
+            self.handshakes.push_back(Handshake { key, transport, source, destination, payload: payload.to_vec() });
+        }
     }
 
     /// Something happened on a pipe.
@@ -209,7 +227,12 @@ impl Engine {
                 self.sending.insert(index);
             }
         }
-        !self.sending.is_empty()
+        if self.sending.is_empty()
+            && let Some(Handshake { key, transport, source, destination, mut payload }) = self.handshakes.pop_front()
+        {
+            self.deliver(key, Datagram { transport, source, destination, payload: &mut payload });
+        }
+        !self.sending.is_empty() || !self.handshakes.is_empty()
     }
 
     /// The next frame or close for a carrier.
@@ -252,6 +275,14 @@ impl Engine {
         self.demux.add_totals(&mut totals);
         self.totals = totals;
         &self.totals
+    }
+
+    fn deliver(&mut self, key: PeerKey, datagram: Datagram<'_>) {
+        let (index, who) = owner(key);
+        let Some(session) = self.sessions.get_mut(&index) else { return };
+        session.fanout.handle_datagram(self.now, who, datagram);
+        self.sending.insert(index);
+        self.settling.insert(index);
     }
 
     fn join(&mut self, pipe: PipeId, admission: Admission, client: ClientInfo) {

@@ -169,10 +169,14 @@ impl Inputs {
             taken += 1;
             each(input);
         };
-        self.carried_control.take().into_iter().for_each(&mut hand);
         for _ in 0..TURN_COMMANDS_MAX {
-            let Ok(input) = self.control.try_recv() else { break };
+            let Some(input) = self.carried_control.take().or_else(|| self.control.try_recv().ok()) else { break };
+            // An offer costs as much as thousands of packets: media goes in between.
+            let is_costly = matches!(input, ShardInput::Resource(..));
             hand(input);
+            if is_costly {
+                break;
+            }
         }
         if !self.control.is_empty() {
             return taken;

@@ -159,6 +159,8 @@ pub const REPAIR_PERCENT_MAX: u64 = 40;
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Media sections in an offer.
 pub const MEDIA_SECTIONS_MAX: usize = 8;
+/// DTLS datagrams of all peers that wait on a shard for a moment without media; more are sent again by their clients.
+pub const HANDSHAKES_WAITING_MAX: usize = 1_024;
 /// Time for ICE and DTLS to complete.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Media to a peer stops this long after its last valid connectivity check (RFC 7675 §5.1 allows 30 s).

@@ -40,6 +40,19 @@ fn who_waits_and_who_comes_later_see_the_published_screen_from_a_keyframe_on() {
 }
 
 #[test]
+fn media_does_not_wait_for_handshakes() {
+    let mut world = World::new();
+    let viewer = world.watches("viewer", None).expect("allowed");
+    let joiner = world.watches("joiner", None).expect("allowed");
+    let publisher = world.publishes("mixer", None).expect("allowed");
+    world.send_frames(publisher.client, 3);
+    let (looks, reached) = world.flood_with_dtls(joiner.client, 20, publisher.client);
+    assert_eq!(reached, 2, "both who watch are served with the first look");
+    assert!(looks > 20, "then each record gets a look of its own: {looks}");
+    assert!(world.seen(viewer.client).len() >= 3);
+}
+
+#[test]
 fn a_takeover_by_an_agent_ends_the_publishers_resource() {
     // R014, R015
     let mut world = World::new();

@@ -349,6 +349,35 @@ impl World {
 
     // ---- the wire ----
 
+    /// In one turn, DTLS from one client and then a frame from another: how many looks at the engine it takes until
+    /// nothing waits, and to how many clients something left with the first.
+    pub(super) fn flood_with_dtls(&mut self, flooder: usize, records: usize, publisher: usize) -> (usize, usize) {
+        let record = [22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 1];
+        let from = self.clients[flooder].address;
+        for _ in 0..records {
+            self.hand(from, &mut record.clone());
+        }
+        let sequence = self.sent.get(&publisher).copied().unwrap_or_default() + 1;
+        self.clients[publisher].send(sequence, 90_000, true, &DELTA);
+        for (_, mut payload) in self.clients[publisher].poll() {
+            self.hand(self.clients[publisher].address, &mut payload);
+        }
+        let mut outbox = Outbox::default();
+        let mut looks = 1;
+        let mut more = self.engine.poll_datagrams(&mut outbox);
+        let reached = outbox.trains().len();
+        while more {
+            looks += 1;
+            more = self.engine.poll_datagrams(&mut outbox);
+        }
+        (looks, reached)
+    }
+
+    fn hand(&mut self, source: SocketAddr, payload: &mut [u8]) {
+        let (transport, destination) = (Transport::Udp, RELAY.into());
+        self.engine.handle_datagram(self.now, Datagram { transport, source, destination, payload });
+    }
+
     fn connect(&mut self, client: usize) {
         for _ in 0..100 {
             self.pass(Duration::from_millis(50));
@@ -386,9 +415,7 @@ impl World {
                 return;
             }
             for (source, mut payload) in to_relay {
-                let (transport, destination) = (Transport::Udp, RELAY.into());
-                let datagram = Datagram { transport, source, destination, payload: &mut payload };
-                self.engine.handle_datagram(self.now, datagram);
+                self.hand(source, &mut payload);
             }
             for (destination, payload) in to_clients {
                 let found = self.clients.iter().position(|client| client.address == destination);
