@@ -9,7 +9,11 @@ use crate::policies::from_policy;
 use crate::store::policies::seed_bundle;
 
 /// `STEPS[n]` leads from `user_version` n to n + 1. A step that has been released is never changed.
-const STEPS: &[Step] = &[Step { sql: FIRST, after: None }, Step { sql: POLICIES, after: Some(bundles_from_policies) }];
+const STEPS: &[Step] = &[
+    Step { sql: FIRST, after: None },
+    Step { sql: POLICIES, after: Some(bundles_from_policies) },
+    Step { sql: RETENTION, after: None },
+];
 
 /// What is done to a file, and what SQL alone cannot say.
 struct Step {
@@ -93,6 +97,12 @@ const POLICIES: &str = "
     CREATE INDEX audit_by_time ON audit(at);
     CREATE INDEX sessions_by_end ON sessions(ended);
     ALTER TABLE agents ADD COLUMN role TEXT;
+";
+
+/// What is too old is found per group without reading what is not.
+const RETENTION: &str = "
+    CREATE INDEX audit_of_group ON audit(group_id, at);
+    CREATE INDEX sessions_of_group ON sessions(group_id, ended);
 ";
 
 /// The version that this release reads and writes.
