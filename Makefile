@@ -1,11 +1,14 @@
 # Fanlight: the verbs. `make run` and `make test` are all a newcomer needs; both install and build what is missing.
 
-.PHONY: run test lint web unit browser e2e bench bench-limits bench-peers loadtest target fuzz package clean help
+.PHONY: run test lint web unit browser e2e rules bench bench-limits bench-peers loadtest target fuzz package clean help
 
 CARGO ?= cargo
 BIN := target/release/fanlight
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path 'web/dist/*' 2>/dev/null)
 RUST_SOURCES := $(shell find wire engine control relay -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
+
+# What the runner prints, and besides a report for `rules`.
+REPORT := --test-reporter=spec --test-reporter-destination=stdout --test-reporter=junit --test-reporter-destination
 
 BENCH := target/release/fanlight-bench
 BENCH_SOURCES := $(shell find wire loadtest bench -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
@@ -45,17 +48,23 @@ $(BIN): web/node_modules/.built $(RUST_SOURCES)
 unit: web/node_modules/.built
 	scripts/need nextest
 	$(CARGO) nextest run --workspace
+	@mkdir -p target/reports
 	cd web && npm run --silent check && npm test
 
 ## browser: real Chromium against the release binary
 browser: $(BIN)
 	scripts/need chromium
-	node --test --test-concurrency=1 tests/browser/
+	@mkdir -p target/reports
+	node --test --test-concurrency=1 $(REPORT)=target/reports/browser.xml tests/browser/
 
 ## e2e: the release binary over real sockets: both backends, both carriers, hostile input, foreign WebRTC stacks
 e2e: $(BIN)
 	scripts/need nextest
 	FANLIGHT_BIN=$(abspath $(BIN)) $(CARGO) nextest run --profile e2e -p fanlight-tests --features e2e --test e2e
+
+## rules: every rule that is built has a test, and it passed in the last run of the suites
+rules:
+	node scripts/rules.mjs --results
 
 ## bench: micro benches, then the relay beside the floor; fails when a ratio is a tenth above bench/baseline.json
 bench: $(BIN) $(BENCH)
