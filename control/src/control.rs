@@ -20,9 +20,9 @@ use fanlight_wire::limits::{
 use fanlight_wire::policy::{Capabilities, Policy, Role};
 use fanlight_wire::resource::ResourceInput;
 use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
-use fanlight_wire::{Code, GroupId, Refusal, SessionId, ShardId};
+use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId, ShardId};
 
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::budget::{Rule, Windows};
 use crate::config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, StartError};
 use crate::directory::{Counts, Directory, Home};
@@ -269,8 +269,14 @@ impl Control {
         kept.await?;
         let handle = self.open_on(place.shard(), session, group, pinned, created)?;
         place.keep();
-        let about = About { group: Some(group.clone()), session: Some(session), who: Some(who.into()), code: None };
-        self.audit(what::SESSION_CREATED, about);
+        let about = About {
+            group: Some(group.clone()),
+            session: Some(session),
+            who: Some(who.into()),
+            code: None,
+            detail: None,
+        };
+        self.audit(Event::SessionCreated, about);
         Ok((session, handle))
     }
 

@@ -1,14 +1,15 @@
 //! What shards report becomes counts, audit lines, metrics, and the end of a session's entry.
 
 use fanlight_wire::limits::RETENTION_INTERVAL;
+use fanlight_wire::policy::Role;
 use fanlight_wire::report::Report;
 use fanlight_wire::resource::ResourceKind;
-use fanlight_wire::signal::Slot;
-use fanlight_wire::{Code, ParticipantId, SessionId};
+use fanlight_wire::signal::{Ask, Slot};
+use fanlight_wire::{Code, Event, ParticipantId, SessionId};
 use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::control::Control;
 use crate::store::{SessionEnd, end_session, forget_old};
 
@@ -18,30 +19,49 @@ impl Control {
         match report {
             Report::Joined { session, participant, role, resumed } => {
                 self.directory().count(&session, |counts| counts.joined(role, resumed));
-                self.note(what::JOINED, session, Some(participant), None);
+                self.joined(session, participant, role, resumed);
             }
-            Report::Left { session, participant, code, .. } => {
-                self.note(what::LEFT, session, Some(participant), Some(code));
+            Report::Away { session, participant } => {
+                self.note(Event::ConnectionChanged, About { detail: Some("away"), ..of(session, participant) });
             }
-            Report::Consent { session, participant, accepted, .. } => {
-                let event = if accepted { what::CONSENT_GIVEN } else { what::CONSENT_DENIED };
-                self.note(event, session, Some(participant), None);
+            Report::Left { session, participant, role, code } => {
+                self.note(left(role), About { code: Some(code), ..of(session, participant) });
             }
-            Report::ShareStarted { session, participant, .. } => {
+            Report::Started { session } => {
+                self.note(Event::SessionStarted, About { session: Some(session), ..About::default() });
+            }
+            Report::Asked { session, participant, kind } => self.asked(Event::ConsentAsked, session, participant, kind),
+            Report::Unanswered { session, participant, kind } => {
+                self.asked(Event::ConsentExpired, session, participant, kind);
+            }
+            Report::Consent { session, participant, role, kind, accepted } => {
+                let event = if accepted { Event::ConsentGiven } else { Event::ConsentDenied };
+                self.asked(event, session, participant, kind);
+                if accepted && role == Role::Guest && kind == Ask::View {
+                    self.note(Event::GuestAdmitted, of(session, participant));
+                }
+            }
+            Report::ModeChanged { session, mode, by } => {
+                self.note(Event::ModeChanged, About { detail: Some(mode.label()), ..of(session, by) });
+            }
+            Report::ShareStarted { session, slot, participant } => {
                 self.directory().count(&session, |counts| counts.shares = counts.shares.saturating_add(1));
-                self.note(what::SHARE_STARTED, session, Some(participant), None);
+                self.note(Event::ShareStarted, About { detail: Some(slot.label()), ..of(session, participant) });
             }
             Report::ShareLive { slot, after, .. } => self.metrics().share_gap(slot, after),
             Report::ShareTakenOver { session, slot, to, .. } => self.taken_over(session, slot, to),
-            Report::ShareStopped { session, participant, .. } => {
-                self.note(what::SHARE_STOPPED, session, Some(participant), None);
+            Report::ShareStopped { session, slot, participant } => {
+                self.note(Event::ShareStopped, About { detail: Some(slot.label()), ..of(session, participant) });
+            }
+            Report::ShareRefused { session, participant, code } => {
+                self.note(Event::ShareRefused, About { code: Some(code), ..of(session, participant) });
             }
             Report::Narrowed { session, version } => self.directory().in_force(&session, version),
             Report::CameraStarted { session, participant } => {
-                self.note(what::CAMERA_STARTED, session, Some(participant), None);
+                self.note(Event::CameraStarted, of(session, participant));
             }
             Report::CameraStopped { session, participant } => {
-                self.note(what::CAMERA_STOPPED, session, Some(participant), None);
+                self.note(Event::CameraStopped, of(session, participant));
             }
             Report::Refused { session, code, .. } => {
                 self.directory().count(&session, |counts| counts.refusals = counts.refusals.saturating_add(1));
@@ -49,20 +69,37 @@ impl Control {
             }
             Report::ResourceMade { session, kind, participant } => {
                 let event = match kind {
-                    ResourceKind::Whip => what::PUBLISH_BEGAN,
-                    ResourceKind::Whep => what::WATCH_BEGAN,
+                    ResourceKind::Whip => Event::PublishBegan,
+                    ResourceKind::Whep => Event::WatchBegan,
                 };
-                self.note(event, session, participant, None);
+                self.note(event, About { who: shown(participant), session: Some(session), ..About::default() });
             }
             Report::ResourceGone { session, kind, participant, code } => {
                 let event = match kind {
-                    ResourceKind::Whip => what::PUBLISH_ENDED,
-                    ResourceKind::Whep => what::WATCH_ENDED,
+                    ResourceKind::Whip => Event::PublishEnded,
+                    ResourceKind::Whep => Event::WatchEnded,
                 };
-                self.note(event, session, participant, Some(code));
+                let about = About { who: shown(participant), session: Some(session), ..About::default() };
+                self.note(event, About { code: Some(code), ..about });
             }
             Report::Ended { session, code, by, .. } => self.ended(session, code, by),
         }
+    }
+
+    fn joined(&self, session: SessionId, participant: ParticipantId, role: Role, resumed: bool) {
+        let about = of(session, participant);
+        match (role, resumed) {
+            (Role::Visitor, true) => self.note(Event::SessionContinued, about),
+            (_, true) => self.note(Event::ConnectionChanged, About { detail: Some("here"), ..about }),
+            (Role::Visitor, false) => self.note(Event::VisitorJoined, about),
+            (Role::Agent, false) => self.note(Event::AgentJoined, about),
+            (Role::Guest, false) => self.note(Event::GuestRequested, about),
+            (Role::Upstream, false) => self.note(Event::UpstreamJoined, about),
+        }
+    }
+
+    fn asked(&self, event: Event, session: SessionId, participant: ParticipantId, kind: Ask) {
+        self.note(event, About { detail: Some(kind.label()), ..of(session, participant) });
     }
 
     /// Takes in reports until their senders are gone.
@@ -95,14 +132,15 @@ impl Control {
     fn taken_over(&self, session: SessionId, slot: Slot, to: ParticipantId) {
         self.directory().count(&session, |counts| counts.takeovers = counts.takeovers.saturating_add(1));
         self.metrics().takeover(slot);
-        self.note(what::SHARE_TAKEN_OVER, session, Some(to), None);
+        self.note(Event::ShareTakenOver, About { detail: Some(slot.label()), ..of(session, to) });
     }
 
     /// The one place where a session leaves the directory. A repeated report finds nothing.
     fn ended(&self, session: SessionId, code: Code, by: Option<ParticipantId>) {
         let Some(home) = self.directory().remove(&session) else { return };
-        let (group, who) = (Some(home.group.clone()), by.map(|participant| participant.to_string()));
-        self.audit(what::SESSION_ENDED, About { group, session: Some(session), who, code: Some(code) });
+        let about =
+            About { group: Some(home.group.clone()), session: Some(session), who: shown(by), ..About::default() };
+        self.audit(Event::SessionEnded, About { code: Some(code), ..about });
         self.placement().release(home.shard);
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);
@@ -111,9 +149,25 @@ impl Control {
         self.store().tell(move |connection| end_session(connection, &session, &end), lost);
     }
 
-    fn note(&self, event: &'static str, session: SessionId, who: Option<ParticipantId>, code: Option<Code>) {
-        let group = self.directory().home(&session).map(|home| home.group);
-        let who = who.map(|participant| participant.to_string());
-        self.audit(event, About { group, session: Some(session), who, code });
+    fn note(&self, event: Event, about: About) {
+        let home = about.session.and_then(|session| self.directory().home(&session));
+        self.audit(event, About { group: home.map(|home| home.group), ..about });
+    }
+}
+
+fn of(session: SessionId, participant: ParticipantId) -> About {
+    About { session: Some(session), who: Some(participant.to_string()), ..About::default() }
+}
+
+fn shown(participant: Option<ParticipantId>) -> Option<String> {
+    participant.map(|participant| participant.to_string())
+}
+
+const fn left(role: Role) -> Event {
+    match role {
+        Role::Visitor => Event::VisitorLeft,
+        Role::Agent => Event::AgentLeft,
+        Role::Guest => Event::GuestLeft,
+        Role::Upstream => Event::UpstreamLeft,
     }
 }

@@ -57,6 +57,8 @@ pub(crate) struct Session {
     narrowed: Narrowed,
     created: Instant,
     stage: Stage,
+    /// It has been active once.
+    started: bool,
     mode: Mode,
     participants: BTreeMap<ParticipantId, Participant>,
     born: u8,
@@ -81,6 +83,7 @@ impl Session {
             index,
             created: now,
             stage: Stage::Waiting,
+            started: false,
             mode: policy.default_mode,
             participants: BTreeMap::new(),
             born: 0,
@@ -201,6 +204,9 @@ impl Session {
     fn refuse(&mut self, cx: &mut Context<'_>, who: ParticipantId, re: &str, refusal: Refusal) {
         tracing::debug!(session = %self.id, participant = %who, code = %refusal.code, rule = %refusal.rule, re, "refused");
         cx.reports.push_back(Report::Refused { session: self.id, participant: who, code: refusal.code });
+        if re == "share.start" {
+            cx.reports.push_back(Report::ShareRefused { session: self.id, participant: who, code: refusal.code });
+        }
         let allowed = match (refusal.code, self.participants.get(&who).map(|asker| asker.role)) {
             (Code::Surface, Some(Role::Visitor)) => self.policy.visitor_surfaces.clone(),
             (Code::Surface, _) => self.policy.agent_surfaces.clone(),
@@ -324,6 +330,9 @@ impl Session {
         let told = ToClient::SessionStage { stage };
         self.each(|member| member.consented, |member| member.tell(&told));
         if stage == Stage::Active {
+            if !std::mem::replace(&mut self.started, true) {
+                cx.reports.push_back(Report::Started { session: self.id });
+            }
             self.dom.go_on(cx.now);
         }
         if before == Stage::Paused && stage == Stage::Active {

@@ -1,5 +1,6 @@
 //! Documents say what the code does.
 
+use fanlight_wire::event::{Ear, Event};
 use fanlight_wire::frame::{Class, Kind};
 use fanlight_wire::signal::ToRelay;
 use fanlight_wire::{Code, limits};
@@ -111,4 +112,20 @@ fn the_rules_reject_what_they_must() {
     assert_eq!(missing(&table, [vec!["E_A".to_owned(), "404".to_owned()]]).len(), 1);
     assert_eq!(missing(&table, [vec!["E_B".to_owned(), "500".to_owned()]]).len(), 0);
     assert_eq!(links("see [a](docs/a.md#x) and [b](https://b.example/)"), ["docs/a.md"]);
+}
+
+#[test]
+fn the_events_are_the_documented_ones() {
+    // R106
+    let wanted = Event::ALL.iter().map(|event| {
+        let ears = Ear::ALL.map(|ear| if event.is_heard_by(ear) { "yes".to_owned() } else { String::new() });
+        [&[event.label().to_owned()], &ears[..], &[event.sentence().replace('`', "")]].concat()
+    });
+    let document = text("docs/events.md");
+    let listed = rows(&document);
+    assert_none(&missing(&listed, wanted));
+    assert_eq!(listed.len(), Event::ALL.len() + 1, "docs/events.md lists an event that does not exist");
+    for name in fanlight_wire::event::RESERVED {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
 }

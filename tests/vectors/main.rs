@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use fanlight_wire::frame::{FLAG_DEFLATE, FrameError, VERSION};
 use fanlight_wire::limits::{HEADER_BYTES, MESSAGE_CHUNKS_MAX, PAYLOAD_BYTES_MAX};
-use fanlight_wire::{Code, Frame, Header, Kind, MaskEpoch, PageEpoch, ParticipantId, Sequence};
+use fanlight_wire::{Code, Event, Frame, Header, Kind, MaskEpoch, PageEpoch, ParticipantId, Sequence};
 use serde_json::{Value, json};
 
 mod numbers;
@@ -161,4 +161,14 @@ fn codes_are_the_committed_list() {
         })
     };
     check("codes.json", &Code::ALL.iter().map(row).collect());
+}
+
+#[test]
+fn events_are_the_committed_list() {
+    // R106
+    let row = |event: &Event| {
+        let ears: Vec<_> = event.ears().iter().map(|ear| ear.label()).collect();
+        json!({ "name": event.label(), "ears": ears, "sentence": event.sentence() })
+    };
+    check("events.json", &Event::ALL.iter().map(row).collect());
 }

@@ -9,6 +9,7 @@
  * One visit at a time; a visit outlives page loads of this tab, and another tab that takes it over ends it here quietly.
  */
 import { CLIENT_VERSION, type CarrierChoice } from '../protocol/connection.ts';
+import { Events, type EventDetails, type VISITOR_EVENTS } from '../protocol/events.ts';
 import { canonicalHtml } from '../protocol/canonical.ts';
 import type { MaskOptions } from './rules.ts';
 import { forgetSession, recallSession, type Kept } from './store.ts';
@@ -29,31 +30,20 @@ export interface StartOptions {
   readonly carrier?: CarrierChoice;
 }
 
-export interface FanlightEvents {
-  /** Something that the widget shows has changed. */
-  state: { phase: View['phase']; connection: View['connection'] };
-  /** A key to tell an agent. */
-  key: { key: string };
-  active: Record<string, never>;
-  ended: { code: string; sentence: string };
-  /** The rules for hiding could not be applied: nothing is shown. */
-  'mask.error': { error: unknown };
-}
-
-type Listener = (detail: never) => void;
+/** What a page can listen to (`docs/events.md`). */
+export type FanlightEvents = Pick<EventDetails, (typeof VISITOR_EVENTS)[number]>;
 
 const CHANNEL = 'fanlight';
 
 class FanlightWidget {
   readonly version = CLIENT_VERSION;
-  readonly #listeners = new Map<keyof FanlightEvents, Set<Listener>>();
+  readonly #events = new Events();
   readonly #tab = crypto.getRandomValues(new Uint32Array(2)).join('-');
   readonly #channel = typeof BroadcastChannel === 'function' ? new BroadcastChannel(CHANNEL) : undefined;
   #widget: Widget | undefined;
   #visit: Visit | undefined;
   #options: StartOptions | undefined;
   #defaults: Partial<StartOptions> = {};
-  #last: { phase: string; key: string } = { phase: 'idle', key: '' };
 
   constructor() {
     this.#channel?.addEventListener('message', (event: MessageEvent<{ session?: string; tab?: string }>) => {
@@ -120,10 +110,7 @@ class FanlightWidget {
 
   /** Listens; the answer stops listening. */
   on<K extends keyof FanlightEvents>(name: K, listener: (detail: FanlightEvents[K]) => void): () => void {
-    const listeners = this.#listeners.get(name) ?? new Set<Listener>();
-    this.#listeners.set(name, listeners);
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
+    return this.#events.on(name, listener as (detail: EventDetails[K]) => void);
   }
 
   get phase(): View['phase'] {
@@ -161,8 +148,7 @@ class FanlightWidget {
       camera: (stream) => widget.camera.stream(stream),
       pointer: (id, name, at) => widget.overlay.move(id, name, at),
       pointerGone: (id) => widget.overlay.remove(id),
-      maskError: (error) => this.#tell('mask.error', { error }),
-      ended: (code, sentence) => this.#tell('ended', { code, sentence }),
+      happened: this.#events.tell,
     });
     this.#visit = visit;
     return visit;
@@ -173,15 +159,6 @@ class FanlightWidget {
       return;
     }
     this.#widget?.show(view);
-    const before = this.#last;
-    this.#last = { phase: view.phase, key: view.key?.digits ?? '' };
-    this.#tell('state', { phase: view.phase, connection: view.connection });
-    if (view.key !== undefined && view.key.digits !== before.key) {
-      this.#tell('key', { key: view.key.digits });
-    }
-    if (view.phase === 'active' && before.phase !== 'active') {
-      this.#tell('active', {});
-    }
     if (view.phase === 'ended') {
       this.#visit = undefined;
     }
@@ -223,12 +200,6 @@ class FanlightWidget {
     this.#visit = undefined;
     forgetSession();
     this.#widget?.detach();
-  }
-
-  #tell<K extends keyof FanlightEvents>(name: K, detail: FanlightEvents[K]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
-      (listener as (detail: FanlightEvents[K]) => void)(detail);
-    }
   }
 }
 

@@ -6,9 +6,10 @@
  * which it is not. Every welcome begins a new page epoch, because this side cannot know which of its last diffs arrived.
  */
 import { Connection, type CarrierChoice, type Closed, type ConnectionState } from '../protocol/connection.ts';
+import { Narrator, type Tell } from '../protocol/events.ts';
 import { Kind, type Frame } from '../protocol/frame.ts';
 import {
-  Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type ToClient, type Welcome,
+  Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type ToClient, type ToRelay, type Welcome,
 } from '../protocol/signal.ts';
 import { Api, RefusedError } from './api.ts';
 import { Camera, hasCameras } from './camera.ts';
@@ -34,8 +35,8 @@ export interface VisitEvents {
   camera(stream: MediaStream | null): void;
   pointer(id: number, name: string, at: PointerAt): void;
   pointerGone(id: number): void;
-  maskError(error: unknown): void;
-  ended(code: string, sentence: string): void;
+  /** Something of the one list of events has happened. */
+  happened: Tell;
 }
 
 const NO_CAMERA: CameraState = { epoch: 0, phase: 'empty' };
@@ -49,6 +50,7 @@ export class Visit {
   readonly #share: Share;
   readonly #camera: Camera;
   readonly #pointer: OwnPointer;
+  readonly #narrator: Narrator;
   #connection: Connection | undefined;
   #kept: Kept | undefined;
   #view: View = IDLE;
@@ -61,6 +63,7 @@ export class Visit {
     this.#options = options;
     this.#events = events;
     this.#api = new Api(options.relay);
+    this.#narrator = new Narrator(events.happened);
     this.#stream = new PageStream(this.#outlet(), {
       photograph: () => this.#newPage(),
       oversize: () => this.#notice('This page is too large to be shown to the agent.'),
@@ -74,7 +77,7 @@ export class Visit {
       hidden: () => this.#hideMore(),
     });
     this.#share = new Share({
-      signal: (signal) => void this.#connection?.signal(signal),
+      signal: (signal) => void this.#say(signal),
       incoming: (stream) => events.screen(stream),
       ended: () => this.#show({ own: 'off' }),
       connected: () => undefined,
@@ -113,6 +116,8 @@ export class Visit {
       const key = { digits: created.key, until: Date.now() + created.expires_s * 1_000 };
       this.#kept = { session: created.session, group: this.#options.group, relay: this.#options.relay, handle: created.handle, resume: '', key };
       this.#show({ phase: 'waiting', key });
+      this.#events.happened('session.created', { session: created.session });
+      this.#events.happened('key.created', { key: created.key });
       this.#connect({ connect: created.connect, ticket: created.ticket });
     } catch (error) {
       this.#fail(error);
@@ -146,6 +151,7 @@ export class Visit {
       const key = { digits: further.key, until: Date.now() + further.expires_s * 1_000 };
       this.#keep({ key });
       this.#show({ key });
+      this.#events.happened('key.created', { key: further.key });
       return further.key;
     } catch (error) {
       this.#notice(error instanceof Error ? error.message : '');
@@ -160,9 +166,9 @@ export class Visit {
   consent(question: Question, accept: boolean): void {
     this.#show({ question: undefined });
     if (question.kind === 'view') {
-      this.#connection?.signal({ t: 'consent', ask: question.ask, accept });
+      this.#say({ t: 'consent', ask: question.ask, accept });
     } else if (question.kind === 'screen' && !accept) {
-      this.#connection?.signal({ t: 'share.decline', grant: question.grant, reason: 'declined' });
+      this.#say({ t: 'share.decline', grant: question.grant, reason: 'declined' });
     }
   }
 
@@ -170,7 +176,7 @@ export class Visit {
   async shareScreen(grant: number): Promise<void> {
     const picking = this.#share.capture();
     this.#show({ question: undefined, own: 'picking', notice: undefined });
-    this.#connection?.signal({ t: 'share.accept', grant });
+    this.#say({ t: 'share.accept', grant });
     try {
       const capture = await picking;
       this.#show({ own: 'waiting' });
@@ -178,7 +184,7 @@ export class Visit {
     } catch (error) {
       this.#show({ own: 'off' });
       // R048: a cancelled picker is an answer, not an error.
-      this.#connection?.signal({ t: 'share.decline', grant, reason: 'picker' });
+      this.#say({ t: 'share.decline', grant, reason: 'picker' });
       if (error instanceof Error && error.name !== 'NotAllowedError') {
         this.#notice('Your browser could not share the screen.');
       } else if (/Mac/u.test(navigator.userAgent)) {
@@ -277,9 +283,20 @@ export class Visit {
     this.#show({ connection: state });
   }
 
+  #say(signal: ToRelay): boolean {
+    const said = this.#connection?.signal(signal) ?? false;
+    if (said) {
+      this.#narrator.said(signal);
+    }
+    return said;
+  }
+
   #onSignal(signal: ToClient): void {
     if (this.#over) {
       return;
+    }
+    if (signal.t !== 'session.ended') {
+      this.#narrator.heard(signal);
     }
     switch (signal.t) {
       case 'welcome':
@@ -408,7 +425,7 @@ export class Visit {
 
   #maskFailed(error: unknown): void {
     this.#quiet();
-    this.#events.maskError(error);
+    this.#events.happened('mask.error', { error });
     this.#notice('Your page cannot be shown safely, so nothing is shown.');
   }
 
@@ -479,7 +496,7 @@ export class Visit {
     }
   }
 
-  #ended(closed: Closed): void {
+  #ended(closed: Closed & { by?: number }): void {
     if (this.#over) {
       return;
     }
@@ -493,7 +510,7 @@ export class Visit {
     }
     this.#view = { ...IDLE, phase: 'ended', notice: { text: closed.sentence, retry: false } };
     this.#events.view(this.#view);
-    this.#events.ended(closed.code, closed.sentence);
+    this.#events.happened('session.ended', { code: closed.code, ...(closed.by !== undefined && { by: closed.by }) });
   }
 
   #fail(error: unknown): void {

@@ -6,6 +6,7 @@
 
 pub mod code;
 pub mod command;
+pub mod event;
 pub mod frame;
 pub mod id;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod signal;
 pub mod token;
 
 pub use code::{Code, Refusal};
+pub use event::Event;
 pub use frame::{Class, Frame, Header, Kind};
 pub use id::{
     Epoch, FloorEpoch, GroupId, MaskEpoch, PageEpoch, ParticipantId, PipeId, Sequence, SessionId, ShardId, StreamId,

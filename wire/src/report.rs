@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::code::Code;
 use crate::id::{ParticipantId, SessionId};
-use crate::policy::Role;
+use crate::policy::{Mode, Role};
 use crate::resource::ResourceKind;
 use crate::signal::{Ask, Slot};
 
@@ -24,10 +24,37 @@ pub enum Report {
         role: Role,
         code: Code,
     },
+    /// The carrier is gone, the place is kept.
+    Away {
+        session: SessionId,
+        participant: ParticipantId,
+    },
+    /// The session became active for the first time.
+    Started {
+        session: SessionId,
+    },
+    ModeChanged {
+        session: SessionId,
+        mode: Mode,
+        by: ParticipantId,
+    },
+    /// The visitor is asked about `participant`.
+    Asked {
+        session: SessionId,
+        participant: ParticipantId,
+        kind: Ask,
+    },
+    /// The visitor did not answer in time.
+    Unanswered {
+        session: SessionId,
+        participant: ParticipantId,
+        kind: Ask,
+    },
     /// The visitor answered a question about `participant`.
     Consent {
         session: SessionId,
         participant: ParticipantId,
+        role: Role,
         kind: Ask,
         accepted: bool,
     },
@@ -53,6 +80,11 @@ pub enum Report {
         session: SessionId,
         slot: Slot,
         participant: ParticipantId,
+    },
+    ShareRefused {
+        session: SessionId,
+        participant: ParticipantId,
+        code: Code,
     },
     /// The session runs under narrower rules, those of this version.
     Narrowed {

@@ -203,6 +203,15 @@ pub enum Ask {
     Screen,
 }
 
+impl Ask {
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Screen => "screen",
+        }
+    }
+}
+
 /// Why a fresh snapshot is wanted; the visitor's page is blocked for its duration, so it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

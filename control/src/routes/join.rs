@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use fanlight_wire::policy::Role;
-use fanlight_wire::{Code, Refusal, SessionId};
+use fanlight_wire::{Code, Event, Refusal, SessionId};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
@@ -51,10 +51,10 @@ fn spend(control: &Control, login: &Login, key: &str) -> Result<SessionId, Denie
     let guesser = Guesser { group: login.group.clone(), agent: login.agent.clone() };
     let result = control.keys().exchange(&guesser, key, control.clock().now());
     let (event, session, code) = match &result {
-        Ok(session) => (what::KEY_USED, Some(*session), None),
-        Err(denied) => (what::KEY_REFUSED, None, Some(denied.refusal.code)),
+        Ok(session) => (Event::KeyUsed, Some(*session), None),
+        Err(denied) => (Event::KeyRefused, None, Some(denied.refusal.code)),
     };
-    let about = About { group: Some(login.group.clone()), session, who: Some(login.agent.clone()), code };
+    let about = About { group: Some(login.group.clone()), session, who: Some(login.agent.clone()), code, detail: None };
     control.audit(event, about);
     result
 }

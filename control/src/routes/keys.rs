@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use fanlight_wire::limits::KEY_LIFE;
 use fanlight_wire::policy::Role;
-use fanlight_wire::{Code, GroupId, Refusal, SessionId};
+use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::config::{ConnectInfo, budget_address};
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
@@ -64,8 +64,14 @@ fn further(control: &Control, session: SessionId) -> Result<Response<Bytes>, Den
 
 fn open_key(control: &Control, session: SessionId, group: &GroupId) -> Result<String, Refusal> {
     let key = control.keys().make(session, group.clone(), control.clock().now())?;
-    let about = About { group: Some(group.clone()), session: Some(session), who: Some("visitor".into()), code: None };
-    control.audit(what::KEY_MADE, about);
+    let about = About {
+        group: Some(group.clone()),
+        session: Some(session),
+        who: Some("visitor".into()),
+        code: None,
+        detail: None,
+    };
+    control.audit(Event::KeyCreated, about);
     Ok(key)
 }
 

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use fanlight_wire::limits::{
     ADDRESSES_REMEMBERED_MAX, LOGIN_CHECKS_MAX, LOGIN_LIFE, LOGIN_WAITING_MAX, NAME_CHARS_MAX,
 };
-use fanlight_wire::{Code, GroupId, Refusal};
+use fanlight_wire::{Code, Event, GroupId, Refusal};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::budget::{Rule, Windows};
 use crate::config::budget_address;
 use crate::control::Control;
@@ -106,7 +106,7 @@ pub(crate) async fn sign_in(control: &Control, asked: Asked<'_>) -> Result<Respo
     control.logins().take_try(control, &who)?;
     let Some(login) = check(control, &group, agent, secret).await? else {
         // Neither group nor agent are audited: they are whatever somebody typed.
-        control.audit(what::SIGN_IN_REFUSED, About { code: Some(Code::Login), ..About::default() });
+        control.audit(Event::AgentSignInRefused, About { code: Some(Code::Login), ..About::default() });
         let refusal =
             Refusal::new(Code::Login, "G-52").saying("Group, name or secret is not right. Check and try again.");
         return Err(refusal.into());
@@ -114,7 +114,7 @@ pub(crate) async fn sign_in(control: &Control, asked: Asked<'_>) -> Result<Respo
     control.logins().give_back(&who);
     let token = control.presence().sign_in(login.clone(), control.clock().now())?;
     let about = About { group: Some(login.group), who: Some(login.agent.clone()), ..About::default() };
-    control.audit(what::SIGNED_IN, about);
+    control.audit(Event::AgentSignedIn, about);
     let signed_in = SignedIn { token, name: &login.name, agent: &login.agent, expires_s: LOGIN_LIFE.as_secs() };
     Ok(json(StatusCode::OK, &signed_in))
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use fanlight_wire::limits::{MEDIA_TOKEN_LIFE_MAX, MEDIA_TOKEN_LIFE_MIN, NAME_CHARS_MAX, TICKET_LIFE};
 use fanlight_wire::policy::{Capabilities, Role};
-use fanlight_wire::{Code, Refusal, SessionId};
+use fanlight_wire::{Code, Event, Refusal, SessionId};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
@@ -63,8 +63,14 @@ pub(crate) fn mint(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
             (control.mint_media(&session, mint, life)?, life)
         }
     };
-    let about = About { group: Some(home.group), session: Some(session), who: Some("operator".into()), code: None };
-    control.audit(what::TICKET_MINTED, about);
+    let about = About {
+        group: Some(home.group),
+        session: Some(session),
+        who: Some("operator".into()),
+        code: None,
+        detail: None,
+    };
+    control.audit(Event::TicketMinted, about);
     let connect = control.connect(home.shard);
     Ok(json(StatusCode::CREATED, &Minted { ticket, expires_s: life.as_secs(), connect }))
 }

@@ -1,6 +1,6 @@
 //! The statements. Each is harmless when it runs twice or late.
 
-use fanlight_wire::{Code, GroupId, SessionId};
+use fanlight_wire::{Code, Event, GroupId, SessionId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::directory::Counts;
@@ -30,11 +30,12 @@ pub(crate) struct SessionEnd {
 pub(crate) struct AuditLine {
     /// Seconds since 1970; the line's id orders lines when the clock jumps (P14).
     pub(crate) at: u64,
-    pub(crate) what: &'static str,
+    pub(crate) what: Event,
     pub(crate) group: Option<GroupId>,
     pub(crate) session: Option<SessionId>,
     pub(crate) who: Option<String>,
     pub(crate) code: Option<Code>,
+    pub(crate) detail: Option<&'static str>,
 }
 
 /// An active agent of an active group.
@@ -113,14 +114,17 @@ pub(crate) fn close_left_open(connection: &Connection, at: u64) -> rusqlite::Res
 
 pub(crate) fn append(connection: &Connection, line: &AuditLine) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO audit (at, what, group_id, session, who, code) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .prepare_cached(
+            "INSERT INTO audit (at, what, group_id, session, who, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
         .execute(params![
             seconds(line.at),
-            line.what,
+            line.what.label(),
             line.group.as_ref().map(GroupId::as_str),
             line.session.map(|session| session.to_string()),
             line.who,
-            line.code.map(Code::label)
+            line.code.map(Code::label),
+            line.detail
         ])
         .map(drop)
 }

@@ -13,6 +13,7 @@ const STEPS: &[Step] = &[
     Step { sql: FIRST, after: None },
     Step { sql: POLICIES, after: Some(bundles_from_policies) },
     Step { sql: RETENTION, after: None },
+    Step { sql: EVENTS, after: None },
 ];
 
 /// What is done to a file, and what SQL alone cannot say.
@@ -103,6 +104,18 @@ const POLICIES: &str = "
 const RETENTION: &str = "
     CREATE INDEX audit_of_group ON audit(group_id, at);
     CREATE INDEX sessions_of_group ON sessions(group_id, ended);
+";
+
+/// Lines get the names of the one list of events, and the word that an event is about.
+const EVENTS: &str = "
+    ALTER TABLE audit ADD COLUMN detail TEXT;
+    UPDATE audit SET what = CASE what
+        WHEN 'invite.sent' THEN 'key.created'
+        WHEN 'invite.accepted' THEN 'key.used'
+        WHEN 'invite.refused' THEN 'key.refused'
+        WHEN 'participant.joined' THEN 'agent.joined'
+        WHEN 'participant.left' THEN 'agent.left'
+        ELSE what END;
 ";
 
 /// The version that this release reads and writes.

@@ -96,9 +96,9 @@ fn the_audit_trail_names_ids_and_nothing_else() {
         lines,
         [
             ("session.created".into(), some("demo"), some(&session), some("visitor")),
-            ("invite.sent".into(), some("demo"), some(&session), some("visitor")),
+            ("key.created".into(), some("demo"), some(&session), some("visitor")),
             ("agent.signed_in".into(), some("demo"), None, some("ann")),
-            ("invite.accepted".into(), some("demo"), some(&session), some("ann")),
+            ("key.used".into(), some("demo"), some(&session), some("ann")),
         ]
     );
     let shown = format!("{lines:?}");

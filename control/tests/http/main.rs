@@ -3,6 +3,7 @@
 mod busy;
 mod desk;
 mod doors;
+mod events;
 mod flow;
 mod kept;
 mod matrix;

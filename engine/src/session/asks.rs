@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use fanlight_wire::limits::{CONSENT_MAX, DENIAL_REMEMBERED};
+use fanlight_wire::policy::Role;
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Ask, Stage, ToClient};
 use fanlight_wire::{Code, ParticipantId, Refusal};
@@ -64,8 +65,9 @@ impl Asks {
 
 impl Session {
     /// Asks the visitor whether `who` may see the page.
-    pub(super) fn ask_to_view(&mut self, cx: &Context<'_>, who: ParticipantId) {
+    pub(super) fn ask_to_view(&mut self, cx: &mut Context<'_>, who: ParticipantId) {
         let ask = self.asks.next_number();
+        cx.reports.push_back(Report::Asked { session: self.id, participant: who, kind: Ask::View });
         self.asks.views.insert(ask, Question { about: who, until: cx.now + CONSENT_MAX });
         self.put_view_question(cx.now, ask);
     }
@@ -94,6 +96,7 @@ impl Session {
         cx.reports.push_back(Report::Consent {
             session: self.id,
             participant: about,
+            role: self.role_of(about),
             kind: Ask::View,
             accepted: accept,
         });
@@ -140,13 +143,14 @@ impl Session {
     }
 
     /// An agent asks for the visitor's screen (R042, R044).
-    pub(super) fn invite_screen(&mut self, cx: &Context<'_>, asker: ParticipantId) -> Result<(), Refusal> {
+    pub(super) fn invite_screen(&mut self, cx: &mut Context<'_>, asker: ParticipantId) -> Result<(), Refusal> {
         let subject = self.participants.get(&asker).map(|p| p.subject.clone()).unwrap_or_default();
         self.asks.may_ask(cx.now, Ask::Screen, &subject)?;
         if self.asks.grants.values().any(|grant| grant.asker == asker) {
             return Err(Refusal::new(Code::Busy, "R044").saying("You have already asked; wait for the answer."));
         }
         let grant = self.asks.next_number();
+        cx.reports.push_back(Report::Asked { session: self.id, participant: asker, kind: Ask::Screen });
         self.asks.grants.insert(grant, Grant { asker, until: cx.now + CONSENT_MAX, accepted: false });
         self.put_screen_question(cx.now, grant);
         Ok(())
@@ -179,6 +183,7 @@ impl Session {
         cx.reports.push_back(Report::Consent {
             session: self.id,
             participant: asker,
+            role: self.role_of(asker),
             kind: Ask::Screen,
             accepted: accept,
         });
@@ -232,6 +237,7 @@ impl Session {
         for (ask, about) in late {
             self.asks.views.remove(&ask);
             self.tell_visitor(&ToClient::ConsentWithdrawn { ask });
+            cx.reports.push_back(Report::Unanswered { session: self.id, participant: about, kind: Ask::View });
             self.tell(about, &ToClient::ConsentResult { kind: Ask::View, accepted: false });
             self.remove(cx, about, Code::Timeout);
         }
@@ -245,6 +251,7 @@ impl Session {
         for (grant, asker) in late {
             self.asks.grants.remove(&grant);
             self.tell_visitor(&ToClient::ConsentWithdrawn { ask: grant });
+            cx.reports.push_back(Report::Unanswered { session: self.id, participant: asker, kind: Ask::Screen });
             self.tell(asker, &ToClient::ShareAnswered { grant, accepted: false, reason: "timeout".to_owned() });
         }
         self.asks.denied.retain(|_, until| *until > cx.now);
@@ -268,6 +275,11 @@ impl Session {
         let name = self.name_of(asker);
         let seconds = seconds_left(now, until);
         self.tell_visitor(&ToClient::ShareInvited { grant, participant: asker, name, seconds });
+    }
+
+    /// Whoever has left in the meantime was one of the session's agents.
+    fn role_of(&self, who: ParticipantId) -> Role {
+        self.participants.get(&who).map_or(Role::Agent, |participant| participant.role)
     }
 
     fn name_of(&self, who: ParticipantId) -> String {

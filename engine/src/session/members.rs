@@ -93,6 +93,7 @@ impl Session {
         if participant.consented {
             self.dom.leave(who);
             self.announce(who);
+            cx.reports.push_back(Report::Away { session: self.id, participant: who });
         } else {
             // Whoever has not been let in has no place to come back to.
             self.remove(cx, who, Code::Left);
@@ -143,6 +144,7 @@ impl Session {
         if let Some((pipe, _)) = participant.carrier.take() {
             participant.away_since = Some(cx.now);
             cx.orphans.push_back((pipe, PipeOutput::Close(code)));
+            cx.reports.push_back(Report::Away { session: self.id, participant: who });
         }
         self.dom.leave(who);
         self.announce(who);

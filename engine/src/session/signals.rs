@@ -1,6 +1,7 @@
 //! What each signal of a client does, once the gate has let it through.
 
 use fanlight_wire::policy::{Capabilities, Mode, Role};
+use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Stage, ToClient, ToRelay};
 use fanlight_wire::{Code, Frame, MaskEpoch, ParticipantId, Refusal};
 
@@ -51,7 +52,7 @@ impl Session {
             ToRelay::ShareAccept { grant } => self.answer_screen(cx, grant, true, ""),
             ToRelay::ShareDecline { grant, reason } => self.answer_screen(cx, grant, false, &reason),
             ToRelay::ModeSet { mode } => {
-                self.set_mode(who, mode);
+                self.set_mode(cx, who, mode);
                 Ok(())
             }
             ToRelay::Leave => {
@@ -111,8 +112,10 @@ impl Session {
         Views { main, camera: may(Capabilities::SUB_CAMERA) }
     }
 
-    fn set_mode(&mut self, by: ParticipantId, mode: Mode) {
-        self.mode = mode;
+    fn set_mode(&mut self, cx: &mut Context<'_>, by: ParticipantId, mode: Mode) {
+        if std::mem::replace(&mut self.mode, mode) != mode {
+            cx.reports.push_back(Report::ModeChanged { session: self.id, mode, by });
+        }
         let told = ToClient::ModeChanged { mode, by };
         self.each(|member| member.consented, |member| member.tell(&told));
     }

@@ -6,12 +6,14 @@
  */
 
 import { Connection, type CarrierChoice, type Closed, type Connect, type ConnectionState } from '../../protocol/connection.ts';
+import { Narrator } from '../../protocol/events.ts';
 import { FLAG_DEFLATE, Kind, frameOf, type Frame } from '../../protocol/frame.ts';
 import { Assembler, type Message } from '../../protocol/message.ts';
 import { Capability, type Mode, type ToClient, type ToRelay } from '../../protocol/signal.ts';
 import type { Viewer } from '../viewer.ts';
 import { readPointer, writePointer, type PointerPosition } from '../viewer/overlay.ts';
 import { connectOf } from './api.ts';
+import { FanlightAgent } from './events.ts';
 import { Media } from './media.ts';
 import type { Quality } from './panel.ts';
 import { Share, type ShareStep } from './share.ts';
@@ -52,6 +54,7 @@ export class Session {
   private readonly connection: Connection;
   private readonly media: Media;
   private readonly assembler = new Assembler();
+  private readonly narrator = new Narrator(FanlightAgent.tell);
   private pointerAt = 0;
   private pointerLater = 0;
   private maskEpoch = 0;
@@ -148,13 +151,18 @@ export class Session {
   }
 
   private send(signal: ToRelay): boolean {
-    return this.connection.signal(signal);
+    const sent = this.connection.signal(signal);
+    if (sent) {
+      this.narrator.said(signal);
+    }
+    return sent;
   }
 
   private signal(signal: ToClient): void {
     const notice = noticeOf(this.state, signal);
     const before = this.state;
     this.state = next(this.state, signal);
+    this.narrator.heard(signal);
     switch (signal.t) {
       case 'welcome':
         this.welcomed(signal.resumed);

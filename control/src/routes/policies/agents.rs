@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use fanlight_wire::limits::NAME_CHARS_MAX;
-use fanlight_wire::{Code, GroupId, Refusal};
+use fanlight_wire::{Code, Event, GroupId, Refusal};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{Inquiry, absent};
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::control::Control;
 use crate::http::{Denied, json};
 use crate::secrets::{opaque, random, stretch};
@@ -70,7 +70,7 @@ pub(super) async fn put(
     control.store().ask(move |connection| kept::put(connection, &wanted, &row, secret.as_ref())).await?;
     control.presence().sign_out(&group, Some(&agent.agent));
     control
-        .audit(what::AGENT_CHANGED, About { group: Some(group), who: Some(agent.agent.clone()), ..About::default() });
+        .audit(Event::AgentChanged, About { group: Some(group), who: Some(agent.agent.clone()), ..About::default() });
     let status = if there { StatusCode::OK } else { StatusCode::CREATED };
     Ok(json(status, &Shown { agent, secret: made }))
 }

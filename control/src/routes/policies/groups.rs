@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use fanlight_wire::limits::NAME_CHARS_MAX;
-use fanlight_wire::{Code, GroupId, Refusal};
+use fanlight_wire::{Code, Event, GroupId, Refusal};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{Inquiry, absent, author};
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::control::Control;
 use crate::http::{Denied, json};
 use crate::store::policies::{self as kept, GroupRow, Head};
@@ -70,7 +70,7 @@ pub(super) async fn create(control: &Control, inquiry: &Inquiry<'_>) -> Result<R
     if !control.store().ask(move |connection| kept::create_group(connection, &wanted, &name, &author)).await? {
         return Err(Refusal::new(Code::Busy, "docs/policy.md").saying("There is a group of that id already.").into());
     }
-    control.audit(what::GROUP_CREATED, About { group: Some(group.clone()), ..operator() });
+    control.audit(Event::GroupCreated, About { group: Some(group.clone()), ..operator() });
     let mut response = show(control, group).await?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
@@ -103,7 +103,7 @@ pub(super) async fn change(
         // Its agents are signed out now, not when their logins end.
         control.presence().sign_out(&group, None);
     }
-    control.audit(what::GROUP_CHANGED, About { group: Some(group.clone()), ..operator() });
+    control.audit(Event::GroupChanged, About { group: Some(group.clone()), ..operator() });
     show(control, group).await
 }
 

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use fanlight_wire::limits::NOTE_CHARS_MAX;
-use fanlight_wire::{Code, GroupId, Refusal};
+use fanlight_wire::{Code, Event, GroupId, Refusal};
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Inquiry, absent, author, stale, unfit, with_etag};
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::control::Control;
 use crate::http::{Denied, json};
 use crate::policies::check::{Checked, Problem, check};
@@ -114,7 +114,7 @@ async fn keep(control: &Control, group: GroupId, seen: String, saving: Saving) -
     let wanted = group.clone();
     let moved =
         control.store().ask(move |connection| kept::save(connection, &wanted, &seen, (&text, &saving.note), &author));
-    done(control, group, moved.await?, what::POLICY_SAVED).await
+    done(control, group, moved.await?, Event::PolicySaved).await
 }
 
 /// `POST …/publish`: production points to staging's version, or to the one that is named.
@@ -141,7 +141,7 @@ pub(super) async fn publish(
     let moved = control
         .store()
         .ask(move |connection| kept::move_production(connection, &wanted, &seen, ("published", to), &author));
-    done(control, group, moved.await?, what::POLICY_PUBLISHED).await
+    done(control, group, moved.await?, Event::PolicyPublished).await
 }
 
 /// `POST …/rollback`: production points to the version before, or to an earlier one that is named.
@@ -168,7 +168,7 @@ pub(super) async fn roll_back(
         let refusal = Refusal::new(Code::State, "R028");
         return Err(refusal.saying("There is no version in production before that could be gone back to.").into());
     };
-    done(control, group, moved, what::POLICY_ROLLED_BACK).await
+    done(control, group, moved, Event::PolicyRolledBack).await
 }
 
 fn moving(control: &Control, inquiry: &Inquiry<'_>) -> Result<(String, Moving, Author), Denied> {
@@ -179,7 +179,7 @@ fn moving(control: &Control, inquiry: &Inquiry<'_>) -> Result<(String, Moving, A
 }
 
 /// The head as it is now, or why it is not where it should be.
-async fn done(control: &Control, group: GroupId, moved: Moved, event: &'static str) -> Result<Response<Bytes>, Denied> {
+async fn done(control: &Control, group: GroupId, moved: Moved, event: Event) -> Result<Response<Bytes>, Denied> {
     let mark: Mark = match moved {
         Moved::To(mark) => mark,
         Moved::Stale(now) => return Ok(stale(control, now)),

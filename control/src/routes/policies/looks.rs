@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use fanlight_wire::{GroupId, Refusal};
+use fanlight_wire::{Event, GroupId, Refusal};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::heads::document;
 use super::{Inquiry, absent, author};
-use crate::audit::{About, what};
+use crate::audit::About;
 use crate::control::Control;
 use crate::http::{Denied, json};
 use crate::policies::diff::{Change, diff as compare};
@@ -146,7 +146,7 @@ pub(super) async fn enforce(
     let wanted = group.clone();
     control.store().ask(move |connection| kept::note_enforced(connection, &wanted, number, &author)).await?;
     control
-        .audit(what::POLICY_ENFORCED, About { group: Some(group), who: Some("operator".into()), ..About::default() });
+        .audit(Event::PolicyEnforced, About { group: Some(group), who: Some("operator".into()), ..About::default() });
     Ok(json(StatusCode::ACCEPTED, &Enforced { version: number, told, unreached }))
 }
 

@@ -46,7 +46,15 @@ fn write(store: &Store, number: u64) -> Result<(), Refusal> {
 }
 
 fn line(at: u64) -> AuditLine {
-    AuditLine { at, what: "test", group: Some(demo()), session: None, who: None, code: None }
+    AuditLine {
+        at,
+        what: fanlight_wire::Event::SessionCreated,
+        group: Some(demo()),
+        session: None,
+        who: None,
+        code: None,
+        detail: None,
+    }
 }
 
 fn lines(store: &Store) -> Vec<u64> {
