@@ -163,7 +163,7 @@ fn put(departures: &mut Departures, port: &Port, seat: &mut Taken, header: &Head
     let Some(packet) = departures.reserve(seat.address, bytes) else { return };
     let (kind, marker) = (header.payload_type, header.marker);
     let own = rtp::header(kind, marker, seat.sequence as u16, header.timestamp, seat.ssrc);
-    let written = rtp::write(packet, &own, seat.sequence as u16).and_then(|()| {
+    let written = rtp::write(packet, &own, seat.sequence as u16, None).and_then(|()| {
         packet.get_mut(HEADER_BYTES..bytes - TAG_BYTES)?.copy_from_slice(payload);
         seat.lane.seal(packet, HEADER_BYTES, seat.sequence)
     });

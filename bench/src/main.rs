@@ -28,7 +28,7 @@ enum What {
     /// The relay beside the floor; compared with the baseline.
     Fanout(Fanout),
     /// The relay's limits: rates, latency, sessions, memory, a storm of joins.
-    Limits(Conditions),
+    Limits(Limits),
     /// The relay beside Janus and any server with WHIP and WHEP.
     Peers(Peers),
     /// The floor's own process; started by the other verbs.
@@ -75,6 +75,24 @@ struct Fanout {
 }
 
 #[derive(Debug, Clone, Args)]
+struct Limits {
+    #[command(flatten)]
+    conditions: Conditions,
+    /// Only these.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Limit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Limit {
+    Ceiling,
+    Latency,
+    Sessions,
+    Memory,
+    Storm,
+}
+
+#[derive(Debug, Clone, Args)]
 struct Peers {
     #[command(flatten)]
     conditions: Conditions,
@@ -112,7 +130,7 @@ fn main() -> ExitCode {
         What::FloorServer => floor::serve().map(|()| Vec::new()).map_err(JoinError::from),
         What::Floor(conditions) => run_floor(&conditions),
         What::Fanout(fanout) => run_fanout(&fanout),
-        What::Limits(conditions) => run_limits(&conditions),
+        What::Limits(limits) => run_limits(&limits),
         What::Peers(peers) => run_peers(&peers),
     };
     match done {
@@ -158,17 +176,28 @@ fn run_fanout(fanout: &Fanout) -> Result<Vec<String>, JoinError> {
     Ok(baseline::regressions(&before, &baseline::ratios(&report)))
 }
 
-fn run_limits(conditions: &Conditions) -> Result<Vec<String>, JoinError> {
-    let (manner, mut report) = (conditions.begin()?, Report::new());
+fn run_limits(limits: &Limits) -> Result<Vec<String>, JoinError> {
+    let (manner, mut report) = (limits.conditions.begin()?, Report::new());
+    let is_wanted = |limit: Limit| limits.only.is_empty() || limits.only.contains(&limit);
     let server = Server::Relay("io_uring");
-    for (pattern, target) in [(Pattern::Even, 450_000.0), (Pattern::Bursts, 900_000.0)] {
-        limits::ceiling(&mut report, manner, &server, pattern, Some(target))?;
+    if is_wanted(Limit::Ceiling) {
+        for (pattern, target) in [(Pattern::Even, 450_000.0), (Pattern::Bursts, 900_000.0)] {
+            limits::ceiling(&mut report, manner, &server, pattern, Some(target))?;
+        }
     }
-    limits::latency(&mut report, manner, &server)?;
-    limits::sessions(&mut report, manner, "io_uring", 1_000)?;
-    limits::memory(&mut report, manner, "io_uring")?;
-    limits::storm(&mut report, manner, "io_uring")?;
-    finish(&report, &conditions.out, "limits")
+    if is_wanted(Limit::Latency) {
+        limits::latency(&mut report, manner, &server)?;
+    }
+    if is_wanted(Limit::Sessions) {
+        limits::sessions(&mut report, manner, "io_uring", 1_000)?;
+    }
+    if is_wanted(Limit::Memory) {
+        limits::memory(&mut report, manner, "io_uring")?;
+    }
+    if is_wanted(Limit::Storm) {
+        limits::storm(&mut report, manner, "io_uring")?;
+    }
+    finish(&report, &limits.conditions.out, "limits")
 }
 
 fn run_peers(peers: &Peers) -> Result<Vec<String>, JoinError> {

@@ -56,12 +56,15 @@ pub struct Window {
     /// Share of one core that the server used.
     pub server_share: f64,
     pub packets_per_second: f64,
-    /// Microseconds from the publisher's send to the subscriber's receive.
+    /// Microseconds from the publisher's send to the subscriber's socket, by the kernel's stamp.
     pub p50_us: u32,
     pub p90_us: u32,
     pub p99_us: u32,
     pub max_us: u32,
-    /// Largest over median of the subscribers' own p99.
+    /// The same until the subscriber has seen the packet, the generator's own delay included.
+    pub seen_p50_us: u32,
+    pub seen_p99_us: u32,
+    /// Largest over median of the subscribers' own p99, on arrival.
     pub spread: f64,
     /// Share of its core that the generator used, and share of packets that left late.
     pub own_share: f64,
@@ -98,7 +101,7 @@ impl Target {
     fn sent(&self, swarm: &mut Swarm) -> (u64, u64) {
         let (mut sent, mut late) = (0, 0);
         self.each_source(swarm, |source| {
-            sent += source.sent;
+            sent += source.sent();
             late += source.late;
         });
         (sent, late)
@@ -139,24 +142,28 @@ impl Target {
         Ok(window)
     }
 
-    /// p99 of everything since the last look, in microseconds.
-    pub fn tail(&self, swarm: &mut Swarm) -> u32 {
-        self.count(swarm).p99_us
+    /// p99 of everything since the last look, in microseconds: on arrival, and until seen.
+    pub fn tail(&self, swarm: &mut Swarm) -> (u32, u32) {
+        let window = self.count(swarm);
+        (window.p99_us, window.seen_p99_us)
     }
 
     fn count(&self, swarm: &mut Swarm) -> Window {
         let mut window = Window { spread: 1.0, ..Window::default() };
-        let (mut all, mut tails) = (Vec::new(), Vec::new());
+        let (mut all, mut seen, mut tails) = (Vec::new(), Vec::new(), Vec::new());
         for at in &self.watchers {
             let Some(watcher) = swarm.member(*at).and_then(|member| member.watcher()) else { continue };
             let (received, missing) = watcher.counts();
             window.delivered += received;
             window.missing += missing;
-            watcher.latencies_us.sort_unstable();
-            tails.extend(rank(&watcher.latencies_us, 99));
-            all.append(&mut watcher.latencies_us);
+            watcher.arrived_after_us.sort_unstable();
+            tails.extend(rank(&watcher.arrived_after_us, 99));
+            all.append(&mut watcher.arrived_after_us);
+            seen.append(&mut watcher.seen_after_us);
         }
         all.sort_unstable();
+        seen.sort_unstable();
+        (window.seen_p50_us, window.seen_p99_us) = (rank(&seen, 50).unwrap_or(0), rank(&seen, 99).unwrap_or(0));
         let at = |percent| rank(&all, percent).unwrap_or(0);
         (window.p50_us, window.p90_us, window.p99_us, window.max_us) = (at(50), at(90), at(99), at(100));
         tails.sort_unstable();

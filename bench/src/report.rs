@@ -56,7 +56,7 @@ impl Row {
         let ratio = self.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
         let mut cells = vec![self.shape.clone(), self.pattern.to_owned(), self.target.clone()];
         cells.extend([format!("{:.3}", window.us_per_packet), ratio, format!("{:.1}", window.server_share * 100.0)]);
-        cells.extend([window.p50_us, window.p99_us, window.max_us].map(|us| us.to_string()));
+        cells.extend([window.p50_us, window.p99_us, window.max_us, window.seen_p99_us].map(|us| us.to_string()));
         cells.extend([format!("{:.2}", window.spread), format!("{:.3}", window.loss * 100.0)]);
         cells.extend([format!("{:.0}", window.own_share * 100.0), format!("{:.1}", window.late_share * 100.0)]);
         cells.push(if window.generator_limits { "generator".into() } else { String::new() });
@@ -64,7 +64,7 @@ impl Row {
     }
 }
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "shape",
     "arrivals",
     "server",
@@ -74,6 +74,7 @@ const COLUMNS: [&str; 14] = [
     "p50 µs",
     "p99 µs",
     "max µs",
+    "seen p99",
     "spread",
     "loss %",
     "own %",
@@ -196,7 +197,7 @@ impl Report {
 }
 
 fn line(cells: &[String]) -> String {
-    let widths = [10, 9, 14, 10, 8, 7, 8, 8, 8, 7, 7, 6, 7, 10];
+    let widths = [10, 9, 14, 10, 8, 7, 8, 8, 8, 9, 7, 7, 6, 7, 10];
     let padded = cells
         .iter()
         .zip(widths)

@@ -10,10 +10,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::clock;
-use crate::latencies::{Latencies, Summary};
+use crate::latencies::Latencies;
 use crate::raw::crowd::{Pace, gather};
 use crate::raw::door::{Door, JoinError};
 use crate::raw::process;
+use crate::raw::simulcast::Layers;
 use crate::raw::source::{Load, Pattern};
 use crate::raw::swarm::{Member, Swarm};
 use crate::raw::watcher::Manner;
@@ -23,6 +24,8 @@ mod results;
 
 /// The generator is a suspect from this share of its core on.
 const OWN_SHARE_MAX: f64 = 0.85;
+/// An estimate has found its path when a subscriber has watched for so long; what happens before is not judged.
+const SETTLED_US: u64 = 10_000_000;
 
 /// What to do.
 #[derive(Debug, Clone, Args)]
@@ -59,6 +62,9 @@ pub struct Media {
     pub packet_bytes: usize,
     #[arg(long, value_enum, default_value = "groups")]
     pub arrivals: Pattern,
+    /// Publish this picture in two or three encodings instead, as `150000,500000,1500000`: bits per second, the smallest first.
+    #[arg(long, value_delimiter = ',')]
+    pub layers: Vec<u64>,
     /// Percent of the audience that is impaired.
     #[arg(long, default_value_t = 100)]
     pub impaired: u32,
@@ -83,15 +89,27 @@ pub struct Media {
     /// Fail above this share of packets not delivered, repairs included, as in `0.1%`.
     #[arg(long, value_parser = share)]
     pub max_loss: Option<f64>,
-    /// Fail above this 99th percentile of latency, as in `5ms`.
+    /// Fail above this 99th percentile of the time until a packet reaches its subscriber's socket, as in `5ms`.
     #[arg(long, value_parser = span)]
     pub max_p99: Option<Duration>,
+    /// Fail above this 99th percentile of the time until the subscriber has seen it.
+    #[arg(long, value_parser = span)]
+    pub max_seen_p99: Option<Duration>,
     /// Fail when a joiner waits longer for its first frame.
     #[arg(long, value_parser = span)]
     pub max_first_frame: Option<Duration>,
-    /// Fail when a subscriber is longer without a whole frame.
+    /// Fail when an impaired subscriber's picture stands still for longer.
     #[arg(long, value_parser = span)]
     pub max_stall: Option<Duration>,
+    /// Fail when a smaller share of the packets lost on the way was repaired, as in `99%`.
+    #[arg(long, value_parser = share)]
+    pub min_recovery: Option<f64>,
+    /// Fail when a subscriber's encoding changes more often in ten seconds, the first ten of it aside.
+    #[arg(long)]
+    pub max_switches_per_10s: Option<usize>,
+    /// Fail when the impaired get less of their bottleneck's rate in the second half of the run, as in `30%`.
+    #[arg(long, value_parser = share)]
+    pub min_carried: Option<f64>,
     /// Fail above this much time of the server per packet, as in `1500ns`.
     #[arg(long, value_parser = span)]
     pub max_cpu: Option<Duration>,
@@ -124,6 +142,7 @@ struct Second {
     packets: u64,
     p50_us: u32,
     p99_us: u32,
+    seen_p99_us: u32,
     server_share: f64,
     own_share: f64,
     resident_bytes: u64,
@@ -133,7 +152,9 @@ struct Second {
 #[derive(Debug, Default)]
 struct Tally {
     seconds: Vec<Second>,
-    latencies: Latencies,
+    /// Until a packet reached its socket, and until it was seen.
+    arrived: Latencies,
+    seen: Latencies,
     first_frames: Latencies,
     sent: u64,
     late: u64,
@@ -143,12 +164,19 @@ struct Tally {
     repeated: u64,
     repaired: u64,
     taken: u64,
+    overflowed: u64,
     asked: u64,
     sealed: u64,
     wishes: usize,
     stall_us_max: u64,
     without_frame: usize,
-    layer_changes: usize,
+    switches: usize,
+    /// The most of one subscriber within ten seconds.
+    switches_most: usize,
+    /// Changes of encoding without a keyframe.
+    keyless: usize,
+    /// Of those behind a bottleneck: the share of its rate that each got in the second half.
+    carried: Vec<f64>,
     /// Resident bytes before the audience came, and once it was there.
     resident: (u64, u64),
     cpu: Duration,
@@ -182,7 +210,11 @@ pub fn run(what: &Media) -> Result<Vec<String>, JoinError> {
     let doors = doors::find(what)?;
     let mut swarm = Swarm::new()?;
     let load = Load { pattern: what.arrivals, packets_per_second: what.rate, packet_bytes: what.packet_bytes };
-    let published = gather(&mut swarm, 1, Pace::default(), |_| doors.whip.publish(load, false))?;
+    let layers = Layers::new(&what.layers);
+    let published = gather(&mut swarm, 1, Pace::default(), |_| match layers.count() {
+        0 => doors.whip.publish(load, false),
+        _ => doors.whip.publish_simulcast(layers),
+    })?;
     let source = published.first().copied().unwrap_or_default();
     swarm.run(clock::now() + Duration::from_secs(1), None)?;
     let now = clock::now();
@@ -250,11 +282,12 @@ impl Run<'_> {
 
     /// The publisher falls silent, what is under way arrives, and everybody is asked what they saw.
     fn go_home(&mut self) -> Result<(), JoinError> {
-        let source = self.swarm.member(self.source).and_then(Member::source);
-        if let Some(source) = source {
-            source.pace(clock::now(), 0);
-            (self.tally.sent, self.tally.late, self.tally.wishes) = (source.sent, source.late, source.wishes.len());
+        if let Some(publisher) = self.swarm.member(self.source).and_then(Member::publisher) {
+            publisher.stop(clock::now());
+            (self.tally.sent, self.tally.late, self.tally.wishes) = publisher.counts();
         }
+        let now_us = clock::now_us();
+        self.swarm.watchers().for_each(|watcher| watcher.viewing.finish(now_us));
         let patience = Duration::from_millis(300 + 4 * self.what.rtt);
         self.swarm.run(clock::now() + patience, None)?;
         self.note_second();
@@ -278,15 +311,28 @@ impl Run<'_> {
             tally.repaired += stream.repaired();
         }
         tally.taken += watcher.taken;
+        tally.overflowed += watcher.overflowed;
         tally.asked += watcher.asked;
         tally.sealed += watcher.sealed;
-        tally.latencies.merge(std::mem::take(&mut watcher.latencies_us));
-        match watcher.first_frame_us {
+        tally.arrived.merge(std::mem::take(&mut watcher.arrived_after_us));
+        tally.seen.merge(std::mem::take(&mut watcher.seen_after_us));
+        let viewing = &watcher.viewing;
+        match viewing.first_us {
             Some(at) => tally.first_frames.note(at.saturating_sub(watcher.began_us)),
             None => tally.without_frame += 1,
         }
-        tally.stall_us_max = tally.stall_us_max.max(watcher.gap_us_max);
-        tally.layer_changes += watcher.layers.len().saturating_sub(1);
+        tally.stall_us_max = tally.stall_us_max.max(viewing.gap_us_max);
+        tally.switches += viewing.switches.len();
+        let settled_us = viewing.first_us.unwrap_or_default() + SETTLED_US;
+        tally.switches_most = tally.switches_most.max(viewing.most_switches(settled_us));
+        tally.keyless += viewing.keyless().len();
+        if watcher.manner.bottleneck > 0 {
+            // The last second is not a whole one.
+            let whole = watcher.carried.get(..watcher.carried.len().saturating_sub(1)).unwrap_or_default();
+            let half = whole.get(whole.len() / 2..).unwrap_or_default();
+            let mean = half.iter().sum::<u64>() as f64 * 8.0 / half.len().max(1) as f64;
+            tally.carried.push(mean / watcher.manner.bottleneck as f64);
+        }
     }
 
     fn resident(&self) -> u64 {
@@ -295,20 +341,22 @@ impl Run<'_> {
 
     fn note_second(&mut self) {
         let now = clock::now();
-        let (before, cpu_before, own_before, seen_before) = self.last;
+        let (before, cpu_before, own_before, delivered_before) = self.last;
         let cpu = self.pid.and_then(process::cpu_time);
         let own = process::own_cpu_time();
         let wall = now.saturating_duration_since(before).as_secs_f64().max(1e-6);
-        let mut second = Latencies::default();
-        let mut seen = self.tally.delivered;
+        let (mut arrived, mut seen) = (Latencies::default(), Latencies::default());
+        let mut delivered = self.tally.delivered;
         for at in &self.audience {
             let Some(watcher) = self.swarm.member(*at).and_then(Member::watcher) else { continue };
-            seen += watcher.counts().0;
-            second.merge(std::mem::take(&mut watcher.latencies_us));
+            delivered += watcher.counts().0;
+            arrived.merge(std::mem::take(&mut watcher.arrived_after_us));
+            seen.merge(std::mem::take(&mut watcher.seen_after_us));
         }
-        let summary: Summary = second.summary();
-        self.tally.latencies.merge(second.into_samples());
-        let packets = seen.saturating_sub(seen_before);
+        let (summary, seen_p99_us) = (arrived.summary(), seen.summary().p99);
+        self.tally.arrived.merge(arrived.into_samples());
+        self.tally.seen.merge(seen.into_samples());
+        let packets = delivered.saturating_sub(delivered_before);
         let used = cpu.zip(cpu_before).map(|(now, before)| now.saturating_sub(before)).unwrap_or_default();
         self.tally.cpu += used;
         self.tally.cpu_packets += packets;
@@ -320,13 +368,14 @@ impl Run<'_> {
             packets: (packets as f64 / wall) as u64,
             p50_us: summary.p50,
             p99_us: summary.p99,
+            seen_p99_us,
             server_share: used.as_secs_f64() / wall,
             own_share,
             resident_bytes: self.resident(),
         };
         results::progress(&line);
         self.tally.seconds.push(line);
-        self.last = (now, cpu, own, seen);
+        self.last = (now, cpu, own, delivered);
     }
 }
 

@@ -1,8 +1,11 @@
 //! The first scenario: one visitor's page, and screen if wanted, to many agents in sessions of at most eight.
 //!
 //! Every agent verifies what it gets (the page's hash chain, gap-free numbering) while it measures; a wrong byte ends the
-//! run. Latency is from the visitor's send to the agent's receive, both in this process, on one clock.
+//! run. Latency is from the visitor's send to the agent's receive, both in this process, on one clock. Agents may come at a
+//! pace, leave and be replaced, and some may read slowly: those are counted apart, because the question is what the others
+//! notice of them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use crate::carrier::{Connect, Kind};
 use crate::client::{Client, ClientError, Door, Visit, Way};
@@ -47,8 +50,21 @@ pub struct Fanout {
     pub group: String,
     #[arg(long, default_value_t = 8)]
     pub agents: usize,
+    /// Seconds once everybody has joined.
     #[arg(long, default_value_t = 10)]
     pub seconds: u64,
+    /// Agents that join per second; 0 for as fast as they go.
+    #[arg(long, default_value_t = 0)]
+    pub joins: u64,
+    /// Agents that leave, and others that join in their place, per second.
+    #[arg(long, default_value_t = 0)]
+    pub churn: usize,
+    /// Percent of the agents that read slowly once they have the page.
+    #[arg(long, default_value_t = 0)]
+    pub slow: usize,
+    /// Frames that a slow agent reads per second; 0: none at all.
+    #[arg(long, default_value_t = 0)]
+    pub slow_reads: u64,
     #[arg(long, value_enum, default_value = "websocket")]
     pub carrier: Kind,
     /// Changes of each page per second.
@@ -73,9 +89,12 @@ pub struct Fanout {
     /// Media over TCP.
     #[arg(long)]
     pub tcp: bool,
-    /// Fail when p99 of the page is above this many milliseconds.
+    /// Fail when p99 of the page is above this many milliseconds, for the agents that are not slow.
     #[arg(long)]
     pub page_p99_ms: Option<u32>,
+    /// Fail when an agent that is not slow had to begin again from the snapshot more often than this, all of them together.
+    #[arg(long)]
+    pub max_resyncs: Option<u64>,
     /// Fail when p99 of the media is above this many milliseconds.
     #[arg(long)]
     pub media_p99_ms: Option<u32>,
@@ -94,6 +113,19 @@ struct Harvest {
     packets: u64,
     frames: u64,
     lost: u64,
+    /// It read slowly.
+    slow: bool,
+    /// The relay has closed its carrier, with this code.
+    cut: Option<u16>,
+}
+
+/// What all agents came home with: those that read as they should, and the slow ones.
+#[derive(Debug, Default)]
+struct Totals {
+    brisk: Harvest,
+    slow: Harvest,
+    slow_count: usize,
+    cut_count: usize,
 }
 
 /// What the progress line shows.
@@ -110,34 +142,113 @@ struct Progress {
 pub async fn run(what: &Fanout) -> Result<Vec<String>, ClientError> {
     let token = std::fs::read_to_string(&what.token_file).unwrap_or_default();
     let minter = Minter { operator: what.operator.clone(), token: token.trim().to_owned() };
-    let door = Door::new(what.url.clone());
-    let (stop, stopped) = watch::channel(false);
     let progress = Arc::new(Progress::default());
-    let (mut visitors, mut agents) = (JoinSet::new(), JoinSet::new());
+    let door = Door::new(what.url.clone());
+    let crowd = Crowd { what: what.clone(), minter, door, progress, visits: Vec::new(), names: 0 };
+    let mut crowd = Present { crowd, agents: JoinSet::new(), places: VecDeque::new(), totals: Totals::default() };
+    let (stop, stopped) = watch::channel(false);
+    let mut visitors = JoinSet::new();
+    let mut pace = interval(Duration::from_secs(1) / u32::try_from(what.joins.max(1)).unwrap_or(1));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for first in (0..what.agents).step_by(AGENTS_PER_SESSION) {
-        let count = AGENTS_PER_SESSION.min(what.agents - first);
-        let visit = door.visit(&what.group).await?;
-        let way = Way { door: &door, kind: what.carrier, connect: &visit.connect };
+        let visit = crowd.crowd.door.visit(&what.group).await?;
+        let way = Way { door: &crowd.crowd.door, kind: what.carrier, connect: &visit.connect };
         let visitor = Client::join(&way, &visit.ticket).await?;
-        for number in first..first + count {
-            let ticket = minter.mint(&visit, &format!("load-{number}")).await?;
-            let agent = agent(door.clone(), what.clone(), visit.connect.clone(), ticket, Arc::clone(&progress));
-            agents.spawn(with_stop(agent, stopped.clone()));
-        }
         visitors.spawn(visit_page(visitor, what.clone(), stopped.clone()));
+        crowd.crowd.visits.push(visit);
+        for _ in 0..AGENTS_PER_SESSION.min(what.agents - first) {
+            if what.joins > 0 {
+                pace.tick().await;
+            }
+            crowd.enter(crowd.crowd.visits.len() - 1).await?;
+        }
     }
     say(&format!("{} agents in {} sessions over {:?}", what.agents, visitors.len(), what.carrier));
-    show_progress(what.seconds, &progress).await;
-    // The last changes arrive before the agents are called home.
+    crowd.stay().await?;
+    let totals = crowd.go_home().await?;
     stop.send_replace(true);
-    let mut harvest = Harvest::default();
-    while let Some(home) = agents.join_next().await {
-        gather(&mut harvest, home.unwrap_or(Err(ClientError::Late("an agent")))?);
-    }
     while let Some(home) = visitors.join_next().await {
         home.unwrap_or(Err(ClientError::Late("a visitor")))?;
     }
-    Ok(report(what, &harvest))
+    Ok(report(what, &totals))
+}
+
+/// Those who are there, and those who have gone.
+struct Present {
+    crowd: Crowd,
+    agents: JoinSet<Result<Harvest, ClientError>>,
+    /// Who was told to stay until further notice, oldest first, and in which session.
+    places: VecDeque<(usize, watch::Sender<bool>)>,
+    totals: Totals,
+}
+
+impl Present {
+    async fn enter(&mut self, session: usize) -> Result<(), ClientError> {
+        let (stop, stopped) = watch::channel(false);
+        let agent = self.crowd.agent(session).await?;
+        self.agents.spawn(with_stop(agent, stopped));
+        self.places.push_back((session, stop));
+        Ok(())
+    }
+
+    /// Lets the seconds pass; some leave and others come.
+    async fn stay(&mut self) -> Result<(), ClientError> {
+        let (what, mut before) = (self.crowd.what.clone(), (0, 0));
+        for second in 1..=what.seconds {
+            sleep(Duration::from_secs(1)).await;
+            let progress = &self.crowd.progress;
+            let now = (progress.diffs.load(Ordering::Relaxed), progress.packets.load(Ordering::Relaxed));
+            let (diffs, packets) = (now.0 - before.0, now.1 - before.1);
+            let seconds = what.seconds;
+            say(&format!("{second:>4}/{seconds} s  {diffs:>8} changes/s  {packets:>8} packets/s delivered"));
+            before = now;
+            for _ in 0..what.churn.min(self.places.len()) {
+                let Some((session, stop)) = self.places.pop_front() else { break };
+                stop.send_replace(true);
+                self.enter(session).await?;
+            }
+            while let Some(home) = self.agents.try_join_next() {
+                self.totals.gather(home.unwrap_or(Err(ClientError::Late("an agent")))?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn go_home(mut self) -> Result<Totals, ClientError> {
+        for (_, stop) in &self.places {
+            stop.send_replace(true);
+        }
+        while let Some(home) = self.agents.join_next().await {
+            self.totals.gather(home.unwrap_or(Err(ClientError::Late("an agent")))?);
+        }
+        Ok(self.totals)
+    }
+}
+
+/// Where agents come from.
+struct Crowd {
+    what: Fanout,
+    minter: Minter,
+    door: Door,
+    progress: Arc<Progress>,
+    visits: Vec<Visit>,
+    /// Agents that have come.
+    names: usize,
+}
+
+impl Crowd {
+    /// The next agent of a session, on its way.
+    async fn agent(
+        &mut self,
+        session: usize,
+    ) -> Result<impl Future<Output = Result<Agent, ClientError>> + use<>, ClientError> {
+        let visit = self.visits.get(session).ok_or(ClientError::Late("a session"))?;
+        let ticket = self.minter.mint(visit, &format!("load-{}", self.names)).await?;
+        let slow = self.names * 37 % 100 < self.what.slow;
+        self.names += 1;
+        let (door, what, progress) = (self.door.clone(), self.what.clone(), Arc::clone(&self.progress));
+        Ok(agent(door, what, visit.connect.clone(), ticket, progress, slow))
+    }
 }
 
 /// Mints agents' tickets at the operator door, so that no agent has to sign in.
@@ -170,7 +281,7 @@ async fn visit_page(mut visitor: Client, what: Fanout, mut stopped: watch::Recei
     if what.frames > 0 {
         visitor.connect_media(path(&what), LOOPBACK).await?;
     }
-    let now = tokio::time::Instant::from_std(clock::now());
+    let now = Instant::from_std(clock::now());
     let mut beat = match &trace {
         Some(trace) => Beat::recorded(now, trace, Duration::from_millis(fastrand::u64(0..60_000))),
         None => Beat::even(now, what.changes, what.change_bytes),
@@ -223,19 +334,38 @@ async fn with_stop(
 ) -> Result<Harvest, ClientError> {
     let mut agent = agent.await?;
     loop {
+        // Whoever does not read leaves everything in the transport.
+        let read_at = agent.next_read;
         tokio::select! {
-            _ = stopped.changed() => return Ok(agent.home()),
-            received = agent.client.next() => agent.note(&received?),
+            _ = stopped.changed() => break,
+            received = async {
+                match read_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+                agent.client.next().await
+            } => match received {
+                // A relay may part with an agent that does not keep up, and with no other.
+                Err(ClientError::Closed(code)) if agent.harvest.slow => {
+                    agent.harvest.cut = Some(code.unwrap_or_default());
+                    agent.next_read = None;
+                }
+                received => agent.note(&received?),
+            },
             () = sleep(Duration::from_millis(500)) => {}
         }
         agent.count_media();
     }
+    Ok(agent.home().await)
 }
 
 struct Agent {
     client: Client,
     harvest: Harvest,
     progress: Arc<Progress>,
+    /// Time between two reads; `None` when there is to be no further one.
+    between: Option<Duration>,
+    next_read: Option<Instant>,
 }
 
 async fn agent(
@@ -244,6 +374,7 @@ async fn agent(
     connect: Connect,
     ticket: String,
     progress: Arc<Progress>,
+    slow: bool,
 ) -> Result<Agent, ClientError> {
     let way = Way { door: &door, kind: what.carrier, connect: &connect };
     let mut client = Client::join(&way, &ticket).await?;
@@ -256,7 +387,13 @@ async fn agent(
             client.tell(&ToRelay::ShareInvite).await?;
         }
     }
-    Ok(Agent { client, harvest: Harvest::default(), progress })
+    let between = match (slow, u32::try_from(what.slow_reads).unwrap_or(u32::MAX)) {
+        (false, _) => Some(Duration::ZERO),
+        (true, 0) => None,
+        (true, reads) => Some(Duration::from_secs(1) / reads),
+    };
+    let next_read = between.map(|_| Instant::from_std(clock::now()));
+    Ok(Agent { client, harvest: Harvest { slow, ..Harvest::default() }, progress, between, next_read })
 }
 
 impl Agent {
@@ -266,6 +403,8 @@ impl Agent {
             self.harvest.diffs += 1;
             self.progress.diffs.fetch_add(1, Ordering::Relaxed);
         }
+        let between = self.between.filter(|between| !between.is_zero());
+        self.next_read = between.map(|between| Instant::from_std(clock::now()) + between).or(self.next_read);
     }
 
     fn count_media(&mut self) {
@@ -281,8 +420,10 @@ impl Agent {
         self.progress.packets.fetch_add(packets - before, Ordering::Relaxed);
     }
 
-    fn home(mut self) -> Harvest {
+    async fn home(mut self) -> Harvest {
         self.count_media();
+        // Its place is free at once; whoever was cut off has none.
+        drop(self.client.tell(&ToRelay::Leave).await);
         self.harvest.resyncs = self.client.seat().resyncs().into();
         self.harvest
     }
@@ -292,31 +433,34 @@ const fn path(what: &Fanout) -> Path {
     if what.tcp { Path::Tcp } else { Path::Udp }
 }
 
-fn gather(all: &mut Harvest, one: Harvest) {
-    let Harvest { page, media, diffs, resyncs, packets, frames, lost } = one;
-    all.page.merge(page.into_samples());
-    all.media.merge(media.into_samples());
-    all.diffs += diffs;
-    all.resyncs += resyncs;
-    all.packets += packets;
-    all.frames += frames;
-    all.lost += lost;
-}
-
-async fn show_progress(seconds: u64, progress: &Progress) {
-    let mut before = (0, 0);
-    for second in 1..=seconds {
-        sleep(Duration::from_secs(1)).await;
-        let now = (progress.diffs.load(Ordering::Relaxed), progress.packets.load(Ordering::Relaxed));
-        let (diffs, packets) = (now.0 - before.0, now.1 - before.1);
-        say(&format!("{second:>4}/{seconds} s  {diffs:>8} changes/s  {packets:>8} packets/s delivered"));
-        before = now;
+impl Totals {
+    fn gather(&mut self, one: Harvest) {
+        let Harvest { page, media, diffs, resyncs, packets, frames, lost, slow, cut } = one;
+        self.slow_count += usize::from(slow);
+        self.cut_count += usize::from(cut.is_some());
+        let all = if slow { &mut self.slow } else { &mut self.brisk };
+        all.page.merge(page.into_samples());
+        all.media.merge(media.into_samples());
+        all.diffs += diffs;
+        all.resyncs += resyncs;
+        all.packets += packets;
+        all.frames += frames;
+        all.lost += lost;
     }
 }
 
-fn report(what: &Fanout, harvest: &Harvest) -> Vec<String> {
+fn report(what: &Fanout, totals: &Totals) -> Vec<String> {
+    let Totals { brisk: harvest, slow, slow_count, cut_count } = totals;
     let (page, media) = (harvest.page.summary(), harvest.media.summary());
     say(&format!("page   {page}; {} changes delivered, {} resyncs", harvest.diffs, harvest.resyncs));
+    if *slow_count > 0 {
+        say(&format!(
+            "slow   {}; {slow_count} agents, {} changes delivered, {} resyncs, {cut_count} cut off",
+            slow.page.summary(),
+            slow.diffs,
+            slow.resyncs
+        ));
+    }
     let mut missed = Vec::new();
     let mut at_most = |name: &str, have: u64, most: Option<u64>| {
         if let Some(most) = most.filter(|most| have > *most) {
@@ -331,6 +475,7 @@ fn report(what: &Fanout, harvest: &Harvest) -> Vec<String> {
         at_most("agents without media", u64::from(harvest.packets == 0), Some(0));
     }
     at_most("page p99 in microseconds", page.p99.into(), what.page_p99_ms.map(|ms| u64::from(ms) * 1_000));
+    at_most("resyncs of agents that are not slow", harvest.resyncs, what.max_resyncs);
     at_most("agents without a page", u64::from(harvest.diffs == 0), Some(0));
     missed
 }

@@ -6,15 +6,19 @@
 
 pub mod crowd;
 pub mod door;
+pub mod encoding;
 pub mod epoll;
 pub mod handshake;
 pub mod keying;
 pub mod process;
+pub mod publisher;
 pub mod rtp;
 pub mod sdp;
+pub mod simulcast;
 pub mod source;
 pub mod srtp;
 pub mod swarm;
 pub mod tally;
 pub mod udp;
+pub mod viewing;
 pub mod watcher;

@@ -11,6 +11,7 @@ mod hostile;
 mod house;
 mod interop;
 mod intruders;
+mod layers;
 mod life;
 mod limits;
 mod media;

@@ -12,26 +12,27 @@ use super::{Media, OWN_SHARE_MAX, Second, Tally};
 
 /// Shows where the run is.
 pub(super) fn progress(second: &Second) {
-    let Second { at_s, subscribers, packets, p50_us, p99_us, server_share, own_share, .. } = second;
+    let Second { at_s, subscribers, packets, p50_us, p99_us, seen_p99_us, server_share, own_share, .. } = second;
     let (server, own) = (server_share * 100.0, own_share * 100.0);
     say(&format!(
-        "{at_s:>6.1} s  {subscribers:>6} subscribers  {packets:>9} packets/s  p50 {p50_us:>6} µs  p99 {p99_us:>6} µs  \
-         server {server:>4.0} %  own {own:>3.0} %"
+        "{at_s:>6.1} s  {subscribers:>6} subscribers  {packets:>9} packets/s  p50 {p50_us:>6} µs  p99 {p99_us:>6} µs \
+         (seen {seen_p99_us:>6})  server {server:>4.0} %  own {own:>3.0} %"
     ));
 }
 
 /// Tells, writes, judges.
 pub(super) fn finish(what: &Media, tally: &Tally) -> Result<Vec<String>, JoinError> {
-    let (latency, first) = (tally.latencies.summary(), tally.first_frames.summary());
+    let (arrived, seen, first) = (tally.arrived.summary(), tally.seen.summary(), tally.first_frames.summary());
     let share = tally.lost as f64 / tally.expected.max(1) as f64;
     let cpu_us = tally.cpu.as_secs_f64() * 1e6 / tally.cpu_packets.max(1) as f64;
     let (before, after) = tally.resident;
     let per_subscriber = after.saturating_sub(before) / what.subscribers.max(1) as u64;
     let late = tally.late as f64 / tally.sent.max(1) as f64;
-    let recovered = tally.repaired as f64 / tally.taken.max(1) as f64;
+    let recovered = recovered(tally);
     let limits = tally.own_share_max > OWN_SHARE_MAX || late > 0.05;
     let mut facts = vec![
-        format!("forwarding latency: {latency}"),
+        format!("from the publisher's send to the subscriber's socket: {arrived}"),
+        format!("until the subscriber has seen it: {seen}"),
         format!("first frame after joining: {first}; {} without one", tally.without_frame),
         format!(
             "{} packets delivered of {} expected, {} missing ({:.4} %), {} twice, {} not to be opened; {} keyframe requests",
@@ -44,10 +45,32 @@ pub(super) fn finish(what: &Media, tally: &Tally) -> Result<Vec<String>, JoinErr
             tally.wishes
         ),
     ];
-    if tally.taken > 0 {
+    if tally.taken + tally.overflowed > 0 {
         facts.push(format!(
-            "{} packets taken away on the way, {} asked for again, {} repaired ({:.1} %); longest time without a frame {} ms; {} layer changes",
-            tally.taken, tally.asked, tally.repaired, recovered * 100.0, tally.stall_us_max / 1_000, tally.layer_changes
+            "{} packets lost on the way, {} in front of a full queue; {} numbers asked for again, {} repaired ({:.2} %)",
+            tally.taken,
+            tally.overflowed,
+            tally.asked,
+            tally.repaired,
+            recovered * 100.0
+        ));
+    }
+    if what.loss > 0.0 || what.bottleneck > 0 || !what.layers.is_empty() {
+        facts.push(format!(
+            "longest time without a new picture {} ms; {} changes of encoding, {} without a keyframe, at most {} of one \
+             subscriber in ten seconds",
+            tally.stall_us_max / 1_000,
+            tally.switches,
+            tally.keyless,
+            tally.switches_most
+        ));
+    }
+    let (carried_least, carried_mean) = carried(tally);
+    if !tally.carried.is_empty() {
+        facts.push(format!(
+            "of the bottleneck's rate each got {:.0} % in the second half, the least {:.0} %",
+            carried_mean * 100.0,
+            carried_least * 100.0
         ));
     }
     if tally.cpu_packets > 0 && !tally.cpu.is_zero() {
@@ -64,11 +87,15 @@ pub(super) fn finish(what: &Media, tally: &Tally) -> Result<Vec<String>, JoinErr
 
     let missed = missed(what, tally, share, cpu_us);
     let all = json!({
-        "latency_us": { "p50": latency.p50, "p90": latency.p90, "p99": latency.p99, "max": latency.max },
+        "arrived_after_us": { "p50": arrived.p50, "p90": arrived.p90, "p99": arrived.p99, "max": arrived.max },
+        "seen_after_us": { "p50": seen.p50, "p90": seen.p90, "p99": seen.p99, "max": seen.max },
         "first_frame_us": { "p50": first.p50, "p99": first.p99, "max": first.max, "without": tally.without_frame },
         "packets": { "sent": tally.sent, "expected": tally.expected, "delivered": tally.delivered, "lost": tally.lost,
-            "repeated": tally.repeated, "repaired": tally.repaired, "taken": tally.taken, "asked": tally.asked },
-        "loss": share, "recovered": recovered, "stall_us_max": tally.stall_us_max, "layer_changes": tally.layer_changes,
+            "repeated": tally.repeated, "repaired": tally.repaired, "taken": tally.taken, "overflowed": tally.overflowed,
+            "asked": tally.asked },
+        "loss": share, "recovered": recovered, "stall_us_max": tally.stall_us_max,
+        "switches": { "all": tally.switches, "keyless": tally.keyless, "most_in_10_s": tally.switches_most },
+        "carried": { "mean": carried_mean, "least": carried_least },
         "server_us_per_packet": cpu_us, "bytes_per_subscriber": per_subscriber, "keyframe_requests": tally.wishes,
         "generator": { "share_max": tally.own_share_max, "late": late, "limits": limits },
         "missed": missed, "seconds": tally.seconds,
@@ -81,6 +108,18 @@ pub(super) fn finish(what: &Media, tally: &Tally) -> Result<Vec<String>, JoinErr
     Ok(missed)
 }
 
+/// The share of numbers that a subscriber missed and that a repair has brought.
+fn recovered(tally: &Tally) -> f64 {
+    let missed = tally.repaired + tally.lost;
+    if missed == 0 { 1.0 } else { tally.repaired as f64 / missed as f64 }
+}
+
+/// The least share of a bottleneck that was used, and the mean.
+fn carried(tally: &Tally) -> (f64, f64) {
+    let least = tally.carried.iter().copied().reduce(f64::min).unwrap_or(1.0);
+    (least, tally.carried.iter().sum::<f64>() / tally.carried.len().max(1) as f64)
+}
+
 fn missed(what: &Media, tally: &Tally, share: f64, cpu_us: f64) -> Vec<String> {
     let mut missed = Vec::new();
     let mut at_most = |name: &str, have: f64, most: Option<f64>| {
@@ -90,11 +129,22 @@ fn missed(what: &Media, tally: &Tally, share: f64, cpu_us: f64) -> Vec<String> {
     };
     let us = |span: Option<std::time::Duration>| span.map(|span| span.as_secs_f64() * 1e6);
     at_most("the share of packets lost", share, what.max_loss);
-    at_most("p99 in µs", tally.latencies.summary().p99.into(), us(what.max_p99));
+    at_most("p99 on arrival in µs", tally.arrived.summary().p99.into(), us(what.max_p99));
+    at_most("p99 until seen in µs", tally.seen.summary().p99.into(), us(what.max_seen_p99));
     at_most("the slowest first frame in µs", tally.first_frames.summary().max.into(), us(what.max_first_frame));
-    at_most("the longest time without a frame in µs", tally.stall_us_max as f64, us(what.max_stall));
+    at_most("the longest time without a new picture in µs", tally.stall_us_max as f64, us(what.max_stall));
     at_most("time of the server per packet in µs", cpu_us, us(what.max_cpu));
     at_most("subscribers without a frame", tally.without_frame as f64, Some(0.0));
+    let most = what.max_switches_per_10s.map(|most| most as f64);
+    at_most("changes of encoding in ten seconds", tally.switches_most as f64, most);
+    at_most("changes of encoding without a keyframe", tally.keyless as f64, Some(0.0));
+    let mut at_least = |name: &str, have: f64, least: Option<f64>| {
+        if let Some(least) = least.filter(|least| have < *least) {
+            missed.push(format!("{name} is {have}, at least {least} was asked for"));
+        }
+    };
+    at_least("the share of lost packets repaired", recovered(tally), what.min_recovery);
+    at_least("the share of a bottleneck that was used", carried(tally).0, what.min_carried);
     missed
 }
 
@@ -108,7 +158,11 @@ fn sheet(what: &Media, tally: &Tally, facts: &[String], missed: &[String]) -> St
     };
     sheet.plot("Subscribers", "", &[line("subscribers", |second| second.subscribers as f64)]);
     sheet.plot("Packets delivered", "packets/s", &[line("packets", |second| second.packets as f64)]);
-    let latency = [line("p50", |second| second.p50_us.into()), line("p99", |second| second.p99_us.into())];
+    let latency = [
+        line("p50 to the socket", |second| second.p50_us.into()),
+        line("p99 to the socket", |second| second.p99_us.into()),
+        line("p99 until seen", |second| second.seen_p99_us.into()),
+    ];
     sheet.plot("Forwarding latency", "µs", &latency);
     let shares = [line("server", |second| second.server_share), line("generator", |second| second.own_share)];
     sheet.plot("Share of a core", "", &shares);

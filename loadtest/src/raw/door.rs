@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::handshake::{Handshake, HandshakeError};
 use super::sdp::{self, Direction, SdpError};
+use super::simulcast::Layers;
 use super::source::Load;
 use super::swarm::{Member, Plan};
 use super::udp::Port;
@@ -146,6 +147,17 @@ impl Door {
         self.enter(Direction::Send { ssrc, rtx: ssrc ^ 1 }, true, |answer| {
             let payload_type = sdp::payload_types(answer).0.unwrap_or(super::rtp::PT_VP8);
             Plan::Publish { load, ssrc, payload_type, join }
+        })
+    }
+
+    /// Joins as a publisher of several encodings.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub fn publish_simulcast(&self, layers: Layers) -> Result<Member, JoinError> {
+        self.enter(Direction::Simulcast { count: layers.count() }, true, |answer| {
+            let payload_type = sdp::payload_types(answer).0.unwrap_or(super::rtp::PT_VP8);
+            Plan::Simulcast { layers, payload_type }
         })
     }
 

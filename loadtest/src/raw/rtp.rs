@@ -6,6 +6,8 @@ use std::ops::Range;
 pub const EXT_MID: u8 = 1;
 /// Transport-wide sequence numbers.
 pub const EXT_TRANSPORT: u8 = 3;
+/// The name of an encoding (RFC 8852).
+pub const EXT_RID: u8 = 4;
 /// Payload types of every offer made here.
 pub const PT_VP8: u8 = 96;
 pub const PT_RTX: u8 = 97;
@@ -81,11 +83,12 @@ pub fn is_rtcp(packet: &[u8]) -> bool {
 /// Bytes of a header written by [`write`].
 pub const HEADER_BYTES: usize = 12 + 4 + 8;
 
-/// Writes a header with MID `0` and a transport-wide sequence number.
-pub fn write(out: &mut [u8], header: &Header, transport: u16) -> Option<()> {
+/// Writes a header with MID `0`, a transport-wide sequence number and, if there is one, the encoding's name.
+pub fn write(out: &mut [u8], header: &Header, transport: u16, rid: Option<u8>) -> Option<()> {
     let marker = u8::from(header.marker) << 7;
     let [t0, t1] = transport.to_be_bytes();
-    let extensions = [0xbe, 0xde, 0, 2, EXT_MID << 4, b'0', EXT_TRANSPORT << 4 | 1, t0, t1, 0, 0, 0];
+    let [r0, r1] = rid.map_or([0, 0], |name| [EXT_RID << 4, name]);
+    let extensions = [0xbe, 0xde, 0, 2, EXT_MID << 4, b'0', EXT_TRANSPORT << 4 | 1, t0, t1, r0, r1, 0];
     let fields = [0x90, marker | header.payload_type].into_iter().chain(header.sequence.to_be_bytes());
     let fields = fields.chain(header.timestamp.to_be_bytes()).chain(header.ssrc.to_be_bytes()).chain(extensions);
     out.get_mut(..HEADER_BYTES)?.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
@@ -265,12 +268,15 @@ mod tests {
     fn a_header_reads_back_with_its_extensions() {
         let mut packet = vec![0; HEADER_BYTES + 5];
         let fields = header(PT_VP8, true, 65_535, 7, 0xdead_beef);
-        write(&mut packet, &fields, 513).expect("room");
+        write(&mut packet, &fields, 513, Some(b'q')).expect("room");
         let read = Header::parse(&packet).expect("a header");
         assert_eq!((read.sequence, read.ssrc, read.marker, read.bytes), (65_535, 0xdead_beef, true, HEADER_BYTES));
         assert_eq!(read.extension(&packet, EXT_MID), Some(&b"0"[..]));
         assert_eq!(read.extension(&packet, EXT_TRANSPORT), Some(&[2, 1][..]));
+        assert_eq!(read.extension(&packet, EXT_RID), Some(&b"q"[..]));
         assert_eq!(read.extension(&packet, 9), None);
+        write(&mut packet, &fields, 513, None).expect("room");
+        assert_eq!(read.extension(&packet, EXT_RID), None);
         assert!(!is_rtcp(&packet) && Header::parse(&packet[..20]).is_none());
     }
 

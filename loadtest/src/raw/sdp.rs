@@ -3,7 +3,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::rtp::{EXT_MID, EXT_TRANSPORT, PT_RTX, PT_VP8};
+use super::rtp::{EXT_MID, EXT_RID, EXT_TRANSPORT, PT_RTX, PT_VP8};
+
+/// Names of simulcast encodings, the smallest first; the same as browsers are told by the widget.
+pub const RIDS: [u8; 3] = *b"qhf";
 
 /// How one side is reached and known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,10 @@ pub enum Direction {
     Send {
         ssrc: u32,
         rtx: u32,
+    },
+    /// The own video in so many encodings, named by [`RIDS`].
+    Simulcast {
+        count: usize,
     },
     Receive,
 }
@@ -49,8 +56,13 @@ pub fn offer(own: &Party, direction: Direction, feedback: bool) -> String {
     }
     let way = if matches!(direction, Direction::Receive) { "recvonly" } else { "sendonly" };
     sdp.push_str(&format!("a={way}\r\n"));
-    if let Direction::Send { ssrc, .. } = direction {
-        sdp.push_str(&format!("a=msid:load screen-{ssrc}\r\n"));
+    match direction {
+        Direction::Send { ssrc, .. } => sdp.push_str(&format!("a=msid:load screen-{ssrc}\r\n")),
+        Direction::Simulcast { .. } => {
+            sdp.push_str(&format!("a=extmap:{EXT_RID} urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"));
+            sdp.push_str("a=msid:load camera\r\n");
+        }
+        Direction::Receive => {}
     }
     sdp.push_str(&format!("a=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:{PT_VP8} VP8/90000\r\n"));
     let kinds = ["nack", "nack pli", "ccm fir"].into_iter().chain(feedback.then_some("transport-cc"));
@@ -58,10 +70,16 @@ pub fn offer(own: &Party, direction: Direction, feedback: bool) -> String {
         sdp.push_str(&format!("a=rtcp-fb:{PT_VP8} {kind}\r\n"));
     });
     sdp.push_str(&format!("a=rtpmap:{PT_RTX} rtx/90000\r\na=fmtp:{PT_RTX} apt={PT_VP8}\r\n"));
-    if let Direction::Send { ssrc, rtx } = direction {
-        sdp.push_str(&format!(
+    match direction {
+        Direction::Send { ssrc, rtx } => sdp.push_str(&format!(
             "a=ssrc-group:FID {ssrc} {rtx}\r\na=ssrc:{ssrc} cname:load\r\na=ssrc:{rtx} cname:load\r\n"
-        ));
+        )),
+        Direction::Simulcast { count } => {
+            let names: Vec<String> = RIDS.iter().take(count).map(|rid| char::from(*rid).to_string()).collect();
+            names.iter().for_each(|name| sdp.push_str(&format!("a=rid:{name} send\r\n")));
+            sdp.push_str(&format!("a=simulcast:send {}\r\n", names.join(";")));
+        }
+        Direction::Receive => {}
     }
     candidates(&mut sdp, own);
     sdp
@@ -167,5 +185,8 @@ mod tests {
         assert_eq!(party(&reply).expect("readable").active, Some(true));
         assert!(reply.contains("a=mid:0\r\n") && reply.contains("a=recvonly\r\n") && !reply.contains("ssrc"));
         assert!(party("v=0\r\n").is_err());
+        let simulcast = offer(&own(), Direction::Simulcast { count: 2 }, true);
+        let rids = "a=rid:q send\r\na=rid:h send\r\na=simulcast:send q;h\r\n";
+        assert!(simulcast.contains(rids) && !simulcast.contains("a=ssrc"), "{simulcast}");
     }
 }

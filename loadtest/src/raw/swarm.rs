@@ -9,14 +9,17 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::door::Door;
+use super::encoding::Way;
 use super::epoll::Epoll;
 use super::handshake::Handshake;
+use super::publisher::Publisher;
 use super::rtp::{self, Wish};
+use super::simulcast::{Layers, Simulcast};
 use super::source::{Load, Source};
 use super::srtp::{Keying, Lane};
-use super::udp::{Inbox, Port};
-use super::watcher::{Manner, Watcher};
-use crate::clock;
+use super::udp::{Inbox, Origin, Port};
+use super::watcher::{Arrival, Manner, Watcher};
+use crate::clock::{self, Moment};
 
 /// Between two looks at everybody's timers.
 const SCAN: Duration = Duration::from_millis(5);
@@ -28,6 +31,7 @@ const REPORT: Duration = Duration::from_secs(1);
 pub enum Plan {
     Watch { manner: Manner, rtx: Option<u8> },
     Publish { load: Load, ssrc: u32, payload_type: u8, join: bool },
+    Simulcast { layers: Layers, payload_type: u8 },
 }
 
 /// One client.
@@ -50,7 +54,7 @@ pub struct Member {
 enum Part {
     Waiting,
     Watching(Box<Watcher>),
-    Publishing { source: Box<Source>, incoming: Box<Lane>, reported: Instant },
+    Publishing { publisher: Publisher, incoming: Box<Lane>, reported: Instant },
     Failed,
 }
 
@@ -99,22 +103,30 @@ impl Member {
                 Part::Watching(Box::new(Watcher::new(manner, incoming, outgoing, rtx, remote, self.began_us)))
             }
             Plan::Publish { load, ssrc, payload_type, join } => {
-                let now = clock::now();
-                let source = Source::new(now, load, outgoing, ssrc, payload_type, remote, join);
-                Part::Publishing { source: Box::new(source), incoming: Box::new(incoming), reported: now }
+                let way = Way::new(outgoing, remote, payload_type, join);
+                let publisher = Publisher::Steady(Box::new(Source::new(clock::now(), load, way, ssrc)));
+                Part::Publishing { publisher, incoming: Box::new(incoming), reported: clock::now() }
+            }
+            Plan::Simulcast { layers, payload_type } => {
+                let way = Way::new(outgoing, remote, payload_type, false);
+                let publisher = Publisher::Simulcast(Box::new(Simulcast::new(clock::now(), way, layers)));
+                Part::Publishing { publisher, incoming: Box::new(incoming), reported: clock::now() }
             }
         };
     }
 
-    fn handle(&mut self, now: Instant, now_us: u64, from: SocketAddrV4, bytes: &mut [u8]) {
+    fn handle(&mut self, moment: Moment, from: Origin, bytes: &mut [u8]) {
         match bytes.first() {
             Some(128..=191) => match &mut self.part {
-                Part::Watching(watcher) => watcher.handle(bytes, now_us),
-                Part::Publishing { source, incoming, .. } if rtp::is_rtcp(bytes) => {
+                Part::Watching(watcher) => {
+                    let arrived_us = from.stamp_ns.and_then(|stamp| moment.place(stamp)).unwrap_or(moment.now_us);
+                    watcher.handle(bytes, Arrival { arrived_us, seen_us: moment.now_us });
+                }
+                Part::Publishing { publisher, incoming, .. } if rtp::is_rtcp(bytes) => {
                     let Some(compound) = incoming.open_rtcp(bytes) else { return };
                     rtp::wishes(compound, |wish| {
-                        if matches!(wish, Wish::Keyframe { .. }) {
-                            source.wish();
+                        if let Wish::Keyframe { ssrc } = wish {
+                            publisher.wish(ssrc);
                         }
                     });
                 }
@@ -122,7 +134,7 @@ impl Member {
             },
             Some(_) => {
                 if let Some(handshake) = &mut self.handshake {
-                    handshake.handle_datagram(now, from, bytes);
+                    handshake.handle_datagram(moment.now, from.address, bytes);
                     self.follow();
                 }
             }
@@ -159,16 +171,21 @@ impl Member {
         }
         match &mut self.part {
             Part::Watching(watcher) => watcher.handle_timeout(&self.port, now_us),
-            Part::Publishing { source, reported, .. } if *reported + REPORT <= now => {
+            Part::Publishing { publisher, reported, .. } if *reported + REPORT <= now => {
                 *reported = now;
-                source.report(&self.port);
+                publisher.report(&self.port);
             }
             Part::Publishing { .. } | Part::Waiting | Part::Failed => {}
         }
     }
 
+    pub const fn publisher(&mut self) -> Option<&mut Publisher> {
+        if let Part::Publishing { publisher, .. } = &mut self.part { Some(publisher) } else { None }
+    }
+
+    /// The publisher of one encoding at a steady rate.
     pub const fn source(&mut self) -> Option<&mut Source> {
-        if let Part::Publishing { source, .. } = &mut self.part { Some(source) } else { None }
+        if let Some(Publisher::Steady(source)) = self.publisher() { Some(source) } else { None }
     }
 
     pub const fn watcher(&mut self) -> Option<&mut Watcher> {
@@ -223,8 +240,9 @@ impl Swarm {
     /// What the kernel says.
     pub fn add(&mut self, mut member: Member) -> io::Result<usize> {
         let at = self.members.len();
+        member.port.stamp()?;
         self.epoll.watch(member.port.fd(), at as u64)?;
-        if matches!(member.plan, Plan::Publish { .. }) {
+        if matches!(member.plan, Plan::Publish { .. } | Plan::Simulcast { .. }) {
             self.sources.push(at);
         }
         member.follow();
@@ -285,10 +303,9 @@ impl Swarm {
         let mut next: Option<Instant> = None;
         for at in &self.sources {
             let Some(Some(member)) = self.members.get_mut(*at) else { continue };
-            let Part::Publishing { source, .. } = &mut member.part else { continue };
-            source.handle_timeout(now, &member.port);
-            let due = source.deadline();
-            next = Some(next.map_or(due, |next| next.min(due)));
+            let Part::Publishing { publisher, .. } = &mut member.part else { continue };
+            publisher.handle_timeout(now, &member.port);
+            next = next.into_iter().chain(publisher.deadline()).min();
         }
         next
     }
@@ -297,8 +314,12 @@ impl Swarm {
         for number in self.epoll.wait(patience)? {
             let at = number as usize;
             let Some(Some(member)) = self.members.get_mut(at) else { continue };
-            let (now, now_us) = (clock::now(), clock::now_us());
-            self.inbox.receive(member.port.fd(), |from, bytes| member.handle(now, now_us, from, bytes));
+            let mut read = None;
+            self.inbox.receive(member.port.fd(), |from, bytes| {
+                // One reading for what one call has brought, made after it.
+                let moment = *read.get_or_insert_with(Moment::take);
+                member.handle(moment, from, bytes);
+            });
         }
         Ok(())
     }

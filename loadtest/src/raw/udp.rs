@@ -40,15 +40,7 @@ impl Port {
         socket.set_recv_buffer_size(buffer_bytes)?;
         socket.set_send_buffer_size(buffer_bytes)?;
         socket.bind(&SocketAddrV4::new(ip, 0).into())?;
-        let on: libc::c_int = 1;
-        let length = size_of::<libc::c_int>() as libc::socklen_t;
-        // SAFETY: the descriptor is open and `on` outlives the call with the length that is told.
-        let done = unsafe {
-            libc::setsockopt(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, (&raw const on).cast(), length)
-        };
-        if done != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        set(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO)?;
         let socket = UdpSocket::from(socket);
         let std::net::SocketAddr::V4(local) = socket.local_addr()? else {
             return Err(io::ErrorKind::AddrNotAvailable.into());
@@ -64,6 +56,14 @@ impl Port {
         self.socket.as_raw_fd()
     }
 
+    /// Lets the kernel stamp what arrives from now on, so that it does not matter when somebody comes to read it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn stamp(&self) -> io::Result<()> {
+        set(self.fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)
+    }
+
     /// Lets [`Inbox::wait`] wait.
     ///
     /// # Errors
@@ -76,6 +76,15 @@ impl Port {
     pub fn send(&self, to: SocketAddrV4, bytes: &[u8]) -> bool {
         self.socket.send_to(bytes, to).is_ok()
     }
+}
+
+/// Turns on an option of the open socket `fd`.
+fn set(fd: RawFd, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `on` outlives the call with the length that is told; a descriptor that is not open is an error, no more.
+    let done = unsafe { libc::setsockopt(fd, level, option, (&raw const on).cast(), length) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[repr(C, align(8))]
@@ -113,18 +122,18 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Takes what waits on the socket `fd`, at most one system call of it, and shows each datagram with its sender. Returns
-    /// whether more may wait.
-    pub fn receive(&mut self, fd: RawFd, see: impl FnMut(SocketAddrV4, &mut [u8])) -> bool {
+    /// Takes what waits on the socket `fd`, at most one system call of it, and shows each datagram with its sender and its
+    /// stamp ([`Port::stamp`]). Returns whether more may wait.
+    pub fn receive(&mut self, fd: RawFd, see: impl FnMut(Origin, &mut [u8])) -> bool {
         self.take(fd, libc::MSG_DONTWAIT, see)
     }
 
     /// The same, but waits for the first datagram if the socket blocks ([`Port::block`]).
-    pub fn wait(&mut self, fd: RawFd, see: impl FnMut(SocketAddrV4, &mut [u8])) -> bool {
+    pub fn wait(&mut self, fd: RawFd, see: impl FnMut(Origin, &mut [u8])) -> bool {
         self.take(fd, libc::MSG_WAITFORONE, see)
     }
 
-    fn take(&mut self, fd: RawFd, flags: libc::c_int, mut see: impl FnMut(SocketAddrV4, &mut [u8])) -> bool {
+    fn take(&mut self, fd: RawFd, flags: libc::c_int, mut see: impl FnMut(Origin, &mut [u8])) -> bool {
         let slots = self.buffers.chunks_exact_mut(BUFFER_BYTES).zip(&mut self.vectors);
         let slots = slots.zip(&mut self.names).zip(&mut self.controls).zip(&mut self.messages);
         for ((((buffer, vector), name), control), message) in slots {
@@ -146,12 +155,13 @@ impl Inbox {
         let slots = self.buffers.chunks_exact_mut(BUFFER_BYTES).zip(&self.names);
         let slots = slots.zip(&self.controls).zip(&self.messages).take(count);
         for (((buffer, name), control), message) in slots {
-            let from =
+            let address =
                 SocketAddrV4::new(Ipv4Addr::from(name.sin_addr.s_addr.to_ne_bytes()), u16::from_be(name.sin_port));
             let length = (message.msg_len as usize).min(buffer.len());
             let bytes = buffer.get_mut(..length).unwrap_or_default();
-            let segment = read_segment(control.0.get(..message.msg_hdr.msg_controllen).unwrap_or_default());
-            for datagram in bytes.chunks_mut(segment.unwrap_or(BUFFER_BYTES)) {
+            let told = Told::read(control.0.get(..message.msg_hdr.msg_controllen).unwrap_or_default());
+            let from = Origin { address, stamp_ns: told.stamp_ns };
+            for datagram in bytes.chunks_mut(told.segment.unwrap_or(BUFFER_BYTES)) {
                 see(from, datagram);
             }
         }
@@ -159,13 +169,45 @@ impl Inbox {
     }
 }
 
-/// Bytes of each segment of a joined train.
-fn read_segment(control: &[u8]) -> Option<usize> {
-    let word = |at: usize| control.get(at..at + 4)?.try_into().ok().map(i32::from_ne_bytes);
-    if word(8)? != libc::SOL_UDP || word(12)? != libc::UDP_GRO {
-        return None;
+/// Where a datagram came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    pub address: SocketAddrV4,
+    /// When it reached the socket, in nanoseconds of the wall clock.
+    pub stamp_ns: Option<u64>,
+}
+
+/// What the kernel says about a received message.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    /// Bytes of each segment of a joined train.
+    segment: Option<usize>,
+    stamp_ns: Option<u64>,
+}
+
+impl Told {
+    fn read(mut control: &[u8]) -> Self {
+        let mut told = Self::default();
+        // struct cmsghdr: length with the header, level, kind; the next begins at a multiple of eight.
+        while let Some((length, rest)) = control.split_first_chunk::<8>() {
+            let length = usize::from_ne_bytes(*length);
+            let word = |at: usize| rest.get(at..at + 4)?.try_into().ok().map(i32::from_ne_bytes);
+            let long = |at: usize| rest.get(at..at + 8)?.try_into().ok().map(i64::from_ne_bytes);
+            match (word(0), word(4)) {
+                (Some(libc::SOL_UDP), Some(libc::UDP_GRO)) => {
+                    told.segment = word(8).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
+                }
+                (Some(libc::SOL_SOCKET), Some(libc::SCM_TIMESTAMPNS)) => {
+                    let parts = long(8).zip(long(16));
+                    told.stamp_ns = parts.and_then(|(s, ns)| u64::try_from(s * 1_000_000_000 + ns).ok());
+                }
+                _ => {}
+            }
+            let Some(next) = control.get(length.max(CONTROL_HEADER_BYTES).next_multiple_of(8)..) else { break };
+            control = next;
+        }
+        told
     }
-    usize::try_from(word(CONTROL_HEADER_BYTES)?).ok().filter(|segment| *segment > 0)
 }
 
 /// Datagrams that are about to leave, in trains of equal segments to one destination.
@@ -308,6 +350,7 @@ fn point(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Moment;
 
     #[test]
     fn trains_arrive_as_the_datagrams_they_were() {
@@ -321,11 +364,36 @@ mod tests {
         let (mut inbox, mut seen) = (Inbox::default(), Vec::new());
         while seen.len() < 4 {
             inbox.receive(to.fd(), |sender, bytes| {
-                assert_eq!(sender, from.local());
+                assert_eq!(sender, Origin { address: from.local(), stamp_ns: None });
                 seen.push((bytes[0], bytes.len()));
             });
         }
         assert_eq!(seen, [(1, 900), (2, 900), (3, 400), (4, 900)]);
         assert!(departures.reserve(to.local(), 100_001).is_none(), "more than there is room");
+    }
+
+    #[test]
+    fn the_kernel_tells_when_a_datagram_came_however_late_it_is_read() {
+        let (from, to) = (Port::open(Ipv4Addr::LOCALHOST, 1 << 20), Port::open(Ipv4Addr::LOCALHOST, 1 << 20));
+        let (from, to) = (from.expect("a socket"), to.expect("a socket"));
+        to.stamp().expect("an option of every kernel");
+        let before = Moment::take();
+        let mut departures = Departures::new(100_000, true);
+        for bytes in [900, 900, 400] {
+            departures.reserve(to.local(), bytes).expect("room").fill(1);
+        }
+        assert_eq!(departures.depart(&from), 3);
+        let sent = Moment::take();
+        // The reader is late; what it is told is not.
+        while Moment::take().now_us < sent.now_us + 20_000 {}
+        let (mut inbox, mut stamps) = (Inbox::default(), Vec::new());
+        while stamps.len() < 3 {
+            inbox.receive(to.fd(), |from, _| stamps.push(from.stamp_ns.expect("a stamp")));
+        }
+        let read = Moment::take();
+        for stamp in stamps {
+            let at = read.place(stamp).expect("nobody sets the clock now");
+            assert!(before.now_us <= at + 100 && at <= sent.now_us + 100, "{before:?} {at} {sent:?}");
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! Impairments act here, on arrival: a packet can be lost, and a virtual bottleneck can delay or drop it, so that a run needs
 //! no privileges and no proxy.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::rtp::{self, Block, Header};
 use super::srtp::Lane;
 use super::tally::{Number, Stream};
 use super::udp::Port;
+use super::viewing::Viewing;
 use crate::media::Mark;
 
 /// Streams of one subscriber; more are counted as foreign.
@@ -19,11 +19,11 @@ const STREAMS_MAX: usize = 4;
 /// Microseconds between receiver reports, and between pieces of transport-wide feedback.
 const REPORT_US: u64 = 1_000_000;
 const FEEDBACK_US: u64 = 100_000;
-/// Without a whole frame for so long after the first packet, a decoder asks for a keyframe.
+/// Without a new picture for so long, a decoder asks for a keyframe.
 const KEYFRAME_US: u64 = 500_000;
-/// Numbers asked for again, and how often.
+/// Numbers asked for again, and how often; browsers try ten times.
 const MISSING_MAX: usize = 512;
-const TRIES_MAX: u8 = 5;
+const TRIES_MAX: u8 = 10;
 /// What a bottleneck's queue holds, in microseconds.
 const QUEUE_US_MAX: u64 = 300_000;
 
@@ -49,10 +49,19 @@ impl Default for Manner {
     }
 }
 
+/// When a datagram came.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// Into the socket, by the kernel's stamp: what the server is answerable for.
+    pub arrived_us: u64,
+    /// Out of it: what the client sees, however busy it is.
+    pub seen_us: u64,
+}
+
 /// A subscriber under way.
 #[derive(Debug)]
 pub struct Watcher {
-    manner: Manner,
+    pub manner: Manner,
     incoming: Lane,
     outgoing: Lane,
     own: u32,
@@ -60,34 +69,34 @@ pub struct Watcher {
     repairs: Option<Stream>,
     remote: SocketAddrV4,
     pub streams: Vec<Stream>,
-    seen: u32,
-    /// Microseconds, of the sample.
-    pub latencies_us: Vec<u32>,
+    opened: u32,
+    /// Microseconds until a packet reached the socket, of the sample.
+    pub arrived_after_us: Vec<u32>,
+    /// Microseconds until it was seen, of the same.
+    pub seen_after_us: Vec<u32>,
     pub bytes: u64,
     pub foreign: u64,
     /// Packets that could not be opened.
     pub sealed: u64,
     pub began_us: u64,
-    /// When the first whole keyframe had come.
-    pub first_frame_us: Option<u64>,
-    partial: BTreeMap<(u32, u32), u8>,
-    pub frames: u64,
-    last_frame_us: u64,
-    /// The longest time without a whole frame, once there was one.
-    pub gap_us_max: u64,
-    /// Moments at which another layer began, and which.
-    pub layers: Vec<(u64, u32)>,
+    pub viewing: Viewing,
     arrivals: Vec<(u16, u64)>,
+    /// The transport-wide number that the next feedback begins with.
+    fed: Option<u16>,
     feedbacks: u8,
     feedback_us: u64,
     report_us: u64,
-    /// When to ask for a keyframe, while there is no whole one.
+    /// When to ask for a keyframe, while there is no picture.
     keyframe_us: u64,
     missing: Vec<(u16, u64, u8)>,
-    /// Numbers that were asked for again, and the packets taken away on purpose.
+    /// Numbers that were asked for again, packets taken away by loss, and packets that found a bottleneck's queue full.
     pub asked: u64,
     pub taken: u64,
+    pub overflowed: u64,
     free_us: u64,
+    /// Bytes that came through, second after second since the first packet.
+    pub carried: Vec<u64>,
+    carried_since_us: u64,
 }
 
 impl Watcher {
@@ -108,19 +117,16 @@ impl Watcher {
             repairs: None,
             remote,
             streams: Vec::new(),
-            seen: 0,
-            latencies_us: Vec::new(),
+            opened: 0,
+            arrived_after_us: Vec::new(),
+            seen_after_us: Vec::new(),
             bytes: 0,
             foreign: 0,
             sealed: 0,
             began_us: now_us,
-            first_frame_us: None,
-            partial: BTreeMap::new(),
-            frames: 0,
-            last_frame_us: 0,
-            gap_us_max: 0,
-            layers: Vec::new(),
+            viewing: Viewing::default(),
             arrivals: Vec::new(),
+            fed: None,
             feedbacks: 0,
             feedback_us: now_us,
             report_us: now_us + fastrand::u64(0..REPORT_US),
@@ -128,20 +134,20 @@ impl Watcher {
             missing: Vec::new(),
             asked: 0,
             taken: 0,
+            overflowed: 0,
             free_us: 0,
+            carried: Vec::new(),
+            carried_since_us: 0,
         }
     }
 
     /// A datagram of media.
-    pub fn handle(&mut self, packet: &mut [u8], now_us: u64) {
+    pub fn handle(&mut self, packet: &mut [u8], arrival: Arrival) {
         if rtp::is_rtcp(packet) {
             return;
         }
         let Some(header) = Header::parse(packet) else { return };
-        let Some(at_us) = self.travel(packet.len(), now_us) else {
-            self.taken += 1;
-            return;
-        };
+        let Some(at_us) = self.travel(packet.len(), arrival.arrived_us) else { return };
         if self.manner.feedback {
             let number = header.extension(packet, rtp::EXT_TRANSPORT).and_then(|value| value.try_into().ok());
             self.arrivals.extend(number.map(|number| (u16::from_be_bytes(number), at_us)));
@@ -174,16 +180,23 @@ impl Watcher {
             Number::Late { extended } => extended,
             Number::Repeated => return,
         };
-        self.seen = self.seen.wrapping_add(1);
-        if self.first_frame_us.is_none() || self.seen.is_multiple_of(self.manner.sample.max(1)) {
-            self.open(packet, &header, extended, at_us);
+        self.opened = self.opened.wrapping_add(1);
+        if self.is_watching() || self.opened.is_multiple_of(self.manner.sample.max(1)) {
+            let seen_us = arrival.seen_us.max(at_us);
+            self.open(packet, &header, extended, Arrival { arrived_us: at_us, seen_us });
         }
+    }
+
+    /// Every packet is looked at until there is a picture; afterwards by those who look at all.
+    const fn is_watching(&self) -> bool {
+        self.viewing.first_us.is_none() || self.manner.sample == 1
     }
 
     /// When the packet is through the bottleneck; `None` when it is lost on the way.
     fn travel(&mut self, bytes: usize, now_us: u64) -> Option<u64> {
         let Manner { loss, bottleneck, .. } = self.manner;
         if loss > 0.0 && fastrand::f64() < loss {
+            self.taken += 1;
             return None;
         }
         if bottleneck == 0 {
@@ -191,53 +204,46 @@ impl Watcher {
         }
         let begins = self.free_us.max(now_us);
         if begins - now_us > QUEUE_US_MAX {
+            self.overflowed += 1;
             return None;
         }
         self.free_us = begins + bytes as u64 * 8_000_000 / bottleneck;
+        self.note_carried(bytes);
         Some(self.free_us)
     }
 
-    fn open(&mut self, packet: &mut [u8], header: &Header, extended: u64, at_us: u64) {
+    fn note_carried(&mut self, bytes: usize) {
+        if self.carried.is_empty() {
+            self.carried_since_us = self.free_us;
+        }
+        let second = (self.free_us.saturating_sub(self.carried_since_us) / 1_000_000) as usize;
+        if second >= self.carried.len() {
+            self.carried.resize(second + 1, 0);
+        }
+        if let Some(sum) = self.carried.get_mut(second) {
+            *sum += bytes as u64;
+        }
+    }
+
+    fn open(&mut self, packet: &mut [u8], header: &Header, extended: u64, arrival: Arrival) {
+        let is_watching = self.is_watching();
         // The first number that is seen has rollover counter 1 here and 0 at the sender.
-        let index = extended - (1 << 16);
-        let Some(payload) = self.incoming.open(packet, header.bytes, index) else {
+        let Some(payload) = self.incoming.open(packet, header.bytes, extended - (1 << 16)) else {
             self.sealed += 1;
             return;
         };
-        let Some(mark) = Mark::read(payload) else {
+        let mark = if is_watching {
+            self.viewing.note(extended, header.timestamp, payload, arrival.arrived_us)
+        } else {
+            Mark::read(payload)
+        };
+        let Some(mark) = mark else {
             self.foreign += 1;
             return;
         };
-        let late = at_us.saturating_sub(mark.at_us);
-        self.latencies_us.push(u32::try_from(late).unwrap_or(u32::MAX));
-        self.note_mark(mark, at_us);
-    }
-
-    fn note_mark(&mut self, mark: Mark, at_us: u64) {
-        if self.first_frame_us.is_some() && self.manner.sample != 1 {
-            return;
-        }
-        let missing = self.partial.entry((mark.share, mark.frame)).or_insert(mark.count);
-        *missing = missing.saturating_sub(1);
-        if *missing > 0 {
-            while self.partial.len() > 128 {
-                self.partial.pop_first();
-            }
-            return;
-        }
-        self.partial.remove(&(mark.share, mark.frame));
-        if self.first_frame_us.is_none() && !mark.key {
-            return;
-        }
-        self.first_frame_us.get_or_insert(at_us);
-        self.frames += 1;
-        if self.last_frame_us > 0 {
-            self.gap_us_max = self.gap_us_max.max(at_us.saturating_sub(self.last_frame_us));
-        }
-        self.last_frame_us = self.last_frame_us.max(at_us);
-        if self.layers.last().is_none_or(|(_, share)| *share != mark.share) {
-            self.layers.push((at_us, mark.share));
-        }
+        let late = |at_us: u64| u32::try_from(at_us.saturating_sub(mark.at_us)).unwrap_or(u32::MAX);
+        self.arrived_after_us.push(late(arrival.arrived_us));
+        self.seen_after_us.push(late(arrival.seen_us));
     }
 
     /// RFC 4588: the original number comes first in the payload.
@@ -253,9 +259,10 @@ impl Watcher {
         let Some((number, rest)) = payload.split_first_chunk::<2>() else { return };
         let number = u16::from_be_bytes(*number);
         if stream.repair(number) {
+            let extended = stream.extend(number);
             self.missing.retain(|(missing, ..)| *missing != number);
-            if let Some(mark) = Mark::read(rest) {
-                self.note_mark(mark, at_us);
+            if self.is_watching() && self.viewing.note(extended, header.timestamp, rest, at_us).is_none() {
+                self.foreign += 1;
             }
         }
     }
@@ -271,11 +278,11 @@ impl Watcher {
             self.feedback_us = now_us + FEEDBACK_US;
             self.feed_back(&mut compound, now_us);
         }
-        if self.first_frame_us.is_none() && !self.streams.is_empty() {
-            self.ask_for_keyframe(&mut compound, now_us);
-        }
         if !self.missing.is_empty() {
             self.ask_again(&mut compound, now_us);
+        }
+        if self.is_watching() && !self.streams.is_empty() {
+            self.ask_for_keyframe(&mut compound, now_us);
         }
         if !compound.is_empty() && self.outgoing.seal_rtcp(&mut compound).is_some() {
             port.send(self.remote, &compound);
@@ -295,10 +302,15 @@ impl Watcher {
 
     fn feed_back(&mut self, compound: &mut Vec<u8>, now_us: u64) {
         let Some(stream) = self.streams.first() else { return };
-        let mut due: Vec<(u16, u64)> = self.arrivals.extract_if(.., |(_, at)| *at <= now_us).collect();
+        // Whoever is a round trip away is told about that much later.
+        let told_us = now_us.saturating_sub(self.manner.round_trip.as_micros() as u64);
+        let mut due: Vec<(u16, u64)> = self.arrivals.extract_if(.., |(_, at)| *at <= told_us).collect();
         let Some((base, _)) = due.first().copied() else { return };
         due.sort_by_key(|(number, _)| number.wrapping_sub(base).cast_signed());
         let Some(((first, _), (last, _))) = due.first().copied().zip(due.last().copied()) else { return };
+        // What was lost between two pieces of feedback belongs to the second.
+        let first = self.fed.filter(|fed| first.wrapping_sub(*fed).cast_signed() > 0).unwrap_or(first);
+        self.fed = Some(last.wrapping_add(1));
         let count = usize::from(last.wrapping_sub(first)) + 1;
         if count > 2_000 {
             return;
@@ -313,14 +325,16 @@ impl Watcher {
         self.feedbacks = self.feedbacks.wrapping_add(1);
     }
 
+    /// As a decoder does that has had no picture for a while.
     fn ask_for_keyframe(&mut self, compound: &mut Vec<u8>, now_us: u64) {
-        if self.keyframe_us == 0 {
-            self.keyframe_us = now_us + KEYFRAME_US;
+        let since = self.viewing.stands_since().unwrap_or(0).max(self.keyframe_us);
+        if since == 0 {
+            self.keyframe_us = now_us;
         }
-        if now_us < self.keyframe_us {
+        if since == 0 || now_us < since + KEYFRAME_US {
             return;
         }
-        self.keyframe_us = now_us + KEYFRAME_US;
+        self.keyframe_us = now_us;
         if let Some(stream) = self.streams.first() {
             rtp::pli(compound, self.own, stream.ssrc);
         }
@@ -337,6 +351,7 @@ impl Watcher {
                 *tries += 1;
             }
         }
+        // What is given up leaves a hole that only a keyframe closes; the picture stands still, and that is when one is asked for.
         self.missing.retain(|(_, _, tries)| *tries < TRIES_MAX);
         self.missing.truncate(MISSING_MAX);
         if !lost.is_empty() {
@@ -348,10 +363,11 @@ impl Watcher {
     /// Forgets what was counted so far.
     pub fn restart(&mut self) {
         self.streams.iter_mut().for_each(Stream::restart);
-        self.latencies_us.clear();
-        (self.bytes, self.foreign, self.sealed, self.frames, self.gap_us_max) = (0, 0, 0, 0, 0);
-        (self.asked, self.taken) = (0, 0);
-        self.layers.clear();
+        self.arrived_after_us.clear();
+        self.seen_after_us.clear();
+        self.viewing.restart();
+        (self.bytes, self.foreign, self.sealed) = (0, 0, 0);
+        (self.asked, self.taken, self.overflowed) = (0, 0, 0);
     }
 
     /// Packets that have come, their repairs included, and those that have not.
