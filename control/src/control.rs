@@ -23,9 +23,10 @@ use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId, ShardId};
 
 use crate::audit::About;
-use crate::budget::{Rule, Windows};
+use crate::budget::{Rule, Standing, Windows};
 use crate::config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, StartError};
 use crate::directory::{Counts, Directory, Home};
+use crate::http::{Denied, Door, Repeats};
 use crate::keys::Keys;
 use crate::locked;
 use crate::metrics::Metrics;
@@ -59,6 +60,8 @@ pub struct Control {
     demo: Option<Demo>,
     logins: Logins,
     creations: Mutex<Windows<std::net::IpAddr>>,
+    /// Answers for requests that are repeated, at the public and at the operator's door.
+    repeats: (Repeats, Repeats),
 }
 
 impl fmt::Debug for Control {
@@ -113,6 +116,7 @@ impl Control {
                 Rule { limit: LOGIN_TRIES_PER_ADDRESS, length: LOGIN_TRY_WINDOW },
             ),
             creations: Mutex::new(Windows::new(creations, ADDRESSES_REMEMBERED_MAX)),
+            repeats: Default::default(),
             hooks,
         }))
     }
@@ -314,14 +318,22 @@ impl Control {
     }
 
     /// May this address create another session now?
-    pub(crate) fn note_creation(&self, address: std::net::IpAddr) -> Result<(), crate::http::Denied> {
+    pub(crate) fn note_creation(&self, address: std::net::IpAddr) -> Result<Standing, Denied> {
         let now = self.hooks.clock.now();
         let mut creations = locked(&self.creations);
         if let Some(wait) = creations.wait(&address, now) {
-            return Err(crate::http::Denied::wait(Refusal::new(Code::Rate, "limits::SESSIONS_PER_ADDRESS"), wait));
+            let denied = Denied::wait(Refusal::new(Code::Rate, "limits::SESSIONS_PER_ADDRESS"), wait);
+            return Err(denied.under(creations.standing("sessions", &address, now)));
         }
         creations.note(address, now);
-        Ok(())
+        Ok(creations.standing("sessions", &address, now))
+    }
+
+    pub(crate) const fn repeats(&self, door: Door) -> &Repeats {
+        match door {
+            Door::Public => &self.repeats.0,
+            Door::Operator => &self.repeats.1,
+        }
     }
 
     pub(crate) fn home_of(&self, session: &SessionId) -> Result<Home, Refusal> {

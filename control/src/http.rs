@@ -1,5 +1,5 @@
-//! The HTTP API: routes, methods, origins, and how a refusal is answered. Bodies are JSON both ways; a refusal is
-//! `{"code","rule","sentence"}` with its code's status (`docs/api.md`).
+//! The HTTP API: routes, methods, origins, and how a refusal is answered. Bodies are JSON both ways; a refusal is a
+//! problem document with its code's status (`docs/api.md`).
 //!
 //! | door | method | path | who | what |
 //! |---|---|---|---|---|
@@ -20,6 +20,8 @@
 //! WHIP and WHEP have answers of their own form ([`media`]). Leaves static files, body limits, time limits and the local door to the relay.
 
 mod answer;
+mod page;
+mod repeat;
 
 use std::net::IpAddr;
 
@@ -29,12 +31,20 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 pub(crate) use answer::{Denied, empty, json};
+pub(crate) use page::{Page, link};
+use repeat::Claim;
+pub(crate) use repeat::Repeats;
 
 use crate::control::Control;
 use crate::openapi;
 use crate::presence::Caller;
 use crate::routes::policies::{self, Inquiry, Place};
 use crate::routes::{connect, demo, join, keys, login, media, sessions, tickets};
+
+/// What a page of another origin may send.
+const ASKED_HEADERS: &str = "authorization, content-type, idempotency-key";
+/// What it may read beyond the body.
+const EXPOSED: HeaderValue = HeaderValue::from_static("Link, Retry-After, RateLimit, RateLimit-Policy");
 
 /// Where a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +123,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) caller: Caller,
     pub(crate) peer: IpAddr,
     pub(crate) body: &'a Bytes,
+    /// Without its question mark.
+    pub(crate) query: &'a str,
 }
 
 impl Asked<'_> {
@@ -144,6 +156,7 @@ impl Control {
         };
         if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(&origin).ok()) {
             response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            response.headers_mut().entry(header::ACCESS_CONTROL_EXPOSE_HEADERS).or_insert(EXPOSED);
         }
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
         response
@@ -172,7 +185,28 @@ impl Control {
         if door == Door::Operator && caller != Caller::Operator {
             return Err(Refusal::new(Code::Login, "G-52").into());
         }
-        let asked = Asked { method: request.method(), caller, peer, body: request.body() };
+        let known = !matches!(caller, Caller::Nobody | Caller::Stranger);
+        let query = request.uri().query().unwrap_or_default();
+        let asked = Asked { method: request.method(), caller, peer, body: request.body(), query };
+        let claim = if known { self.repeats(door).claim(request, self.clock().now())? } else { None };
+        let pending = match claim {
+            Some(Claim::Again(answer)) => return Ok(*answer),
+            Some(Claim::New(pending)) => Some(pending),
+            None => None,
+        };
+        let answer = self.act(route, asked, request).await.unwrap_or_else(|denied| self.refused(&denied));
+        if let Some(pending) = pending {
+            pending.done(&answer);
+        }
+        Ok(answer)
+    }
+
+    async fn act(
+        &self,
+        route: Route<'_>,
+        asked: Asked<'_>,
+        request: &Request<Bytes>,
+    ) -> Result<Response<Bytes>, Denied> {
         match route {
             Route::Keys => keys::make(self, asked).await,
             Route::Login => login::sign_in(self, asked).await,
@@ -180,7 +214,7 @@ impl Control {
             Route::Connect(session) => connect::show(self, session),
             Route::End(session) => sessions::end(self, &asked, session),
             Route::DemoConfig => demo::show(self),
-            Route::Sessions if asked.method == Method::GET => Ok(sessions::list(self)),
+            Route::Sessions if asked.method == Method::GET => sessions::list(self, &asked),
             Route::Sessions => sessions::create(self, asked).await,
             Route::Session(session) => sessions::remove(self, session),
             Route::Tickets => tickets::mint(self, &asked),
@@ -206,7 +240,7 @@ fn preflight(route: Route<'_>) -> Response<Bytes> {
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(route.methods()));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ASKED_HEADERS));
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
 }

@@ -15,7 +15,7 @@ use fanlight_wire::limits::{
 };
 use fanlight_wire::{Code, GroupId, Refusal, SessionId};
 
-use crate::budget::{Rule, Windows};
+use crate::budget::{Rule, Standing, Windows};
 use crate::http::Denied;
 use crate::locked;
 use crate::secrets::{Hash, fixed, random};
@@ -108,7 +108,7 @@ impl Keys {
         let hash = self.hash(&normalised(text));
         let mut state = locked(&self.state);
         if let Some(wait) = state.wait(who, now) {
-            return Err(too_many(wait));
+            return Err(too_many(wait).under(state.standing(who, now)));
         }
         let hit = state.open.get(&hash).filter(|open| open.until > now && open.group == who.group);
         let session = hit.map(|open| open.session);
@@ -120,7 +120,7 @@ impl Keys {
             }
             None => {
                 state.note_wrong(who, now);
-                Err(Refusal::new(Code::Key, "G-51").into())
+                Err(Denied::from(Refusal::new(Code::Key, "G-51")).under(state.standing(who, now)))
             }
         }
     }
@@ -167,6 +167,11 @@ impl State {
         let agent = self.agents.wait(who, now);
         let group = self.groups.wait(&who.group, now);
         [row, agent, group].into_iter().flatten().max()
+    }
+
+    /// Wrong keys that this agent may still show. The group's budget is nobody's business but the relay's.
+    fn standing(&mut self, who: &Guesser, now: Instant) -> Standing {
+        self.agents.standing("keys", who, now)
     }
 
     fn note_wrong(&mut self, who: &Guesser, now: Instant) {

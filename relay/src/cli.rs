@@ -250,7 +250,7 @@ fn succeeded(answer: &Answer) -> Result<(), StartError> {
         return Ok(());
     }
     let refusal: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    let sentence = refusal.get("sentence").and_then(|s| s.as_str()).unwrap_or("no reason was given");
+    let sentence = refusal.get("detail").and_then(|s| s.as_str()).unwrap_or("no reason was given");
     Err(StartError::host(format!("the relay refused ({})", answer.status), sentence))
 }
 

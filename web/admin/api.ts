@@ -63,7 +63,10 @@ export class Api {
   }
 
   async groups(): Promise<Group[]> {
-    return (await this.#reach(this.#client.GET('/v1/groups'))).data.groups;
+    return this.#all(async (page) => {
+      const { groups, next } = (await this.#reach(this.#client.GET('/v1/groups', { params: { query: page } }))).data;
+      return { items: groups, next };
+    });
   }
 
   async group(group: string): Promise<Group> {
@@ -80,7 +83,11 @@ export class Api {
   }
 
   async agents(group: string): Promise<Agent[]> {
-    return (await this.#reach(this.#client.GET('/v1/groups/{group}/agents', { params: { path: { group } } }))).data.agents;
+    return this.#all(async (page) => {
+      const params = { path: { group }, query: page };
+      const { agents, next } = (await this.#reach(this.#client.GET('/v1/groups/{group}/agents', { params }))).data;
+      return { items: agents, next };
+    });
   }
 
   /** There shall be this agent. A new one has a secret that is told this once. */
@@ -149,11 +156,28 @@ export class Api {
   }
 
   async sessions(): Promise<Session[]> {
-    return (await this.#reach(this.#client.GET('/v1/sessions'))).data.sessions;
+    return this.#all(async (page) => {
+      const { sessions, next } = (await this.#reach(this.#client.GET('/v1/sessions', { params: { query: page } }))).data;
+      return { items: sessions, next };
+    });
   }
 
   async endSession(session: string): Promise<void> {
     await this.#reach(this.#client.DELETE('/v1/sessions/{session}', { params: { path: { session } } }));
+  }
+
+  /** Every page of a list. */
+  async #all<T>(read: (page: { limit: number; after?: string }) => Promise<{ items: T[]; next: string | null }>): Promise<T[]> {
+    const all: T[] = [];
+    let page: { limit: number; after?: string } = { limit: 500 };
+    for (;;) {
+      const { items, next } = await read(page);
+      all.push(...items);
+      if (next === null) {
+        return all;
+      }
+      page = { limit: 500, after: next };
+    }
   }
 
   #signed(): { by?: string } {
@@ -174,8 +198,8 @@ export class Api {
     if (response.status === 401) {
       this.#signedOut();
     }
-    const { code, sentence, problems } = (typeof error === 'object' && error !== null ? error : {}) as Partial<Schemas['Unfit']>;
-    const words = sentence ?? 'The relay could not answer. Please try again.';
+    const { code, detail, problems } = (typeof error === 'object' && error !== null ? error : {}) as Partial<Schemas['Unfit']>;
+    const words = detail ?? 'The relay could not answer. Please try again.';
     throw new Refused(response.status, code ?? `HTTP_${response.status}`, words, problems ?? []);
   }
 }

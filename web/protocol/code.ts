@@ -60,6 +60,7 @@ const TABLE: ReadonlyArray<readonly [label: string, http: number, close: number,
   ['E_MEDIA_TYPE', 415, 4040, 'This address does not take a body of that type.'],
   ['E_POLICY', 422, 4041, 'The rules of the group do not allow that, or have been tightened in the meantime.'],
   ['E_DISK', 507, 4042, "The control store's disk is full. Running sessions go on; ask the operator to make room."],
+  ['E_REPEAT', 422, 4043, 'This Idempotency-Key belongs to another request. Use a new one.'],
   ['E_BUG', 500, 4099, 'The relay made a mistake and has logged it. Please try again.'],
 ];
 

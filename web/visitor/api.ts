@@ -70,8 +70,8 @@ export class Api {
     }
     const value: unknown = await answer.json().catch(() => undefined);
     if (!answer.ok) {
-      const refusal = (value ?? {}) as { code?: string; sentence?: string };
-      throw new RefusedError(refusal.code ?? 'E_HTTP', refusal.sentence ?? 'The help service did not answer as expected. Try again.');
+      const refusal = (value ?? {}) as { code?: string; detail?: string };
+      throw new RefusedError(refusal.code ?? 'E_HTTP', refusal.detail ?? 'The help service did not answer as expected. Try again.');
     }
     return value as T;
   }

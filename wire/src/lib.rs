@@ -11,6 +11,7 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod policy;
+pub mod problem;
 pub mod report;
 pub mod resource;
 pub mod signal;
@@ -22,3 +23,4 @@ pub use frame::{Class, Frame, Header, Kind};
 pub use id::{
     Epoch, FloorEpoch, GroupId, MaskEpoch, PageEpoch, ParticipantId, PipeId, Sequence, SessionId, ShardId, StreamId,
 };
+pub use problem::Problem;

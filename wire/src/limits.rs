@@ -359,6 +359,19 @@ pub const RETENTION_DAYS_MAX: u16 = 3_650;
 /// Characters of the note beside a version.
 pub const NOTE_CHARS_MAX: usize = 500;
 
+// ---- the HTTP API -------------------------------------------------------------------------------------------------
+
+/// Items of a list in one answer, unless the request says otherwise, and at most: some hundred kilobytes.
+pub const PAGE_ITEMS: usize = 100;
+pub const PAGE_ITEMS_MAX: usize = 500;
+/// Characters of an `Idempotency-Key`: a UUID and some room.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+/// How long an answer is kept for a request that is repeated with the same `Idempotency-Key`.
+pub const IDEMPOTENCY_LIFE: Duration = Duration::from_secs(24 * 3_600);
+/// Answers kept for repeated requests at each door, and their bytes: beyond, the oldest is forgotten.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 4_096;
+pub const IDEMPOTENCY_BYTES_MAX: usize = 4 << 20;
+
 // ---- the store ----------------------------------------------------------------------------------------------------
 
 /// How long a request waits for the store; beyond, it is refused so that a stuck disk never hangs a client.

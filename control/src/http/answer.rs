@@ -1,13 +1,15 @@
-//! Responses: JSON that nobody caches, and refusals with the time to wait.
+//! Responses: JSON that nobody caches, and refusals as problem documents (RFC 9457) with the time to wait.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanlight_wire::limits::RETRY_AFTER;
-use fanlight_wire::{Code, Refusal};
+use fanlight_wire::{Code, Problem, Refusal};
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+
+use crate::budget::Standing;
 
 /// A refusal on its way to a client.
 #[derive(Debug, Clone)]
@@ -15,12 +17,14 @@ pub(crate) struct Denied {
     pub(crate) refusal: Refusal,
     /// When to try again, where that helps. Whole seconds.
     pub(crate) retry_after: Option<Duration>,
+    /// The budget that was looked at.
+    pub(crate) standing: Option<Box<Standing>>,
 }
 
 impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
         let may_pass = matches!(refusal.code.http_status(), 429 | 503);
-        Self { refusal, retry_after: may_pass.then_some(RETRY_AFTER) }
+        Self { refusal, retry_after: may_pass.then_some(RETRY_AFTER), standing: None }
     }
 }
 
@@ -28,16 +32,31 @@ impl Denied {
     /// With the time to wait, rounded up: a client that waits as told is not refused again.
     pub(crate) fn wait(refusal: Refusal, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self { refusal, retry_after: Some(Duration::from_secs(seconds)) }
+        Self { refusal, retry_after: Some(Duration::from_secs(seconds)), standing: None }
+    }
+
+    /// With the budget that was looked at.
+    pub(crate) fn under(mut self, standing: Standing) -> Self {
+        self.standing = Some(Box::new(standing));
+        self
     }
 
     pub(crate) fn response(&self) -> Response<Bytes> {
+        self.response_with(&Problem::of(&self.refusal, self.retry_after))
+    }
+
+    /// The same with a problem document that says more.
+    pub(crate) fn response_with<T: Serialize>(&self, problem: &T) -> Response<Bytes> {
         let status = StatusCode::from_u16(self.refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = json(status, &self.refusal);
+        let mut response = json(status, problem);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+        if let Some(standing) = &self.standing {
+            standing.mark(&mut response);
+        }
         if let Some(wait) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
-        if self.refusal.code == Code::Login {
+        if matches!(self.refusal.code, Code::Login | Code::Ticket) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

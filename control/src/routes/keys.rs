@@ -47,13 +47,15 @@ pub(crate) async fn make(control: &Control, asked: Asked<'_>) -> Result<Response
 
 async fn first(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
     let Wish { group } = asked.json()?;
-    control.note_creation(budget_address(asked.peer))?;
+    let standing = control.note_creation(budget_address(asked.peer))?;
     let (session, handle) = control.create(&group, "visitor").await?;
     let key = open_key(control, session, &group)?;
     let ticket = control.mint(&session, visitor())?;
     let connect = control.connect(control.home_of(&session)?.shard);
     let visitor = Some(Visitor { ticket, handle, connect });
-    Ok(json(StatusCode::CREATED, &Key { session, key, expires_s: KEY_LIFE.as_secs(), visitor }))
+    let mut made = json(StatusCode::CREATED, &Key { session, key, expires_s: KEY_LIFE.as_secs(), visitor });
+    standing.mark(&mut made);
+    Ok(made)
 }
 
 fn further(control: &Control, session: SessionId) -> Result<Response<Bytes>, Denied> {

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use bytes::Bytes;
 use fanlight_wire::limits::{
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::audit::About;
-use crate::budget::{Rule, Windows};
+use crate::budget::{Rule, Standing, Windows};
 use crate::config::budget_address;
 use crate::control::Control;
 use crate::http::{Asked, Denied, json};
@@ -59,6 +60,15 @@ struct Budgets {
     addresses: Windows<IpAddr>,
 }
 
+impl Budgets {
+    /// The scarcer of the two.
+    fn standing(&mut self, who: &(IpAddr, String, String), now: Instant) -> Standing {
+        let agent = self.agents.standing("logins", who, now);
+        let address = self.addresses.standing("logins", &who.0, now);
+        if address.left < agent.left { address } else { agent }
+    }
+}
+
 impl Logins {
     pub(crate) fn new(per_agent: Rule, per_address: Rule) -> Self {
         let budgets = Budgets {
@@ -73,20 +83,18 @@ impl Logins {
     }
 
     /// Takes a try from the budgets before the check, so that tries made at the same time cannot share one.
-    fn take_try(&self, control: &Control, who: &(IpAddr, String, String)) -> Result<(), Denied> {
+    fn take_try(&self, control: &Control, who: &(IpAddr, String, String)) -> Result<Standing, Denied> {
         let now = control.clock().now();
         let mut budgets = locked(&self.budgets);
         let wait = budgets.agents.wait(who, now).max(budgets.addresses.wait(&who.0, now));
         if let Some(wait) = wait {
             let refusal = Refusal::new(Code::Rate, "limits::LOGIN_TRIES_PER_AGENT");
-            return Err(Denied::wait(
-                refusal.saying("Too many attempts to sign in. Wait a little and try again."),
-                wait,
-            ));
+            let refusal = refusal.saying("Too many attempts to sign in. Wait a little and try again.");
+            return Err(Denied::wait(refusal, wait).under(budgets.standing(who, now)));
         }
         budgets.agents.note(who.clone(), now);
         budgets.addresses.note(who.0, now);
-        Ok(())
+        Ok(budgets.standing(who, now))
     }
 
     /// A right secret was no guess.
@@ -103,13 +111,13 @@ pub(crate) async fn sign_in(control: &Control, asked: Asked<'_>) -> Result<Respo
         return Err(Refusal::new(Code::Input, "docs/api.md").into());
     }
     let who = (budget_address(asked.peer), group.chars().take(AGENT_CHARS_MAX).collect(), agent.clone());
-    control.logins().take_try(control, &who)?;
+    let standing = control.logins().take_try(control, &who)?;
     let Some(login) = check(control, &group, agent, secret).await? else {
         // Neither group nor agent are audited: they are whatever somebody typed.
         control.audit(Event::AgentSignInRefused, About { code: Some(Code::Login), ..About::default() });
         let refusal =
             Refusal::new(Code::Login, "G-52").saying("Group, name or secret is not right. Check and try again.");
-        return Err(refusal.into());
+        return Err(Denied::from(refusal).under(standing));
     };
     control.logins().give_back(&who);
     let token = control.presence().sign_in(login.clone(), control.clock().now())?;

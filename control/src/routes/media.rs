@@ -1,6 +1,6 @@
 //! WHIP (RFC 9725) and WHEP: media into and out of a session for tools that speak HTTP and WebRTC and nothing else.
 //!
-//! Owns the HTTP side: addresses, media types, conditions, problem documents (RFC 9457), CORS. What is asked is decided by
+//! Owns the HTTP side: addresses, media types, conditions, CORS. What is asked is decided by
 //! the session's home. Invariant: without a good media token every address answers the same 401, and with one every
 //! session but the token's own answers like one that does not exist (G-52).
 
@@ -10,7 +10,6 @@ use fanlight_wire::resource::{Condition, MediaSource, ResourceInput, ResourceKin
 use fanlight_wire::{Code, Refusal, ShardId};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
 
 use crate::control::Control;
 use crate::http::{Denied, bearer_of, empty, text_of};
@@ -164,37 +163,9 @@ fn options(address: Address<'_>) -> Response<Bytes> {
     response
 }
 
-/// RFC 9457.
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    code: Code,
-    rule: &'a str,
-}
-
 fn problem(control: &Control, denied: &Denied) -> Response<Bytes> {
-    let Refusal { code, rule, sentence } = &denied.refusal;
-    control.metrics().refusal(*code);
-    let problem = Problem {
-        r#type: format!("urn:fanlight:problem:{code}"),
-        title: code.sentence(),
-        status: code.http_status(),
-        detail: sentence,
-        code: *code,
-        rule,
-    };
-    let mut response = denied.response();
-    // Serialising our own answers cannot fail: plain fields, string keys.
-    *response.body_mut() = Bytes::from(serde_json::to_vec(&problem).unwrap_or_default());
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if *code == Code::Ticket {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
+    control.metrics().refusal(denied.refusal.code);
+    denied.response()
 }
 
 /// Is the body what this address takes? Parameters of the media type are ignored.

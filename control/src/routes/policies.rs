@@ -96,13 +96,12 @@ impl<'a> Place<'a> {
 pub(crate) struct Inquiry<'a> {
     pub(crate) asked: Asked<'a>,
     if_match: Option<&'a str>,
-    query: &'a str,
 }
 
 impl<'a> Inquiry<'a> {
     pub(crate) fn new(asked: Asked<'a>, request: &'a Request<Bytes>) -> Self {
         let if_match = request.headers().get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-        Self { asked, if_match, query: request.uri().query().unwrap_or_default() }
+        Self { asked, if_match }
     }
 
     /// The state that the sender has seen.
@@ -115,7 +114,8 @@ impl<'a> Inquiry<'a> {
     }
 
     fn parameter(&self, name: &str) -> Option<&'a str> {
-        self.query
+        self.asked
+            .query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .find(|(key, _)| *key == name)
@@ -133,10 +133,10 @@ pub(crate) async fn answer(
         Place::Schema => Ok(json(StatusCode::OK, &crate::policies::schema::schema())),
         Place::Evaluate => looks::evaluate(control, &inquiry).await,
         Place::Groups if writes => groups::create(control, &inquiry).await,
-        Place::Groups => groups::list(control).await,
+        Place::Groups => groups::list(control, &inquiry).await,
         Place::Group(group) if writes => groups::change(control, &inquiry, named(group)?).await,
         Place::Group(group) => groups::show(control, named(group)?).await,
-        Place::Agents(group) => agents::list(control, named(group)?).await,
+        Place::Agents(group) => agents::list(control, &inquiry, named(group)?).await,
         Place::Agent(group, agent) => agents::put(control, &inquiry, named(group)?, agent).await,
         Place::Head(group, Head::Staging) if writes => heads::save(control, &inquiry, named(group)?).await,
         Place::Head(group, head) => heads::show(control, named(group)?, head).await,
@@ -185,7 +185,7 @@ fn stale(control: &Control, now: Mark) -> Response<Bytes> {
 #[derive(Serialize)]
 struct Unfit<'a> {
     #[serde(flatten)]
-    refusal: &'a Refusal,
+    problem: fanlight_wire::Problem<'a>,
     problems: &'a [Problem],
 }
 
@@ -196,7 +196,8 @@ fn unfit(control: &Control, problems: &[Problem]) -> Response<Bytes> {
     let rule = problems.first().map(|problem| problem.rule.clone()).unwrap_or_default();
     let refusal = Refusal { code: Code::Policy, rule: rule.into(), sentence: sentence.into() };
     control.metrics().refusal(refusal.code);
-    json(StatusCode::UNPROCESSABLE_ENTITY, &Unfit { refusal: &refusal, problems })
+    let unfit = Unfit { problem: fanlight_wire::Problem::of(&refusal, None), problems };
+    Denied::from(refusal.clone()).response_with(&unfit)
 }
 
 fn with_etag(mut response: Response<Bytes>, etag: String) -> Response<Bytes> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ConnectInfo;
 use crate::control::Control;
-use crate::http::{Asked, Denied, empty, json};
+use crate::http::{Asked, Denied, Page, empty, json, link};
 use crate::presence::Caller;
 use crate::routes::{keys, session_of};
 
@@ -43,8 +43,11 @@ struct Listed {
 
 #[derive(Serialize)]
 struct List {
+    /// On all pages together.
     count: usize,
     sessions: Vec<Listed>,
+    /// The cursor of the next page.
+    next: Option<String>,
 }
 
 /// `POST /v1/sessions/<session>/end`, public.
@@ -80,7 +83,8 @@ pub(crate) async fn create(control: &Control, asked: Asked<'_>) -> Result<Respon
 }
 
 /// `GET /v1/sessions`, operator: ids and counts, nothing about people.
-pub(crate) fn list(control: &Control) -> Response<Bytes> {
+pub(crate) fn list(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let page = Page::of(asked.query)?;
     let listed = |(session, home): (SessionId, crate::directory::Home)| Listed {
         session,
         shard: home.shard,
@@ -90,8 +94,11 @@ pub(crate) fn list(control: &Control) -> Response<Bytes> {
         takeovers: home.counts.takeovers,
         refusals: home.counts.refusals,
     };
-    let sessions: Vec<_> = control.directory().all().into_iter().map(listed).collect();
-    json(StatusCode::OK, &List { count: sessions.len(), sessions })
+    let all = control.directory().all();
+    let count = all.len();
+    let (all, next) = page.cut(all, |(session, home)| format!("{:020}-{session}", home.created));
+    let list = List { count, sessions: all.into_iter().map(listed).collect(), next };
+    Ok(link(json(StatusCode::OK, &list), asked.query, list.next.as_deref()))
 }
 
 /// `DELETE /v1/sessions/<session>`, operator.

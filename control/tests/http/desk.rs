@@ -124,11 +124,23 @@ impl Drop for Folder {
 }
 
 /// An answer, read.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: hyper::HeaderMap,
     pub(crate) body: Value,
+}
+
+/// The same to whoever reads it. What is left of the reader's own budget is another number after each try.
+impl PartialEq for Answer {
+    fn eq(&self, other: &Self) -> bool {
+        let told = |answer: &Self| {
+            let mut headers = answer.headers.clone();
+            headers.remove("ratelimit");
+            headers
+        };
+        (self.status, &self.body, told(self)) == (other.status, &other.body, told(other))
+    }
 }
 
 impl Answer {
@@ -208,6 +220,14 @@ impl Desk {
 
     pub(crate) fn operate(&self, method: Method, path: &str, body: &str) -> Answer {
         self.ask(Door::Operator, method, path, Some(self.control.operator_token()), body)
+    }
+
+    /// The operator's POST with an `Idempotency-Key`.
+    pub(crate) fn keyed(&self, path: &str, key: &str, body: &str) -> Answer {
+        let request =
+            Request::builder().method(Method::POST).uri(path).header("host", HOST).header("idempotency-key", key);
+        let request = request.header("authorization", format!("Bearer {}", self.control.operator_token()));
+        self.send(Door::Operator, request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a request"))
     }
 
     /// A visitor's page asks for a key.

@@ -39,7 +39,7 @@ fn a_foreign_page_is_refused_and_a_listed_one_may_read_the_answer() {
     let preflight = from("https://shop.example", Method::OPTIONS);
     assert_eq!(preflight.status, StatusCode::NO_CONTENT);
     assert_eq!(preflight.header("access-control-allow-methods"), Some("GET"));
-    assert_eq!(preflight.header("access-control-allow-headers"), Some("authorization, content-type"));
+    assert_eq!(preflight.header("access-control-allow-headers"), Some("authorization, content-type, idempotency-key"));
 }
 
 #[test]

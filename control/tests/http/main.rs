@@ -6,6 +6,7 @@ mod doors;
 mod events;
 mod flow;
 mod kept;
+mod manners;
 mod matrix;
 mod media;
 mod policy;

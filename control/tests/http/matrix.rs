@@ -68,7 +68,7 @@ fn every_role_at_every_route() {
             assert_eq!(answer.status.as_u16(), wanted, "{} {method} {path} at {door:?}", CALLERS[caller]);
             if !answer.status.is_success() {
                 assert!(
-                    answer.code().is_some() && answer.body["sentence"].is_string() && answer.body["rule"].is_string()
+                    answer.code().is_some() && answer.body["detail"].is_string() && answer.body["rule"].is_string()
                 );
             }
         }

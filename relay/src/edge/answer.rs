@@ -1,7 +1,7 @@
-//! Answers of every door: refusals as JSON, bodies taken in within limits, requests that no door should see.
+//! Answers of every door: refusals as problem documents, bodies taken in within limits, requests that no door should see.
 
 use bytes::Bytes;
-use fanlight_wire::{Code, Refusal, limits};
+use fanlight_wire::{Code, Problem, Refusal, limits};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -10,20 +10,24 @@ use super::{Body, Inbound};
 
 /// A refusal in the API's form, with the code's status and `Retry-After` where waiting helps.
 pub fn refused(refusal: &Refusal) -> Response<Body> {
-    let mut response = json(refusal);
     let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    *response.status_mut() = status;
-    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        response.headers_mut().insert(header::RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
+    let may_pass = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+    let wait = may_pass.then_some(limits::RETRY_AFTER);
+    let mut response = typed(status, Problem::MEDIA_TYPE, written(&Problem::of(refusal, wait)));
+    if let Some(wait) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().into());
     }
     response
 }
 
 /// A value as JSON that nobody keeps.
 pub fn json(value: &impl serde::Serialize) -> Response<Body> {
+    typed(StatusCode::OK, "application/json", written(value))
+}
+
+fn written(value: &impl serde::Serialize) -> Vec<u8> {
     // Only our own plain types come here; writing them cannot fail.
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    typed(StatusCode::OK, "application/json", text)
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// A line of text.

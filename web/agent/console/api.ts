@@ -93,12 +93,12 @@ async function answerOf<T>(answer: Response): Promise<T> {
   if (answer.ok) {
     return body as T;
   }
-  const { code, rule, sentence } = body as { code?: string; rule?: string; sentence?: string };
+  const { code, rule, detail } = body as { code?: string; rule?: string; detail?: string };
   const wait = Number(answer.headers.get('retry-after') ?? Number.NaN);
   throw new RefusedError(
     code ?? `HTTP_${answer.status}`,
     rule ?? '',
-    sentence ?? 'The relay could not answer. Please try again.',
+    detail ?? 'The relay could not answer. Please try again.',
     Number.isFinite(wait) ? wait : undefined,
   );
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Inquiry, absent};
 use crate::audit::About;
 use crate::control::Control;
-use crate::http::{Denied, json};
+use crate::http::{Denied, Page, json, link};
 use crate::secrets::{opaque, random, stretch};
 use crate::store::agents::{self as kept, Agent, Secret};
 
@@ -30,6 +30,8 @@ struct Wish {
 #[derive(Serialize)]
 struct List {
     agents: Vec<Agent>,
+    /// The cursor of the next page.
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -44,9 +46,12 @@ const fn yes() -> bool {
     true
 }
 
-pub(super) async fn list(control: &Control, group: GroupId) -> Result<Response<Bytes>, Denied> {
+pub(super) async fn list(control: &Control, inquiry: &Inquiry<'_>, group: GroupId) -> Result<Response<Bytes>, Denied> {
+    let page = Page::of(inquiry.asked.query)?;
     let agents = control.store().ask(move |connection| kept::agents(connection, &group)).await?;
-    Ok(json(StatusCode::OK, &List { agents: agents.ok_or_else(absent)? }))
+    let (agents, next) = page.cut(agents.ok_or_else(absent)?, |agent| agent.agent.clone());
+    let list = List { agents, next };
+    Ok(link(json(StatusCode::OK, &list), inquiry.asked.query, list.next.as_deref()))
 }
 
 /// `PUT …/agents/<agent>`: there shall be this agent. Whoever was signed in as it has to sign in again.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Inquiry, absent, author};
 use crate::audit::About;
 use crate::control::Control;
-use crate::http::{Denied, json};
+use crate::http::{Denied, Page, json, link};
 use crate::store::policies::{self as kept, GroupRow, Head};
 use crate::store::set_group_active;
 
@@ -40,18 +40,23 @@ struct Shown {
 #[derive(Serialize)]
 struct List {
     groups: Vec<Shown>,
+    /// The cursor of the next page.
+    next: Option<String>,
 }
 
-pub(super) async fn list(control: &Control) -> Result<Response<Bytes>, Denied> {
-    let rows = control
+pub(super) async fn list(control: &Control, inquiry: &Inquiry<'_>) -> Result<Response<Bytes>, Denied> {
+    let page = Page::of(inquiry.asked.query)?;
+    let (rows, next) = control
         .store()
-        .ask(|connection| {
-            let rows = kept::groups(connection)?.into_iter();
-            rows.map(|row| heads(connection, row)).collect::<rusqlite::Result<Vec<_>>>()
+        .ask(move |connection| {
+            let (rows, next) = page.cut(kept::groups(connection)?, |row| row.id.clone());
+            let rows = rows.into_iter().map(|row| heads(connection, row)).collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok((rows, next))
         })
         .await?;
     let groups = rows.into_iter().map(|row| shown(control, row)).collect();
-    Ok(json(StatusCode::OK, &List { groups }))
+    let list = List { groups, next };
+    Ok(link(json(StatusCode::OK, &list), inquiry.asked.query, list.next.as_deref()))
 }
 
 pub(super) async fn show(control: &Control, group: GroupId) -> Result<Response<Bytes>, Denied> {
