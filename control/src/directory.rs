@@ -51,6 +51,8 @@ pub(crate) struct Counts {
     pub(crate) shares: u32,
     pub(crate) takeovers: u32,
     pub(crate) refusals: u32,
+    /// The visitor has agreed to something at least once.
+    pub(crate) agreed: bool,
 }
 
 impl Counts {

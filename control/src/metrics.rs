@@ -13,12 +13,12 @@ use std::time::Duration;
 use fanlight_wire::policy::Role;
 use fanlight_wire::report::{Drop, ShardTotals};
 use fanlight_wire::resource::ResourceKind;
-use fanlight_wire::signal::Slot;
+use fanlight_wire::signal::{LagState, Slot};
 use fanlight_wire::{Code, ShardId};
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::locked;
-use definitions::{Definition, SHARE_GAP_BUCKETS};
+use definitions::{Definition, PAGE_GAP_BUCKETS, SHARE_GAP_BUCKETS};
 
 /// A way bytes travel, as a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +98,10 @@ pub struct Metrics {
     dom_cache: IntGaugeVec,
     resyncs: IntCounterVec,
     snapshot_requests: IntCounterVec,
+    snapshot_bytes: IntCounterVec,
+    dom_evictions: IntCounterVec,
+    agents_lag: IntGaugeVec,
+    page_gap: HistogramVec,
     keyframe_requests: IntCounterVec,
     share_gap: HistogramVec,
     takeovers: IntCounterVec,
@@ -105,6 +109,7 @@ pub struct Metrics {
     panics: IntCounterVec,
     io_backend: IntGaugeVec,
     shard_load: GaugeVec,
+    sessions_ended: IntCounterVec,
     audit_lost: IntCounterVec,
     shards: Mutex<BTreeMap<ShardId, ShardTotals>>,
 }
@@ -123,6 +128,8 @@ impl Default for Metrics {
 
 const STAGES: [&str; 3] = ["waiting", "active", "paused"];
 const DOM_KINDS: [&str; 3] = ["snapshot", "diff", "asset"];
+/// A visitor agreed to something, or never did.
+const OUTCOMES: [&str; 2] = ["active", "never_active"];
 const NO_LABELS: [&str; 0] = [];
 
 impl Metrics {
@@ -145,13 +152,18 @@ impl Metrics {
             dom_cache: gauges(&d::DOM_CACHE_BYTES),
             resyncs: counters(&d::RESYNCS),
             snapshot_requests: counters(&d::SNAPSHOT_REQUESTS),
+            snapshot_bytes: counters(&d::SNAPSHOT_BYTES),
+            dom_evictions: counters(&d::DOM_EVICTIONS),
+            agents_lag: gauges(&d::AGENTS_LAG),
+            page_gap: histogram(&registry, &d::PAGE_GAP, &PAGE_GAP_BUCKETS),
             keyframe_requests: counters(&d::KEYFRAME_REQUESTS),
-            share_gap: histogram(&registry, &d::SHARE_GAP),
+            share_gap: histogram(&registry, &d::SHARE_GAP, &SHARE_GAP_BUCKETS),
             takeovers: counters(&d::TAKEOVERS),
             srtp: counters(&d::SRTP_HANDSHAKES),
             panics: counters(&d::PANICS),
             io_backend: gauges(&d::IO_BACKEND),
             shard_load: shares(&registry, &d::SHARD_LOAD),
+            sessions_ended: counters(&d::SESSIONS_ENDED),
             audit_lost: counters(&d::AUDIT_LINES_LOST),
             shards: Mutex::default(),
             registry,
@@ -171,6 +183,10 @@ impl Metrics {
             self.share_gap.with_label_values(&[slot.label()]);
             self.takeovers.with_label_values(&[slot.label()]);
         }
+        for outcome in OUTCOMES {
+            self.sessions_ended.with_label_values(&[outcome]);
+        }
+        self.page_gap.with_label_values(&NO_LABELS);
         self.audit_lost.with_label_values(&NO_LABELS);
         self.set_shard_totals(ShardId(0), ShardTotals::default());
         self.shard_load(ShardId(0), 0);
@@ -207,6 +223,15 @@ impl Metrics {
         self.share_gap.with_label_values(&[slot.label()]).observe(gap.as_secs_f64());
     }
 
+    pub(crate) fn page_gap(&self, gap: Duration) {
+        self.page_gap.with_label_values(&NO_LABELS).observe(gap.as_secs_f64());
+    }
+
+    pub(crate) fn session_ended(&self, was_active: bool) {
+        let [active, never] = OUTCOMES;
+        self.sessions_ended.with_label_values(&[if was_active { active } else { never }]).inc();
+    }
+
     pub(crate) fn takeover(&self, slot: Slot) {
         self.takeovers.with_label_values(&[slot.label()]).inc();
     }
@@ -236,6 +261,10 @@ impl Metrics {
             let count = sum(&|totals| totals.media_resources.get(n).copied().unwrap_or(0));
             set(&self.media_resources, &[kind.label()], count);
         }
+        for (n, state) in LagState::ALL.iter().enumerate() {
+            let count = sum(&|totals| totals.agents_lag.get(n).copied().unwrap_or(0));
+            set(&self.agents_lag, &[state.label()], count);
+        }
         set(&self.dom_cache, &NO_LABELS, sum(&|totals| totals.dom_cache_bytes));
     }
 
@@ -263,6 +292,8 @@ impl Metrics {
         }
         raise(&self.resyncs, &NO_LABELS, before.resyncs, now.resyncs);
         raise(&self.snapshot_requests, &NO_LABELS, before.snapshot_requests, now.snapshot_requests);
+        raise(&self.snapshot_bytes, &NO_LABELS, before.snapshot_bytes, now.snapshot_bytes);
+        raise(&self.dom_evictions, &NO_LABELS, before.dom_evictions, now.dom_evictions);
     }
 
     /// The text for a scraper (`text/plain; version=0.0.4`).
@@ -303,8 +334,8 @@ fn shares(registry: &Registry, definition: &Definition) -> GaugeVec {
     shares
 }
 
-fn histogram(registry: &Registry, definition: &Definition) -> HistogramVec {
-    let opts = HistogramOpts::from(opts(definition)).buckets(SHARE_GAP_BUCKETS.to_vec());
+fn histogram(registry: &Registry, definition: &Definition, buckets: &[f64]) -> HistogramVec {
+    let opts = HistogramOpts::from(opts(definition)).buckets(buckets.to_vec());
     let histogram = HistogramVec::new(opts, definition.labels).expect(VALID);
     registry.register(Box::new(histogram.clone())).expect(VALID);
     histogram

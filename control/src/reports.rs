@@ -28,6 +28,7 @@ impl Control {
                 self.note(left(role), About { code: Some(code), ..of(session, participant) });
             }
             Report::Started { session } => {
+                self.directory().count(&session, |counts| counts.agreed = true);
                 self.note(Event::SessionStarted, About { session: Some(session), ..About::default() });
             }
             Report::Asked { session, participant, kind } => self.asked(Event::ConsentAsked, session, participant, kind),
@@ -63,6 +64,7 @@ impl Control {
             Report::CameraStopped { session, participant } => {
                 self.note(Event::CameraStopped, of(session, participant));
             }
+            Report::PageShown { after, .. } => self.metrics().page_gap(after),
             Report::Refused { session, code, .. } => {
                 self.directory().count(&session, |counts| counts.refusals = counts.refusals.saturating_add(1));
                 self.metrics().refusal(code);
@@ -141,6 +143,7 @@ impl Control {
         let about =
             About { group: Some(home.group.clone()), session: Some(session), who: shown(by), ..About::default() };
         self.audit(Event::SessionEnded, About { code: Some(code), ..about });
+        self.metrics().session_ended(home.counts.agreed);
         self.placement().release(home.shard);
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);

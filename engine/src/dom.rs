@@ -53,6 +53,8 @@ pub enum DomEvent {
 pub struct Counters {
     /// Whole snapshots taken in.
     pub snapshots: u64,
+    /// Bytes of those, headers included.
+    pub snapshot_bytes: u64,
     /// Whole diffs taken in.
     pub diffs: u64,
     /// How often an agent was given snapshot + log anew because it fell behind or asked.
@@ -258,6 +260,11 @@ impl Dom {
     pub fn cached_bytes(&self) -> u64 {
         let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes);
         snapshot + self.ring.bytes() + self.assembly.bytes() + self.incoming.bytes() + self.shelf.bytes()
+    }
+
+    /// How many agents are in each [`LagState`].
+    pub fn lag(&self) -> [u64; LagState::ALL.len()] {
+        self.audience.lag()
     }
 
     /// What was counted so far.

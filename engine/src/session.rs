@@ -69,6 +69,8 @@ pub(crate) struct Session {
     /// How long it may be without participants and resources, counted from its creation.
     empty_max: Duration,
     dom: Dom,
+    /// When the visitor's last page went, until agents see the next one.
+    page_left: Option<Instant>,
     /// DOM frames accepted and handed out: snapshots, diffs, assets.
     dom_frames_in: [u64; 3],
     dom_frames_out: [u64; 3],
@@ -93,6 +95,7 @@ impl Session {
             resources: Resources::default(),
             empty_max: NEVER_JOINED_MAX,
             dom: Dom::new(policy.dom_cache),
+            page_left: None,
             dom_frames_in: [0; 3],
             dom_frames_out: [0; 3],
             fanout: Fanout::default(),
@@ -121,6 +124,8 @@ impl Session {
         let counters = self.dom.counters();
         to.resyncs += counters.resyncs;
         to.snapshot_requests += counters.requests;
+        to.snapshot_bytes += counters.snapshot_bytes;
+        to.dom_evictions += counters.evictions;
         for at in 0..3 {
             to.dom_frames_in[at] += self.dom_frames_in[at];
             to.dom_frames_out[at] += self.dom_frames_out[at];
@@ -131,6 +136,9 @@ impl Session {
         }
         to.dom_cache_bytes += self.dom.cached_bytes();
         to.sessions[self.stage as usize] += 1;
+        for (sum, agents) in to.agents_lag.iter_mut().zip(self.dom.lag()) {
+            *sum += agents;
+        }
         self.resources.add_totals(to);
         for participant in self.participants.values() {
             to.participants[participant.role as usize] += 1;
@@ -169,9 +177,15 @@ impl Session {
         match route {
             Route::Signal => self.handle_signal(cx, who, standing, &frame),
             Route::Dom => {
-                let kind = frame.header().kind;
+                let (kind, page) = (frame.header().kind, self.dom.page_epoch());
                 self.dom.handle_frame(cx.now, frame.detached().stamped(who))?;
                 count_dom(&mut self.dom_frames_in, kind);
+                if self.dom.page_epoch() > page
+                    && let Some(left) = self.page_left.take()
+                {
+                    let after = cx.now.saturating_duration_since(left);
+                    cx.reports.push_back(Report::PageShown { session: self.id, after });
+                }
                 Ok(())
             }
             Route::Visitor => {

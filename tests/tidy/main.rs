@@ -3,6 +3,7 @@
 
 mod docs;
 mod layering;
+mod queries;
 mod sources;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::id::{ParticipantId, SessionId};
 use crate::policy::{Mode, Role};
 use crate::resource::ResourceKind;
-use crate::signal::{Ask, Slot};
+use crate::signal::{Ask, LagState, Slot};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +99,11 @@ pub enum Report {
     CameraStopped {
         session: SessionId,
         participant: ParticipantId,
+    },
+    /// The visitor went to another page, which agents could see this long after the old one was gone.
+    PageShown {
+        session: SessionId,
+        after: Duration,
     },
     Refused {
         session: SessionId,
@@ -194,6 +199,12 @@ pub struct ShardTotals {
     pub resyncs: u64,
     /// Snapshots asked of visitors.
     pub snapshot_requests: u64,
+    /// Bytes of the snapshots taken in.
+    pub snapshot_bytes: u64,
+    /// Snapshots and assets given up for want of room.
+    pub dom_evictions: u64,
+    /// Gauge: agents that watch a page, by [`LagState::ALL`].
+    pub agents_lag: [u64; LagState::ALL.len()],
     /// Keyframe wishes received from subscribers, and requests sent to publishers.
     pub keyframe_requests_in: u64,
     pub keyframe_requests_out: u64,

@@ -354,6 +354,21 @@ pub enum LagState {
     Closed,
 }
 
+impl LagState {
+    pub const ALL: [Self; 5] = [Self::Live, Self::Lagging, Self::Resync, Self::Degraded, Self::Closed];
+
+    /// Metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Lagging => "lagging",
+            Self::Resync => "resync",
+            Self::Degraded => "degraded",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// The payload is not a signal.
 #[derive(Debug, thiserror::Error)]
 #[error("not a signal: {0}")]

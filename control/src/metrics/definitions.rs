@@ -34,6 +34,10 @@ definitions! {
     DOM_CACHE_BYTES = "fanlight_dom_cache_bytes", "gauge", [], "Bytes of page content held in memory for late agents.";
     RESYNCS = "fanlight_resyncs_total", "counter", [], "Agents given a whole page again because they fell behind or asked.";
     SNAPSHOT_REQUESTS = "fanlight_snapshot_requests_total", "counter", [], "Whole pages asked of visitors.";
+    SNAPSHOT_BYTES = "fanlight_snapshot_bytes_total", "counter", [], "Bytes of whole pages received.";
+    DOM_EVICTIONS = "fanlight_dom_evictions_total", "counter", [], "Whole pages and assets given up for want of room.";
+    AGENTS_LAG = "fanlight_agents_lag", "gauge", ["state"], "Agents that watch a page, by how they keep up.";
+    PAGE_GAP = "fanlight_page_gap_seconds", "histogram", [], "Time from the end of a visitor's page until the next one is seen.";
     KEYFRAME_REQUESTS = "fanlight_keyframe_requests_total", "counter", ["direction"], "Keyframes wished by subscribers and asked of publishers.";
     SHARE_GAP = "fanlight_share_gap_seconds", "histogram", ["slot"], "Time from a share's request to its first keyframe.";
     TAKEOVERS = "fanlight_takeovers_total", "counter", ["slot"], "Shares replaced by another participant's.";
@@ -41,8 +45,12 @@ definitions! {
     PANICS = "fanlight_panics_total", "counter", ["owner"], "Broken invariants, by what they ended.";
     IO_BACKEND = "fanlight_io_backend", "gauge", ["backend"], "1 for the way datagrams reach the kernel on this node.";
     SHARD_LOAD = "fanlight_shard_load", "gauge", ["shard"], "Share of the last second that a shard spent in turns, 0 to 1.";
+    SESSIONS_ENDED = "fanlight_sessions_ended_total", "counter", ["outcome"], "Sessions that have ended, by whether a visitor ever agreed.";
     AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines and session records that the store did not take.";
 }
+
+/// Seconds. A page that is back within a second is hardly noticed; a place is kept for two minutes.
+pub(crate) const PAGE_GAP_BUCKETS: [f64; 10] = [0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 15.0, 60.0];
 
 /// Seconds. The target for a takeover is 0.5 s at the 95th percentile; a share that shows nothing for 3 s ends.
 pub(crate) const SHARE_GAP_BUCKETS: [f64; 10] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 3.0];

@@ -75,6 +75,9 @@ fn every_total_reaches_a_series() {
             dom_cache_bytes: 131,
             resyncs: 132,
             snapshot_requests: 133,
+            snapshot_bytes: 136,
+            dom_evictions: 137,
+            agents_lag: [161, 162, 163, 164, 165],
             keyframe_requests_in: 134,
             keyframe_requests_out: 135,
             sessions: [141, 142, 143],
@@ -85,7 +88,8 @@ fn every_total_reaches_a_series() {
         },
     );
     let text = metrics.render();
-    let wanted = (101..=104).chain(111..=118).chain(121..=126).chain(131..=135).chain(141..=149).chain(151..=152);
+    let wanted = (101..=104).chain(111..=118).chain(121..=126).chain(131..=137).chain(141..=149).chain(151..=152);
+    let wanted = wanted.chain(161..=165);
     for number in wanted {
         assert_eq!(text.lines().filter(|line| line.ends_with(&format!(" {number}"))).count(), 1, "{number}");
     }
@@ -98,4 +102,14 @@ fn a_gap_lands_in_its_slot() {
     assert_eq!(value(&metrics, r#"fanlight_share_gap_seconds_bucket{slot="agent",le="0.2"}"#).as_deref(), Some("0"));
     assert_eq!(value(&metrics, r#"fanlight_share_gap_seconds_bucket{slot="agent",le="0.3"}"#).as_deref(), Some("1"));
     assert_eq!(value(&metrics, r#"fanlight_share_gap_seconds_count{slot="visitor"}"#).as_deref(), Some("0"));
+}
+
+#[test]
+fn a_session_that_nobody_agreed_to_is_told_apart() {
+    let metrics = Metrics::new();
+    metrics.session_ended(true);
+    metrics.session_ended(false);
+    metrics.session_ended(false);
+    let ended = |outcome: &str| value(&metrics, &format!(r#"fanlight_sessions_ended_total{{outcome="{outcome}"}}"#));
+    assert_eq!((ended("active").as_deref(), ended("never_active").as_deref()), (Some("1"), Some("2")));
 }

@@ -72,8 +72,11 @@ fn records_survive_the_process() {
     let session = SessionId::from_bytes([3; 16]);
     let store = Store::open(Some(&path), |connection| seed_group(connection, "demo", "Demo")).expect("a file");
     assert!(store.tell(move |connection| insert_session(connection, &session, &demo(), 1, 100), || ()));
-    let end =
-        SessionEnd { at: 160, code: Code::Ended, counts: Counts { agents: 2, shares: 3, takeovers: 1, refusals: 0 } };
+    let end = SessionEnd {
+        at: 160,
+        code: Code::Ended,
+        counts: Counts { agents: 2, shares: 3, takeovers: 1, refusals: 0, agreed: true },
+    };
     assert!(store.tell(move |connection| end_session(connection, &session, &end), || ()));
     let left_open = SessionId::from_bytes([4; 16]);
     assert!(store.tell(move |connection| insert_session(connection, &left_open, &demo(), 1, 150), || ()));

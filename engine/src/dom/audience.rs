@@ -54,6 +54,14 @@ impl Audience {
         self.viewers.insert(agent, Viewer::new(agent));
     }
 
+    pub(super) fn lag(&self) -> [u64; LagState::ALL.len()] {
+        let mut states = [0; LagState::ALL.len()];
+        for viewer in self.viewers.values() {
+            states[viewer.state as usize] += 1;
+        }
+        states
+    }
+
     pub(super) fn leave(&mut self, agent: ParticipantId) {
         self.viewers.remove(&agent);
     }

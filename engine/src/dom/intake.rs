@@ -126,6 +126,7 @@ impl Dom {
         }
         self.generation += 1;
         self.counters.snapshots += 1;
+        self.counters.snapshot_bytes += message.bytes;
         self.snapshot =
             Some(Snapshot { generation: self.generation, frames: message.frames, bytes: message.bytes, start });
         self.requests.fulfil();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::frame::{Frame, Header, Kind};
 use fanlight_wire::policy::{Capabilities, Mode, Policy, Role};
+use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Ask, ClientInfo, Presence, Stage, ToClient, ToRelay};
 use fanlight_wire::{Code, GroupId, MaskEpoch, PageEpoch, PipeId, Sequence, SessionId, ShardId};
 
@@ -230,6 +231,31 @@ fn an_agents_page_is_whole_again_after_its_network_was_gone() {
     );
     table.give(BEN, PipeInput::Resume { session: SESSION, token, client: ClientInfo::default() });
     assert_eq!(table.page_of(BEN), ["1.0", "1.1", "1.2"]);
+}
+
+#[test]
+fn the_gap_between_two_pages_is_measured_and_so_is_how_agents_keep_up() {
+    let mut table = Table::new();
+    let token = resume_of(&table.join(VISITOR, Role::Visitor, "Visitor"));
+    table.join(ANN, Role::Agent, "Ann");
+    table.accept();
+    table.dom(Kind::Snapshot, 1, 0);
+    table.signals(ANN);
+    assert_eq!(table.engine.totals().agents_lag, [1, 0, 0, 0, 0]);
+    table.give(VISITOR, PipeInput::Closed);
+    table.pass(Duration::from_millis(700));
+    table.give(VISITOR, PipeInput::Resume { session: SESSION, token, client: ClientInfo::default() });
+    table.dom(Kind::Snapshot, 2, 0);
+    table.dom(Kind::Snapshot, 3, 0);
+    let reports = std::iter::from_fn(|| table.engine.poll_report());
+    let gaps: Vec<Duration> = reports
+        .filter_map(|report| match report {
+            Report::PageShown { after, .. } => Some(after),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(gaps, [Duration::from_millis(700)], "once per page that went, not per snapshot");
+    assert!(table.engine.totals().snapshot_bytes > 0);
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl Session {
         let (id, secret) = read_token(self.id, token).ok_or_else(refusal)?;
         let participant = self.participants.get_mut(&id).filter(|p| p.knows(&secret)).ok_or_else(refusal)?;
         participant.client = client;
+        let left = participant.away_since;
         if let Some((old, _)) = participant.attach(pipe) {
             cx.orphans.push_back((old, PipeOutput::Close(Code::Replaced)));
         }
@@ -73,6 +74,7 @@ impl Session {
         self.announce(id);
         if role == Role::Visitor {
             self.visitor_arrived(cx);
+            self.page_left = left;
             self.dom.visitor_back(cx.now);
         } else if watches {
             // The client's copy went with its connection: it begins again from the snapshot.
