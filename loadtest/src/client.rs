@@ -180,7 +180,11 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when that does not happen.
     pub async fn join(way: &Way<'_>, ticket: &str) -> Result<Self, ClientError> {
-        Self::hello(way, Seat::default(), Some(ticket), None).await
+        let seat = match way.kind {
+            Kind::WebSocket => Seat::default(),
+            Kind::WebTransport => Seat::unordered(),
+        };
+        Self::hello(way, seat, Some(ticket), None).await
     }
 
     /// Comes back on a new carrier with the newest resume token. The old carrier is cut.

@@ -16,7 +16,7 @@ use fanlight_wire::signal::{SharePhase, Slot, ToRelay};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use crate::carrier::{Connect, Kind};
@@ -32,6 +32,8 @@ use crate::trace::{Beat, Trace};
 
 /// Agents of one session, as the demo's policy allows.
 const AGENTS_PER_SESSION: usize = 8;
+/// Time for the relay to close the carrier of an agent that leaves.
+const GOODBYE_MAX: Duration = Duration::from_secs(5);
 
 /// What to do.
 #[derive(Debug, Clone, Args)]
@@ -145,7 +147,7 @@ pub async fn run(what: &Fanout) -> Result<Vec<String>, ClientError> {
     let progress = Arc::new(Progress::default());
     let door = Door::new(what.url.clone());
     let crowd = Crowd { what: what.clone(), minter, door, progress, visits: Vec::new(), names: 0 };
-    let mut crowd = Present { crowd, agents: JoinSet::new(), places: VecDeque::new(), totals: Totals::default() };
+    let mut crowd = Present { crowd, places: VecDeque::new(), totals: Totals::default() };
     let (stop, stopped) = watch::channel(false);
     let mut visitors = JoinSet::new();
     let mut pace = interval(Duration::from_secs(1) / u32::try_from(what.joins.max(1)).unwrap_or(1));
@@ -176,18 +178,23 @@ pub async fn run(what: &Fanout) -> Result<Vec<String>, ClientError> {
 /// Those who are there, and those who have gone.
 struct Present {
     crowd: Crowd,
-    agents: JoinSet<Result<Harvest, ClientError>>,
-    /// Who was told to stay until further notice, oldest first, and in which session.
-    places: VecDeque<(usize, watch::Sender<bool>)>,
+    /// Oldest first.
+    places: VecDeque<Place>,
     totals: Totals,
+}
+
+/// An agent's, in one of the sessions.
+struct Place {
+    session: usize,
+    stop: watch::Sender<bool>,
+    agent: JoinHandle<Result<Harvest, ClientError>>,
 }
 
 impl Present {
     async fn enter(&mut self, session: usize) -> Result<(), ClientError> {
         let (stop, stopped) = watch::channel(false);
-        let agent = self.crowd.agent(session).await?;
-        self.agents.spawn(with_stop(agent, stopped));
-        self.places.push_back((session, stop));
+        let agent = tokio::spawn(with_stop(self.crowd.agent(session).await?, stopped));
+        self.places.push_back(Place { session, stop, agent });
         Ok(())
     }
 
@@ -203,23 +210,22 @@ impl Present {
             say(&format!("{second:>4}/{seconds} s  {diffs:>8} changes/s  {packets:>8} packets/s delivered"));
             before = now;
             for _ in 0..what.churn.min(self.places.len()) {
-                let Some((session, stop)) = self.places.pop_front() else { break };
-                stop.send_replace(true);
-                self.enter(session).await?;
-            }
-            while let Some(home) = self.agents.try_join_next() {
-                self.totals.gather(home.unwrap_or(Err(ClientError::Late("an agent")))?);
+                let Some(place) = self.places.pop_front() else { break };
+                place.stop.send_replace(true);
+                // Its place is another's only once it has left.
+                self.totals.gather(place.agent.await.unwrap_or(Err(ClientError::Late("an agent")))?);
+                self.enter(place.session).await?;
             }
         }
         Ok(())
     }
 
     async fn go_home(mut self) -> Result<Totals, ClientError> {
-        for (_, stop) in &self.places {
-            stop.send_replace(true);
+        for place in &self.places {
+            place.stop.send_replace(true);
         }
-        while let Some(home) = self.agents.join_next().await {
-            self.totals.gather(home.unwrap_or(Err(ClientError::Late("an agent")))?);
+        for place in std::mem::take(&mut self.places) {
+            self.totals.gather(place.agent.await.unwrap_or(Err(ClientError::Late("an agent")))?);
         }
         Ok(self.totals)
     }
@@ -363,6 +369,8 @@ struct Agent {
     client: Client,
     harvest: Harvest,
     progress: Arc<Progress>,
+    /// When it had the page.
+    since_us: u64,
     /// Time between two reads; `None` when there is to be no further one.
     between: Option<Duration>,
     next_read: Option<Instant>,
@@ -393,13 +401,17 @@ async fn agent(
         (true, reads) => Some(Duration::from_secs(1) / reads),
     };
     let next_read = between.map(|_| Instant::from_std(clock::now()));
-    Ok(Agent { client, harvest: Harvest { slow, ..Harvest::default() }, progress, between, next_read })
+    let (harvest, since_us) = (Harvest { slow, ..Harvest::default() }, clock::now_us());
+    Ok(Agent { client, harvest, progress, since_us, between, next_read })
 }
 
 impl Agent {
     fn note(&mut self, received: &Received) {
         if let Received::Page(Applied::Diff { at_us }) = received {
-            self.harvest.page.note(clock::now_us().saturating_sub(*at_us));
+            // What happened before it came is history that it was given, not something that took so long.
+            if *at_us >= self.since_us {
+                self.harvest.page.note(clock::now_us().saturating_sub(*at_us));
+            }
             self.harvest.diffs += 1;
             self.progress.diffs.fetch_add(1, Ordering::Relaxed);
         }
@@ -422,8 +434,11 @@ impl Agent {
 
     async fn home(mut self) -> Harvest {
         self.count_media();
-        // Its place is free at once; whoever was cut off has none.
-        drop(self.client.tell(&ToRelay::Leave).await);
+        // Its place is free once the relay has closed; whoever was cut off has none, and what comes until then is not counted.
+        if self.client.tell(&ToRelay::Leave).await.is_ok() {
+            let closed = async { while self.client.next().await.is_ok() {} };
+            drop(timeout(GOODBYE_MAX, closed).await);
+        }
         self.harvest.resyncs = self.client.seat().resyncs().into();
         self.harvest
     }

@@ -78,9 +78,18 @@ pub struct Seat {
     pub answers: VecDeque<String>,
     pub ended: Option<Code>,
     resyncs: u32,
+    /// Signals and pages come by streams of their own, in no order among each other.
+    unordered: bool,
+    /// The page came before the stage that allows it was told.
+    ahead: bool,
 }
 
 impl Seat {
+    /// A seat at a carrier that keeps no order between classes: what the visitor has agreed to may be told after it comes.
+    pub fn unordered() -> Self {
+        Self { unordered: true, ..Self::default() }
+    }
+
     /// Judges and remembers one frame.
     ///
     /// # Errors
@@ -95,7 +104,10 @@ impl Seat {
         let place = self.place.as_ref().ok_or(Wrong::Early(label))?;
         // R116: nothing of the page before the visitor has agreed.
         if place.role != Role::Visitor && self.stage.is_none_or(|stage| stage == Stage::Waiting) {
-            return Err(Wrong::Consent(label));
+            if !self.unordered {
+                return Err(Wrong::Consent(label));
+            }
+            self.ahead = true;
         }
         if frame.header().kind.class() == Class::Dom {
             return Ok(Received::Page(self.mirror.handle_frame(frame)?));
@@ -176,7 +188,12 @@ impl Seat {
                     self.grants.push_back(*grant);
                 }
             }
-            ToClient::SessionStage { stage } => self.stage = Some(*stage),
+            ToClient::SessionStage { stage } => {
+                if std::mem::take(&mut self.ahead) && *stage == Stage::Waiting {
+                    return Err(Wrong::Consent("the page"));
+                }
+                self.stage = Some(*stage);
+            }
             ToClient::SessionEnded { code, .. } => self.ended = Some(*code),
             ToClient::Member(member) => {
                 self.members.insert(member.id, member.clone());
