@@ -124,6 +124,9 @@ pub const KEYFRAME_REQUESTS_MAX: u32 = 20;
 pub const KEYFRAME_SLOW_INTERVAL: Duration = Duration::from_secs(2);
 /// Received SSRCs per transport (JVB caps 50); only signalled ones count.
 pub const SSRC_MAX: usize = 32;
+/// Sources of one transport that gave way to newer ones, where the offer leaves them open. They are remembered because they
+/// may never be believed again; a client that makes more has to connect anew. One encoder per minute lasts for hours.
+pub const SSRC_RETIRED_MAX: usize = 256;
 /// Packets of one RTCP compound that are looked at; a browser sends a handful.
 pub const RTCP_ITEMS_MAX: usize = 32;
 /// Packets that one transport-wide feedback may speak of: two seconds at 8 Mbit/s. Four bytes could claim 16 382, and
@@ -148,6 +151,9 @@ pub const RING_REPAIR_AGE: Duration = Duration::from_millis(500);
 pub const REPLAY_PACKETS_MAX: usize = 400;
 /// A source that jumps further has begun anew: a receiver would misjudge SRTP's rollover count (RFC 3711 §3.3.1).
 pub const SOURCE_JUMP_MAX: u64 = 8_192;
+/// What of it is kept for newcomers only, per subscriber that is there: a session of two is not worth the two seconds (its
+/// next newcomer costs the publisher one keyframe), and an audience of thirty has all of [`RING_BYTES_MAX`].
+pub const REPLAY_BYTES_PER_SUBSCRIBER: usize = 64 * 1024;
 /// Subscribers that are served before the host sends and looks at what came in meanwhile.
 pub const SLICE_SUBSCRIBERS: usize = 64;
 /// Packets of one subscription that can be sent again.

@@ -109,6 +109,7 @@ impl Filling {
             carried: incoming.carried,
         };
         self.hot = true;
+        layer.track.ring.serve(self.watchers.len());
         if !video {
             self.audio.push(&arrival);
             return;

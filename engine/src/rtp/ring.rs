@@ -7,7 +7,8 @@
 //! - [`Ring::bootstrap`] names the first packet of a keyframe, so whatever starts there can be decoded.
 //! - A keyframe is *whole* when every packet from its first to its marker has arrived, in any order.
 //! - Memory follows what repairs and newcomers need: at most [`RING_AGE_MAX`], [`RING_PACKETS_MAX`] and
-//!   [`RING_BYTES_MAX`], and no more than [`RING_REPAIR_AGE`] once the last keyframe is too far back to be replayed.
+//!   [`RING_BYTES_MAX`], and no more than [`RING_REPAIR_AGE`] once what has come since the last keyframe is too much to be
+//!   replayed, or more than the audience is worth ([`Ring::serve`]).
 
 mod keyframe;
 mod store;
@@ -16,7 +17,8 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use fanlight_wire::limits::{
-    REPLAY_PACKETS_MAX, RING_AGE_MAX, RING_BYTES_MAX, RING_PACKETS_MAX, RING_REPAIR_AGE, SOURCE_JUMP_MAX,
+    REPLAY_BYTES_PER_SUBSCRIBER, REPLAY_PACKETS_MAX, RING_AGE_MAX, RING_BYTES_MAX, RING_PACKETS_MAX, RING_REPAIR_AGE,
+    SOURCE_JUMP_MAX,
 };
 
 use super::header::Extension;
@@ -85,6 +87,8 @@ pub(crate) struct Ring {
     keyframe: Option<Keyframe>,
     /// SSRC and highest sequence number.
     newest: Option<(u32, u64)>,
+    /// Bytes that may be kept for newcomers.
+    replay_bytes: usize,
 }
 
 impl Ring {
@@ -96,17 +100,9 @@ impl Ring {
         }
         self.trim(arrival.received);
         let (payload, carried) = (arrival.payload, arrival.carried);
-        let at = loop {
-            if let Some(at) = self.store.write(self.oldest_at(), payload, carried) {
-                break at;
-            }
-            if !self.store.grow(&mut self.slots, RING_BYTES_MAX) && self.slots.is_empty() {
-                // Nothing of this size passes the transport.
-                return Stored { anew, completes_keyframe: false };
-            }
-            if self.store.is_largest(RING_BYTES_MAX) {
-                self.pop();
-            }
+        let Some(at) = self.store.write(payload, carried) else {
+            // Nothing of this size passes the transport.
+            return Stored { anew, completes_keyframe: false };
         };
         let slot = Slot {
             sequence: arrival.sequence,
@@ -122,6 +118,11 @@ impl Ring {
         self.slots.push_back(slot);
         let completes_keyframe = arrival.format.codec.is_video() && self.note_keyframe(&slot);
         Stored { anew, completes_keyframe }
+    }
+
+    /// So many subscribers are there: the more, the likelier is a newcomer, and the less does the memory for one weigh.
+    pub(crate) fn serve(&mut self, subscribers: usize) {
+        self.replay_bytes = subscribers.saturating_mul(REPLAY_BYTES_PER_SUBSCRIBER);
     }
 
     /// Position after the newest packet.
@@ -150,7 +151,7 @@ impl Ring {
 
     /// The extensions that go with a packet.
     pub(crate) fn carried(&self, slot: &Slot) -> impl Iterator<Item = (Extension, &[u8])> {
-        let at = slot.at + u32::from(slot.payload_bytes);
+        let at = slot.at.wrapping_add(u32::from(slot.payload_bytes));
         Carried(self.store.bytes(at, usize::from(slot.carried_bytes)))
     }
 
@@ -203,26 +204,23 @@ impl Ring {
         let replayable = self.bootstrap().map_or(u64::MAX, |bootstrap| bootstrap.position);
         while let Some(oldest) = self.slots.front() {
             let age = now.saturating_duration_since(oldest.received);
-            let kept = if self.first >= replayable { RING_AGE_MAX } else { RING_REPAIR_AGE };
-            if age <= kept && self.slots.len() < RING_PACKETS_MAX {
+            let held = self.store.held();
+            let kept =
+                if self.first >= replayable && held <= self.replay_bytes { RING_AGE_MAX } else { RING_REPAIR_AGE };
+            if age <= kept && self.slots.len() < RING_PACKETS_MAX && held < RING_BYTES_MAX {
                 break;
             }
             self.pop();
         }
-        self.store.shrink(&mut self.slots);
     }
 
     fn pop(&mut self) {
         let Some(gone) = self.slots.pop_front() else { return };
-        self.store.release(&gone);
+        self.store.release(self.slots.front());
         if self.keyframe.as_ref().is_some_and(|keyframe| keyframe.first == gone.sequence) {
             self.keyframe = None;
         }
         self.first += 1;
-    }
-
-    fn oldest_at(&self) -> Option<u32> {
-        self.slots.front().map(|slot| slot.at)
     }
 
     /// True when the packet completes a keyframe.

@@ -1,113 +1,73 @@
-//! The bytes of a ring's packets, in one piece of memory that is written around and around.
+//! The bytes of a ring's packets, in chunks that come with packets and go with them.
 //!
-//! Invariant: between the oldest packet's beginning and the write mark (around the end, if need be) every byte belongs to
-//! a stored packet; a packet is never split by the end.
+//! Invariants: packets lie in the order in which they were written, and none is split between chunks; beside the chunks
+//! that hold stored packets there is one spare at most, so that a steady stream takes nothing from the heap.
 
 use std::collections::VecDeque;
 
 use super::Slot;
 
-/// What a ring begins with: a few packets.
-const BYTES_MIN: usize = 8 * 1024;
-/// Releases between two looks at whether memory can be given back.
-const SHRINK_EVERY: u32 = 512;
+/// Bytes of a chunk: a few packets, so that a quiet source costs little. Offsets count modulo 2³², which it divides.
+const CHUNK_BYTES: usize = 8 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    bytes: Vec<u8>,
-    /// Where the next packet goes.
-    mark: usize,
-    /// Bytes of stored packets.
-    live: usize,
-    released: u32,
+    chunks: VecDeque<Box<[u8]>>,
+    /// The offset at which the oldest chunk begins.
+    base: u32,
+    /// Bytes of the newest chunk that are taken.
+    taken: usize,
+    spare: Option<Box<[u8]>>,
 }
 
 impl Store {
-    /// Writes both parts behind each other and returns where. `None` when there is no room beside the packets that
-    /// begin at `oldest`.
-    pub(super) fn write(&mut self, oldest: Option<u32>, payload: &[u8], carried: &[u8]) -> Option<u32> {
-        // An empty packet takes a byte, so that the mark never stands still.
-        let length = (payload.len() + carried.len()).max(1);
-        let at = match oldest.map(|oldest| oldest as usize) {
-            None if length <= self.bytes.len() => 0,
-            None => return None,
-            Some(oldest) if self.mark > oldest && self.bytes.len() - self.mark >= length => self.mark,
-            Some(oldest) if self.mark > oldest && length < oldest => 0,
-            Some(oldest) if self.mark < oldest && oldest - self.mark > length => self.mark,
-            Some(_) => return None,
-        };
-        let middle = at + payload.len();
-        self.bytes.get_mut(at..middle)?.copy_from_slice(payload);
-        self.bytes.get_mut(middle..middle + carried.len())?.copy_from_slice(carried);
-        self.mark = at + length;
-        self.live += length;
-        u32::try_from(at).ok()
+    /// Writes both parts behind each other and returns where. `None` for what is longer than any packet.
+    pub(super) fn write(&mut self, payload: &[u8], carried: &[u8]) -> Option<u32> {
+        let length = payload.len() + carried.len();
+        if length > CHUNK_BYTES {
+            return None;
+        }
+        if self.chunks.is_empty() || CHUNK_BYTES - self.taken < length {
+            let fresh = self.spare.take().unwrap_or_else(|| vec![0; CHUNK_BYTES].into());
+            self.chunks.push_back(fresh);
+            self.taken = 0;
+        }
+        let before = (self.chunks.len() - 1) * CHUNK_BYTES;
+        let room = self.chunks.back_mut()?.get_mut(self.taken..self.taken + length)?;
+        let (first, second) = room.split_at_mut_checked(payload.len())?;
+        first.copy_from_slice(payload);
+        second.copy_from_slice(carried);
+        let at = self.base.wrapping_add((before + self.taken) as u32);
+        self.taken += length;
+        Some(at)
     }
 
     pub(super) fn bytes(&self, at: u32, length: usize) -> &[u8] {
-        let at = at as usize;
-        self.bytes.get(at..at + length).unwrap_or_default()
+        let offset = at.wrapping_sub(self.base) as usize;
+        let chunk = self.chunks.get(offset / CHUNK_BYTES);
+        let start = offset % CHUNK_BYTES;
+        chunk.and_then(|chunk| chunk.get(start..start + length)).unwrap_or_default()
     }
 
-    pub(super) const fn release(&mut self, slot: &Slot) {
-        self.live = self.live.saturating_sub(slot.bytes());
-        self.released += 1;
+    /// Lets go of what lies before the oldest packet that is still stored.
+    pub(super) fn release(&mut self, oldest: Option<&Slot>) {
+        let Some(oldest) = oldest else { return self.clear() };
+        while oldest.at.wrapping_sub(self.base) as usize >= CHUNK_BYTES
+            && let Some(chunk) = self.chunks.pop_front()
+        {
+            self.base = self.base.wrapping_add(CHUNK_BYTES as u32);
+            self.spare = Some(chunk);
+        }
     }
 
     /// No packet is stored any more.
-    pub(super) const fn clear(&mut self) {
-        (self.mark, self.live) = (0, 0);
+    pub(super) fn clear(&mut self) {
+        self.spare = self.chunks.pop_front().or_else(|| self.spare.take());
+        self.chunks.clear();
     }
 
-    #[cfg(test)]
-    pub(super) const fn capacity(&self) -> usize {
-        self.bytes.len()
-    }
-
-    pub(super) const fn is_largest(&self, most: usize) -> bool {
-        self.bytes.len() >= most
-    }
-
-    /// Doubles the memory, up to `most`. False when it is as large already.
-    pub(super) fn grow(&mut self, slots: &mut VecDeque<Slot>, most: usize) -> bool {
-        if self.is_largest(most) {
-            return false;
-        }
-        self.move_to((self.bytes.len() * 2).clamp(BYTES_MIN, most), slots);
-        true
-    }
-
-    /// Gives memory back when an eighth of it would do.
-    pub(super) fn shrink(&mut self, slots: &mut VecDeque<Slot>) {
-        if self.released < SHRINK_EVERY {
-            return;
-        }
-        self.released = 0;
-        if self.bytes.len() > BYTES_MIN && self.live < self.bytes.len() / 8 {
-            self.move_to((self.bytes.len() / 2).max(BYTES_MIN), slots);
-        }
-    }
-
-    fn move_to(&mut self, length: usize, slots: &mut VecDeque<Slot>) {
-        let mut fresh = vec![0; length];
-        let mut mark = 0;
-        for slot in slots {
-            let whole = slot.bytes();
-            let from = self.bytes.get(slot.at as usize..slot.at as usize + whole).unwrap_or_default();
-            if let Some(to) = fresh.get_mut(mark..mark + whole) {
-                to.copy_from_slice(from);
-            }
-            slot.at = u32::try_from(mark).unwrap_or_default();
-            mark += whole;
-        }
-        (self.bytes, self.mark, self.live) = (fresh, mark, mark);
-    }
-}
-
-impl Slot {
-    /// Bytes that it takes in the store.
-    const fn bytes(&self) -> usize {
-        let bytes = self.payload_bytes as usize + self.carried_bytes as usize;
-        if bytes == 0 { 1 } else { bytes }
+    /// Bytes of all chunks that hold packets.
+    pub(super) fn held(&self) -> usize {
+        self.chunks.len() * CHUNK_BYTES
     }
 }
