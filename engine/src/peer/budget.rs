@@ -21,8 +21,8 @@ impl Budget {
         Self { declared: Vec::new(), dtls: (now, 0), all: (now, 0, 0) }
     }
 
-    /// New sections may bring new sources. With none declared, any may come, up to
-    /// [`fanlight_wire::limits::SSRC_MAX`] that prove to have the keys.
+    /// New sections may bring new sources. With none declared, any may come that proves to have the keys,
+    /// [`fanlight_wire::limits::SSRC_MAX`] at a time.
     pub(super) fn renegotiated(&mut self, declared: Vec<u32>) {
         self.declared = declared;
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use fanlight_wire::limits::SSRC_MAX;
+use fanlight_wire::limits::{SSRC_MAX, SSRC_RETIRED_MAX};
 
 use super::cipher::{Cipher, ENCRYPTED, RTCP_HEADER_BYTES};
 use super::window::Window;
@@ -32,9 +32,20 @@ pub struct Unprotect {
     rtp: Cipher,
     rtcp: Cipher,
     /// At most [`SSRC_MAX`] senders of media; few, so looking through them beats hashing.
-    streams: Vec<(u32, RtpWindow)>,
+    streams: Vec<Stream>,
+    /// Senders that gave way to others. Their rollover counts are forgotten, so they are never believed again.
+    retired: Vec<u32>,
+    /// Packets of media that were opened.
+    opened: u64,
     /// The last [`SSRC_MAX`] senders of RTCP, who spoke last at the end: the index counts per SSRC (RFC 3711 §3.2.1).
     reporters: Vec<(u32, RtcpWindow)>,
+}
+
+struct Stream {
+    ssrc: u32,
+    window: RtpWindow,
+    /// When it was heard last, in opened packets.
+    heard: u64,
 }
 
 impl Unprotect {
@@ -45,6 +56,8 @@ impl Unprotect {
             rtp: Cipher::new(keying, side, derive::RTP)?,
             rtcp: Cipher::new(keying, side, derive::RTCP)?,
             streams: Vec::new(),
+            retired: Vec::new(),
+            opened: 0,
             reporters: Vec::new(),
         })
     }
@@ -53,22 +66,28 @@ impl Unprotect {
         self.profile
     }
 
-    /// Authenticates and decrypts an SRTP packet in place. `None` for a replay, a forgery, one more SSRC than
-    /// [`SSRC_MAX`], or padding that contradicts itself; the packet is then worthless, and unless it was authentic
-    /// nothing has changed here.
+    /// Authenticates and decrypts an SRTP packet in place. `None` for a replay, a forgery, a sender that has given way to
+    /// another, or padding that contradicts itself; the packet is then worthless, and unless it was authentic nothing has
+    /// changed here.
     pub fn rtp(&mut self, packet: &mut [u8], header: &Header) -> Option<Opened> {
-        let room = self.streams.len() < SSRC_MAX;
-        let known = self.streams.iter_mut().find(|(ssrc, _)| *ssrc == header.ssrc);
+        let room = self.streams.len() < SSRC_MAX || self.retired.len() < SSRC_RETIRED_MAX;
+        let known = self.streams.iter_mut().find(|stream| stream.ssrc == header.ssrc);
         let index = match &known {
-            Some((_, window)) => estimate(window.top(), header.sequence).filter(|index| !window.has(*index))?,
+            Some(Stream { window, .. }) => {
+                estimate(window.top(), header.sequence).filter(|index| !window.has(*index))?
+            }
             // RFC 3711 §3.3.1: the rollover count of a sender begins at zero.
-            None if room => u64::from(header.sequence),
+            None if room && !self.retired.contains(&header.ssrc) => u64::from(header.sequence),
             None => return None,
         };
         let end = self.rtp.open_rtp(packet, header.bytes, header.ssrc, index)?;
+        self.opened += 1;
         match known {
-            Some((_, window)) => window.note(index),
-            None => self.streams.push((header.ssrc, Window::new(index))),
+            Some(stream) => {
+                stream.window.note(index);
+                stream.heard = self.opened;
+            }
+            None => self.introduce(header.ssrc, index),
         }
         let padding = if header.padded { usize::from(*packet.get(header.bytes..end)?.last()?) } else { 0 };
         if header.padded && padding == 0 {
@@ -76,6 +95,18 @@ impl Unprotect {
         }
         let end = end.checked_sub(padding).filter(|end| *end >= header.bytes)?;
         Some(Opened { index, payload: header.bytes..end })
+    }
+
+    /// Only who has the keys comes here; of those, who has been silent longest gives way, so that an encoder that is made
+    /// anew again and again is heard.
+    fn introduce(&mut self, ssrc: u32, index: u64) {
+        if self.streams.len() >= SSRC_MAX
+            && let Some(silent) =
+                (0..self.streams.len()).min_by_key(|place| self.streams.get(*place).map(|stream| stream.heard))
+        {
+            self.retired.push(self.streams.swap_remove(silent).ssrc);
+        }
+        self.streams.push(Stream { ssrc, window: Window::new(index), heard: self.opened });
     }
 
     /// Authenticates and decrypts an SRTCP packet in place; the length of the plain compound packet at the front.
@@ -112,7 +143,7 @@ impl Unprotect {
     /// be turned away before it comes here.
     pub fn retain(&mut self, wanted: impl Fn(u32) -> bool) {
         if self.streams.len() >= SSRC_MAX / 2 {
-            self.streams.retain(|(ssrc, _)| wanted(*ssrc));
+            self.streams.retain(|stream| wanted(stream.ssrc));
         }
     }
 }
