@@ -8,6 +8,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     Opus,
+    /// Opus with its own past beside it (RFC 2198).
+    Red,
     Vp8,
     H264,
     Vp9,
@@ -18,19 +20,19 @@ impl Codec {
     /// RTP clock ticks per second.
     pub const fn clock_hertz(self) -> u32 {
         match self {
-            Self::Opus => 48_000,
+            Self::Opus | Self::Red => 48_000,
             Self::Vp8 | Self::H264 | Self::Vp9 | Self::Av1 => 90_000,
         }
     }
 
     pub const fn is_video(self) -> bool {
-        !matches!(self, Self::Opus)
+        !matches!(self, Self::Opus | Self::Red)
     }
 
     /// Does a decoder that knows nothing yet start with this packet? Sound starts anywhere.
     pub fn begins_keyframe(self, payload: &[u8]) -> bool {
         match self {
-            Self::Opus => true,
+            Self::Opus | Self::Red => true,
             Self::Vp8 => vp8(payload).unwrap_or(false),
             Self::H264 => h264(payload).unwrap_or(false),
             Self::Vp9 => vp9(payload).unwrap_or(false),
@@ -228,7 +230,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_answered(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
-            for codec in [Codec::Opus, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1] {
+            for codec in [Codec::Opus, Codec::Red, Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1] {
                 let _answer: bool = codec.begins_keyframe(&payload);
             }
         }

@@ -68,13 +68,14 @@ pub enum MediaEvent {
 /// The media plane of one session.
 #[derive(Debug, Default)]
 pub struct Fanout {
-    members: BTreeMap<MemberId, Member>,
+    /// Boxed: a tree keeps room for eleven in a row, and each of these is 10 KiB.
+    members: BTreeMap<MemberId, Box<Member>>,
     /// By [`Lane`].
     lanes: [Filling; LANES],
     events: VecDeque<MediaEvent>,
     totals: MediaTotals,
     /// Members that have left and still say goodbye.
-    leaving: Vec<Member>,
+    leaving: Vec<Box<Member>>,
     /// Who is to be visited in the pass under way.
     queue: VecDeque<MemberId>,
     timers: Timers<MemberId>,
@@ -119,7 +120,7 @@ impl Fanout {
         let (peer, answer) = Peer::accept_offer(config, &credentials, now, sdp)?;
         self.remove(who, demux);
         demux.insert(key, &credentials);
-        let mut member = Member::new(now, peer, key);
+        let mut member = Box::new(Member::new(now, peer, key));
         member.subscribe(views, entropy);
         self.members.insert(who, member);
         self.settle(who);
@@ -215,6 +216,11 @@ impl Fanout {
 
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
         self.events.pop_front()
+    }
+
+    /// Does an event wait?
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// Forwards what came in and hands out what has to leave, visiting at most `slice` members, whose number is taken
@@ -353,7 +359,8 @@ impl Fanout {
     /// Takes in a packet that a member has sent.
     fn take(&mut self, now: Instant, who: MemberId, header: &Header, packet: &[u8], opened: Opened) {
         let Self { members, lanes, totals, events, .. } = self;
-        let Some(Member { peer, intake, .. }) = members.get_mut(&who) else { return };
+        let Some(member) = members.get_mut(&who) else { return };
+        let Member { peer, intake, .. } = &mut **member;
         let terms = peer.terms(header.payload_type);
         let incoming = match intake.take(now, terms, header, packet, opened.payload) {
             Ok(incoming) => incoming,

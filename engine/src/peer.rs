@@ -123,7 +123,6 @@ pub struct Peer {
     rtc: Rtc,
     /// There once DTLS is complete, if both sides found an SRTP profile.
     keys: Option<Box<Keys>>,
-    config: PeerConfig,
     state: State,
     srtp: &'static str,
     fingerprint: String,
@@ -131,6 +130,7 @@ pub struct Peer {
     sections: Vec<Section>,
     declared: Vec<Declared>,
     rids: Vec<(usize, String)>,
+    reads_remb: bool,
     formats: Formats,
     /// Where TCP clients are reached, newest last.
     streams: VecDeque<(SocketAddr, StreamId)>,
@@ -163,7 +163,6 @@ impl Peer {
         let mut peer = Self {
             rtc,
             keys: None,
-            config: config.clone(),
             state: State::Handshake,
             srtp: "",
             fingerprint: offer.fingerprint.clone(),
@@ -171,6 +170,7 @@ impl Peer {
             sections: Vec::new(),
             declared: Vec::new(),
             rids: Vec::new(),
+            reads_remb: false,
             formats: Formats::default(),
             streams: VecDeque::new(),
             consent: consent::Consent::default(),
@@ -385,8 +385,8 @@ impl Peer {
 
     /// What was agreed on, for reading a packet with this payload type.
     pub(crate) fn terms(&self, payload_type: u8) -> Terms<'_> {
-        let Self { sections, declared, rids, formats, .. } = self;
-        Terms { sections, declared, rids, meaning: formats.meaning(payload_type) }
+        let Self { sections, declared, rids, reads_remb, formats, .. } = self;
+        Terms { sections, declared, rids, meaning: formats.meaning(payload_type), reads_remb: *reads_remb }
     }
 
     /// Says goodbye (DTLS close_notify) with the next [`Self::poll`].
@@ -414,6 +414,7 @@ impl Peer {
         }
         self.declared.clone_from(&offer.sources);
         self.rids.clone_from(&offer.rids);
+        self.reads_remb = offer.reads_remb;
         self.read_sections(offer);
         Ok(answer)
     }
@@ -558,7 +559,6 @@ impl Peer {
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer")
-            .field("shard", &self.config.shard)
             .field("state", &self.state)
             .field("srtp", &self.srtp)
             .field("sections", &self.sections)

@@ -10,6 +10,7 @@ pub(crate) mod intake;
 pub mod layers;
 mod read;
 pub mod receive;
+pub(crate) mod red;
 pub(crate) mod ring;
 pub mod rtcp;
 pub(crate) mod send;

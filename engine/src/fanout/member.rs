@@ -87,6 +87,7 @@ impl Member {
         before.append(&mut self.retired);
         // What was asked for is named by places in the list.
         self.lost.clear();
+        self.subscriptions.reserve_exact(wanted.iter().flatten().count());
         for (section, lane) in wanted.into_iter().flatten() {
             let same = |known: &Subscription| known.sender.mid() == section.mid && known.sender.ssrc() == section.ssrc;
             let mut subscription = match before.iter().position(same) {

@@ -1,5 +1,6 @@
 //! Whole media sessions in memory: str0m clients, this fan-out, virtual time, a wire that can lose and lie.
 
+mod feedback;
 mod layers;
 mod renegotiation;
 mod world;
@@ -7,7 +8,7 @@ mod world;
 use std::time::Duration;
 
 use fanlight_wire::FloorEpoch;
-use fanlight_wire::limits::ICE_CONSENT_MAX;
+use fanlight_wire::limits::{FEEDBACK_ITEMS_MAX, ICE_CONSENT_MAX};
 
 use super::*;
 use crate::peer::client::Speaks;

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use str0m::bwe::BweKind;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::format::Codec as Named;
 use str0m::ice::{StunMessage, TransId};
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive, TcpType};
 use str0m::rtp::{RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
@@ -42,8 +44,11 @@ pub(crate) struct Client {
     pub(crate) received: Vec<RtpPacket>,
     /// When somebody asked us for a keyframe.
     pub(crate) keyframe_requests: Vec<Instant>,
+    /// What the relay says of this client's path, in bits per second.
+    pub(crate) remb: Vec<u64>,
     pub(crate) watch: Option<Mid>,
     pub(crate) share: Option<Mid>,
+    pub(crate) share_sound: Option<Mid>,
     protocol: Protocol,
     pending: Option<SdpPendingOffer>,
     now: Instant,
@@ -53,6 +58,8 @@ pub(crate) struct Client {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Everything,
+    /// Sound with redundancy, beside all the rest.
+    Red,
     Vp8Only,
     H264Only,
     /// Everything, but its network lets no UDP through.
@@ -64,6 +71,7 @@ impl Client {
         let config = Rtc::builder().set_rtp_mode(true);
         let config = match speaks {
             Speaks::Everything | Speaks::OverTcp => config,
+            Speaks::Red => config.enable_opus(true, true),
             Speaks::Vp8Only => config.clear_codecs().enable_opus(true, false).enable_vp8(true),
             Speaks::H264Only => config.clear_codecs().enable_opus(true, false).enable_h264(true),
         };
@@ -81,8 +89,10 @@ impl Client {
             connected: false,
             received: Vec::new(),
             keyframe_requests: Vec::new(),
+            remb: Vec::new(),
             watch: None,
             share: None,
+            share_sound: None,
             protocol,
             pending: None,
             now,
@@ -95,7 +105,7 @@ impl Client {
         self.watch = Some(api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
         api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         self.share = Some(api.add_media(MediaKind::Video, Direction::SendOnly, None, None, None));
-        api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+        self.share_sound = Some(api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None));
         let (offer, pending) = api.apply().expect("changes");
         self.pending = Some(pending);
         offer.to_sdp_string()
@@ -178,7 +188,25 @@ impl Client {
     /// A packet of VP8 (or what `codec` names) on the share section.
     pub(crate) fn send(&mut self, sequence: u64, timestamp: u32, marker: bool, payload: &[u8]) {
         let mid = self.share.expect("an offer");
-        let pt = *self.rtc.media(mid).expect("the section").remote_pts().first().expect("a codec");
+        self.write(mid, None, (sequence, timestamp), marker, payload);
+    }
+
+    /// A packet of sound on the section of that name, with redundancy or without.
+    pub(crate) fn speak(&mut self, mid: &str, sequence: u64, red: bool, payload: &[u8]) {
+        let params = self.rtc.codec_config().params().iter().find(|p| p.spec().codec == Named::Opus).expect("Opus");
+        let pt = if red { params.red().expect("agreed") } else { params.pt() };
+        self.write(mid.into(), Some(pt), (sequence, sequence as u32 * 960), false, payload);
+    }
+
+    /// What this client calls Opus, and Opus with redundancy.
+    pub(crate) fn opus(&self) -> (u8, Option<u8>) {
+        let params = self.rtc.codec_config().params().iter().find(|p| p.spec().codec == Named::Opus).expect("Opus");
+        (*params.pt(), params.red().map(|pt| *pt))
+    }
+
+    fn write(&mut self, mid: Mid, pt: Option<Pt>, (sequence, timestamp): (u64, u32), marker: bool, payload: &[u8]) {
+        let pt =
+            pt.unwrap_or_else(|| *self.rtc.media(mid).expect("the section").remote_pts().first().expect("a codec"));
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None).expect("a stream");
         let write = RtpWrite::new(pt, sequence.into(), timestamp, self.now, payload).marker(marker).nackable(true);
@@ -220,6 +248,9 @@ impl Client {
                 Output::Event(Event::Connected) => self.connected = true,
                 Output::Event(Event::RtpPacket(packet)) => self.received.push(packet),
                 Output::Event(Event::KeyframeRequest(_)) => self.keyframe_requests.push(self.now),
+                Output::Event(Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. })) => {
+                    self.remb.push(estimate.as_u64());
+                }
                 Output::Event(_) => {}
             }
         }

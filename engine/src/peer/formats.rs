@@ -36,6 +36,13 @@ pub enum Meaning {
     Repair(Format),
 }
 
+impl Meaning {
+    pub(crate) const fn is_video(self) -> bool {
+        let (Self::Media(format) | Self::Repair(format)) = self;
+        format.codec.is_video()
+    }
+}
+
 /// The formats of one transport.
 #[derive(Debug, Default)]
 pub(crate) struct Formats {
@@ -68,7 +75,7 @@ pub(super) fn configure(credentials: IceCreds, certificate: DtlsCert) -> RtcConf
         .set_dtls_cert(certificate)
         .set_extension_map(announcements())
         .clear_codecs()
-        .enable_opus(true, false)
+        .enable_opus(true, true)
         .enable_vp8(true)
         .enable_vp9(true)
         .enable_av1(true);
@@ -104,12 +111,22 @@ impl Format {
 impl Formats {
     pub(super) fn read(rtc: &Rtc, sections: &[Section]) -> Self {
         let params = rtc.codec_config().params();
-        let named = params.iter().filter_map(|p| {
-            let payload_type = PayloadType { main: *p.pt(), rtx: p.resend().map(|rtx| *rtx) };
-            Format::read(p).map(|format| (payload_type, format))
-        });
-        let agreed = |section: &Section| rtc.media(section.mid).map(|media| (section.mid, media.remote_pts().to_vec()));
-        Self { named: named.collect(), sends: sections.iter().filter(|s| s.sends).filter_map(agreed).collect() }
+        let mut named = Vec::new();
+        for (p, format) in params.iter().filter_map(|p| Format::read(p).map(|format| (p, format))) {
+            named.push((PayloadType { main: *p.pt(), rtx: p.resend().map(|rtx| *rtx) }, format));
+            // RFC 2198: redundancy is a payload type of its own beside the codec's.
+            named.extend(p.red().map(|red| {
+                (PayloadType { main: *red, rtx: None }, Format { codec: Codec::Red, profile: 0, packetization: 0 })
+            }));
+        }
+        let agreed = |section: &Section| {
+            let mut agreed = rtc.media(section.mid)?.remote_pts().to_vec();
+            let reds = params.iter().filter(|p| agreed.contains(&p.pt())).filter_map(PayloadParams::red);
+            let reds: Vec<Pt> = reds.collect();
+            agreed.extend(reds);
+            Some((section.mid, agreed))
+        };
+        Self { named, sends: sections.iter().filter(|s| s.sends).filter_map(agreed).collect() }
     }
 
     pub(super) fn meaning(&self, payload_type: u8) -> Option<Meaning> {

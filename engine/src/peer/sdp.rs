@@ -26,6 +26,9 @@ pub(super) struct Offer {
     pub(super) rids: Vec<(usize, String)>,
     /// Two-byte header extensions may be sent (RFC 8285 §6).
     pub(super) mixed_extensions: bool,
+    /// The client reads our estimate of its path (draft-alvestrand-rmcat-remb-03) and makes none of its own from
+    /// transport-wide feedback.
+    pub(super) reads_remb: bool,
 }
 
 /// A source that an offer names.
@@ -62,6 +65,7 @@ impl Offer {
             sources: sources(sdp),
             rids: rids(sdp),
             mixed_extensions: sdp.lines().any(|line| line.trim_end() == "a=extmap-allow-mixed"),
+            reads_remb: feedback(sdp, "goog-remb") && !feedback(sdp, "transport-cc"),
             text: without_addresses(sdp),
         })
     }
@@ -70,6 +74,11 @@ impl Offer {
 /// The SHA-256 fingerprint of the offer's first section, upper case. Two offers of the same PeerConnection share it.
 pub fn fingerprint_of(sdp: &str) -> Option<String> {
     values(sdp, "a=fingerprint:").find_map(sha_256).map(str::to_ascii_uppercase)
+}
+
+/// Does any format of the offer read this kind of feedback (RFC 4585 §4.2)?
+fn feedback(sdp: &str, kind: &str) -> bool {
+    values(sdp, "a=rtcp-fb:").any(|value| value.split_ascii_whitespace().nth(1) == Some(kind))
 }
 
 fn rids(sdp: &str) -> Vec<(usize, String)> {

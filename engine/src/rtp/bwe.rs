@@ -12,6 +12,7 @@
 mod arrival;
 mod history;
 mod loss;
+mod observer;
 mod probe;
 mod rate;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use arrival::Grouping;
 use history::History;
 use loss::Loss;
+pub use observer::{Departed, Observer};
 pub use probe::Probe;
 use probe::Prober;
 use rate::Rate;
@@ -300,6 +302,12 @@ impl Estimator {
         let probe = self.prober.due(self.rate.bps()).filter(|_| self.answers && !self.is_overusing());
         let at = [probe, self.silent_at()].into_iter().flatten().min()?;
         Some(self.base + Duration::from_micros(at))
+    }
+
+    /// The number after the last one that feedback spoke of.
+    #[cfg(test)]
+    pub(crate) const fn next_reported(&self) -> Option<u16> {
+        self.next_reported
     }
 
     fn forget_remb(&mut self, now_us: u64) {

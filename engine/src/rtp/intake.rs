@@ -2,7 +2,8 @@
 //!
 //! Owns which source belongs to which media section and encoding, what is received of each, and what is said back:
 //! receiver reports, NACKs, transport-wide feedback, keyframe requests. Invariants:
-//! - Only authenticated packets come here, so only they create state; at most [`SSRC_MAX`] sources are known.
+//! - Only authenticated packets come here, so only they create state; at most [`SSRC_MAX`] sources are known,
+//!   of which the longest silent one gives way.
 //! - Of every source number, one packet at most goes on to the track.
 //!
 //! It leaves to [`crate::peer`] what is authentic, to [`super::ring`] what is kept.
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use fanlight_wire::limits::{REPORT_INTERVAL, SSRC_MAX};
 
+use super::bwe::{Departed, Observer};
 use super::header::{Extension, ExtensionMap, Header};
 use super::receive::{Reception, original};
 use super::rtcp::{self, Item, ReportBlock};
@@ -32,6 +34,8 @@ const FEEDBACK_ROOM: usize = 300;
 pub(crate) struct Intake {
     streams: Vec<Stream>,
     recorder: twcc::Recorder,
+    /// For a member that wants to be told what its path carries.
+    observer: Option<Box<Observer>>,
     /// A source to name in transport-wide feedback.
     heard: u32,
     reported: Option<Instant>,
@@ -49,6 +53,7 @@ struct Stream {
     repairs: Option<u32>,
     reception: Reception,
     keyframe_wanted: bool,
+    heard: Instant,
 }
 
 /// A packet for a track.
@@ -76,6 +81,8 @@ pub(crate) struct Terms<'a> {
     /// The names of each section's encodings (RFC 8852), smallest first.
     pub(crate) rids: &'a [(usize, String)],
     pub(crate) meaning: Option<Meaning>,
+    /// It reads REMB and no transport-wide feedback.
+    pub(crate) reads_remb: bool,
 }
 
 /// Why a packet goes nowhere.
@@ -114,8 +121,13 @@ impl Intake {
         let extensions = extensions.map(|section| section.extensions).ok_or(Dead::Unknown)?;
         self.heard = header.ssrc;
         let dependency = self.read_extensions(now, &extensions, header, packet);
+        if terms.reads_remb && terms.meaning.is_some_and(Meaning::is_video) {
+            self.observe(now, &extensions, header, packet);
+        }
         let payload = packet.get(payload).unwrap_or_default();
-        let Stream { section, layer, repairs, .. } = *self.streams.get(index).ok_or(Dead::Unknown)?;
+        let stream = self.streams.get_mut(index).ok_or(Dead::Unknown)?;
+        stream.heard = now;
+        let Stream { section, layer, repairs, .. } = *stream;
         let (ssrc, format, sequence, payload) = match (repairs, terms.meaning) {
             (None, Some(Meaning::Media(format))) => {
                 let stream = self.streams.get_mut(index).ok_or(Dead::Unknown)?;
@@ -172,6 +184,7 @@ impl Intake {
     pub(crate) fn has_output(&self, now: Instant) -> bool {
         let due = |at: Instant| at <= now;
         self.recorder.deadline().is_some_and(due)
+            || self.observer.as_ref().is_some_and(|observer| due(observer.deadline()))
             || self.streams.iter().any(|stream| stream.keyframe_wanted || stream.reception.deadline().is_some_and(due))
             || self.report_at().is_some_and(due)
     }
@@ -209,6 +222,12 @@ impl Intake {
                 rtcp::pli(out, sender, stream.ssrc);
             }
         }
+        if let Some(bps) = self.observer.as_mut().and_then(|observer| observer.say(now)) {
+            let mut sources = [0; SSRC_MAX];
+            let heard = self.streams.iter().filter(|stream| stream.repairs.is_none());
+            let count = sources.iter_mut().zip(heard).map(|(place, stream)| *place = stream.ssrc).count();
+            rtcp::remb(out, sender, bps, sources.get(..count).unwrap_or_default());
+        }
         // What does not fit goes with the next compound.
         let more = out.len() - begins <= FEEDBACK_ROOM && self.recorder.build(now, sender, self.heard, out);
         if out.len() == empty && count == 0 && !more {
@@ -231,7 +250,7 @@ impl Intake {
             None => self.place(terms, header, packet).ok_or(Dead::Unknown)?,
         };
         let receives = terms.sections.get(section).is_some_and(|section| section.receives);
-        if !receives || layer >= LAYERS_MAX || self.streams.len() >= SSRC_MAX {
+        if !receives || layer >= LAYERS_MAX {
             return Err(Dead::Unknown);
         }
         let (clock, is_repairable) = match terms.meaning.ok_or(Dead::Unknown)? {
@@ -239,17 +258,26 @@ impl Intake {
             Meaning::Repair(format) => (format.codec.clock_hertz(), false),
         };
         self.reported.get_or_insert(now);
-        let reception = Reception::new(clock, is_repairable);
-        self.streams.push(Stream { ssrc: header.ssrc, section, layer, repairs, reception, keyframe_wanted: false });
+        self.make_room();
+        let (ssrc, reception) = (header.ssrc, Reception::new(clock, is_repairable));
+        self.streams.push(Stream { ssrc, section, layer, repairs, reception, keyframe_wanted: false, heard: now });
         Ok(self.streams.len() - 1)
+    }
+
+    /// Where an offer does not name its sources, encoders that are made anew leave old ones behind.
+    fn make_room(&mut self) {
+        if self.streams.len() >= SSRC_MAX
+            && let Some(silent) =
+                (0..self.streams.len()).min_by_key(|place| self.streams.get(*place).map(|stream| stream.heard))
+        {
+            self.streams.remove(silent);
+        }
     }
 
     /// Where a source belongs that no offer names: by its labels, else by the only section that its format fits.
     fn place(&self, terms: Terms<'_>, header: &Header, packet: &[u8]) -> Option<(usize, usize, Option<u32>)> {
         let is_repair = matches!(terms.meaning?, Meaning::Repair(..));
-        let video = match terms.meaning? {
-            Meaning::Media(format) | Meaning::Repair(format) => format.codec.is_video(),
-        };
+        let video = terms.meaning?.is_video();
         let candidates = || terms.sections.iter().enumerate().filter(|(_, s)| s.receives && s.video == video);
         let labelled = candidates().find_map(|(index, section)| {
             let labels = Labels::read(&section.extensions, header, packet);
@@ -272,6 +300,18 @@ impl Intake {
         // A repair of what has not been heard cannot be placed yet.
         let repaired = self.streams.iter().rev().find(main)?.ssrc;
         Some((section, layer, Some(repaired)))
+    }
+
+    /// Measures the member's path.
+    fn observe(&mut self, now: Instant, extensions: &ExtensionMap, header: &Header, packet: &[u8]) {
+        let absolute = header
+            .extensions(packet)
+            .find(|(id, _)| extensions.extension(*id) == Some(Extension::AbsoluteSendTime))
+            .and_then(|(_, value)| value.try_into().ok());
+        let Header { ssrc, timestamp, .. } = *header;
+        let departed = absolute.map_or(Departed::Timestamp { ssrc, timestamp }, Departed::Absolute);
+        let observer = self.observer.get_or_insert_with(|| Box::new(Observer::new(now)));
+        observer.on_packet(now, departed, packet.len());
     }
 
     /// Notes the packet for feedback, keeps what travels on; the dependency descriptor, if there is one.

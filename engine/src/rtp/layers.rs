@@ -90,7 +90,7 @@ impl Placer {
             Codec::Vp8 => vp8::place(payload),
             Codec::Vp9 => vp9::place(payload),
             Codec::Av1 | Codec::H264 => described,
-            Codec::Opus => None,
+            Codec::Opus | Codec::Red => None,
         };
         let place = read.unwrap_or_default();
         let top = TEMPORAL_MAX as u8 - 1;

@@ -21,6 +21,7 @@ use fanlight_wire::limits::REPAIR_PERCENT_MAX;
 use super::bwe::Estimator;
 use super::header::{self, ABSOLUTE_SEND_TIME_BYTES, Extension, Fields};
 use super::layers::vp8;
+use super::red;
 use super::ring::{Bootstrap, Ring, Slot};
 use super::srtp::Protect;
 use crate::codec::Codec;
@@ -87,7 +88,7 @@ pub(crate) struct Sender {
     /// Extensions that are written, by ascending identifier.
     extensions: Vec<(u8, Extension)>,
     /// The last answer of the negotiation, because it is asked for every packet.
-    agreed: Option<(Format, Option<PayloadType>)>,
+    agreed: Option<(Format, Option<Wording>)>,
     line: Line,
     history: History,
     /// Of the next repair, extended.
@@ -98,6 +99,23 @@ pub(crate) struct Sender {
     repair_bytes: u64,
     /// Closes the gaps that left out pictures leave in VP8's own numbering; only while layers are selected.
     pictures: Option<Box<vp8::Rewriter>>,
+}
+
+/// How a format is said to this subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wording {
+    payload_type: PayloadType,
+    redundancy: Redundancy,
+}
+
+/// What becomes of the redundancy beside the sound (RFC 2198).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Redundancy {
+    None,
+    /// It passes; its blocks have this payload type here.
+    Kept(u8),
+    /// It was not agreed to.
+    Stripped,
 }
 
 /// What a sender report says of a section (RFC 3550 §6.4.1).
@@ -120,6 +138,8 @@ struct Writing<'a> {
     introduces: bool,
     ring: &'a Ring,
     slot: &'a Slot,
+    payload: &'a [u8],
+    redundancy: Redundancy,
 }
 
 impl Sender {
@@ -148,6 +168,12 @@ impl Sender {
 
     pub(crate) const fn ssrc(&self) -> u32 {
         self.section.ssrc
+    }
+
+    /// The newest number that was given, extended.
+    #[cfg(test)]
+    pub(crate) const fn newest(&self) -> u64 {
+        self.line.newest()
     }
 
     /// Takes over what was negotiated anew. The numbering goes on.
@@ -198,14 +224,19 @@ impl Sender {
         marker: bool,
         departure: &mut Departure<'_>,
     ) -> Sending {
-        let Some(payload_type) = self.payload_type(slot.format, departure.formats) else {
+        let Some(wording) = self.wording(slot.format, departure.formats) else {
             return Sending::NoCodec;
         };
+        let payload = match wording.redundancy {
+            Redundancy::Stripped => red::primary(ring.payload(slot)),
+            Redundancy::None | Redundancy::Kept(_) => Some(ring.payload(slot)),
+        };
+        let Some(payload) = payload else { return Sending::Failed };
         let Some(named) = self.line.name(slot.sequence, slot.timestamp, slot.received) else {
             return Sending::Late;
         };
         let fields = Fields {
-            payload_type: payload_type.main,
+            payload_type: wording.payload_type.main,
             marker: slot.marker || marker,
             sequence: named.sequence as u16,
             timestamp: named.timestamp,
@@ -213,16 +244,17 @@ impl Sender {
             padded: false,
         };
         let introduces = self.sent_packets < INTRODUCTIONS;
-        let writing = Writing { fields, index: named.sequence, original: None, introduces, ring, slot };
+        let (index, redundancy) = (named.sequence, wording.redundancy);
+        let writing = Writing { fields, index, original: None, introduces, ring, slot, payload, redundancy };
         let bytes = match self.write(&writing, departure) {
             Ok(bytes) => bytes,
             Err(why) => return why,
         };
         if self.section.video {
-            self.history.note(named.sequence, position);
+            self.history.note(named.sequence, position, ring.first());
         }
         self.sent_packets += 1;
-        self.sent_bytes += ring.payload(slot).len() as u64;
+        self.sent_bytes += payload.len() as u64;
         self.repair_bytes = (self.repair_bytes + bytes * REPAIR_PERCENT_MAX / 100).min(REPAIR_BURST_BYTES);
         Sending::Sent
     }
@@ -247,10 +279,11 @@ impl Sender {
         let Some((_, slot)) = position.and_then(|position| Some((position, ring.slot(position)?))) else {
             return false;
         };
-        let payload_type = self.agreed.and_then(|(format, agreed)| agreed.filter(|_| format == slot.format));
-        let rtx = self.section.rtx.zip(payload_type.and_then(|payload_type| payload_type.rtx));
+        let wording = self.agreed.and_then(|(format, agreed)| agreed.filter(|_| format == slot.format));
+        let rtx = self.section.rtx.zip(wording.and_then(|wording| wording.payload_type.rtx));
         let Some((ssrc, rtx_payload_type)) = rtx else { return false };
-        let bytes = ring.payload(slot).len() as u64;
+        let payload = ring.payload(slot);
+        let bytes = payload.len() as u64;
         if self.repair_bytes < bytes {
             return false;
         }
@@ -267,7 +300,9 @@ impl Sender {
             ssrc,
             padded: false,
         };
-        let writing = Writing { fields, index, original: Some(lost), introduces: true, ring, slot };
+        let redundancy = Redundancy::None;
+        let writing =
+            Writing { fields, index, original: Some(lost), introduces: true, ring, slot, payload, redundancy };
         let written = self.write(&writing, departure).is_ok();
         self.repair_bytes -= bytes;
         written
@@ -301,23 +336,30 @@ impl Sender {
         })
     }
 
-    /// What this format is called here; looked up when it changes.
-    fn payload_type(&mut self, format: Format, formats: &Formats) -> Option<PayloadType> {
-        match self.agreed {
-            Some((known, payload_type)) if known == format => payload_type,
-            _ => {
-                let payload_type = formats.payload_type(self.section.mid, format);
-                self.agreed = Some((format, payload_type));
-                payload_type
-            }
+    /// How this format is said here; looked up when it changes.
+    fn wording(&mut self, format: Format, formats: &Formats) -> Option<Wording> {
+        if let Some((known, wording)) = self.agreed
+            && known == format
+        {
+            return wording;
         }
+        let called = |codec| formats.payload_type(self.section.mid, Format { codec, ..format });
+        let wording = match format.codec {
+            Codec::Red => called(Codec::Opus).map(|opus| match called(Codec::Red) {
+                Some(payload_type) => Wording { payload_type, redundancy: Redundancy::Kept(opus.main) },
+                None => Wording { payload_type: opus, redundancy: Redundancy::Stripped },
+            }),
+            codec => called(codec).map(|payload_type| Wording { payload_type, redundancy: Redundancy::None }),
+        };
+        self.agreed = Some((format, wording));
+        wording
     }
 
     /// Writes and protects one packet in the outbox; how many bytes it has.
     fn write(&mut self, writing: &Writing<'_>, departure: &mut Departure<'_>) -> Result<u64, Sending> {
         let mut head = [0; HEADER_BYTES_MAX];
         let (header_bytes, is_numbered) = self.write_header(&mut head, writing, departure).ok_or(Sending::Failed)?;
-        let (head, payload) = (head.get(..header_bytes).unwrap_or_default(), writing.ring.payload(writing.slot));
+        let (head, payload) = (head.get(..header_bytes).unwrap_or_default(), writing.payload);
         let original = writing.original.map(u16::to_be_bytes);
         let original = original.as_ref().map(<[u8; 2]>::as_slice).unwrap_or_default();
         let total = head.len() + original.len() + payload.len() + departure.protect.rtp_overhead();
@@ -329,6 +371,11 @@ impl Sender {
             && !pictures.rewrite(copy)
         {
             filled = Err(Sending::Skipped);
+        }
+        if let (Ok(copy), Redundancy::Kept(opus)) = (&mut filled, writing.redundancy)
+            && !red::rename(copy, opus)
+        {
+            filled = Err(Sending::Failed);
         }
         let written = filled.map(|_| ()).and_then(|()| {
             departure.protect.rtp(packet, header_bytes, writing.index).map_err(|error| {

@@ -51,6 +51,21 @@ fn sources_that_no_offer_names_any_more_are_forgotten() {
     assert_eq!(marks(&world, ANN), (0..40).collect::<Vec<u8>>());
 }
 
+// G-28: nor does one whose offer leaves its sources open, as those with RIDs do.
+#[test]
+fn sources_that_an_offer_leaves_open_give_way_to_newer_ones() {
+    let mut world = World::connected(36, &[Speaks::Everything; 2]);
+    let offer = world.clients[VISITOR].offer_again();
+    let open: String = offer.split_inclusive('\n').filter(|line| !line.starts_with("a=ssrc")).collect();
+    world.give_offer(VISITOR, &open);
+    world.share(VISITOR, Lane::Visitor, 1);
+    for round in 0..80 {
+        world.clients[VISITOR].change_ssrc();
+        film(&mut world, VISITOR, 1, 1, 1, round);
+    }
+    assert_eq!(marks(&world, ANN), (0..80).collect::<Vec<u8>>());
+}
+
 #[test]
 fn a_view_that_is_taken_away_ends_at_once_and_goes_on_in_its_numbering() {
     let mut world = World::connected(34, &[Speaks::Everything; 3]);
