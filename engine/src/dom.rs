@@ -187,6 +187,11 @@ impl Dom {
         self.audience.events.pop_front()
     }
 
+    /// Does an event wait?
+    pub fn has_events(&self) -> bool {
+        !self.audience.events.is_empty()
+    }
+
     /// Pulls the next frame for an agent that has room for it: snapshot, then log, then live; assets only when none of
     /// these is due.
     pub fn next_frame(&mut self, now: Instant, agent: ParticipantId) -> Option<Frame> {

@@ -69,7 +69,8 @@ pub struct Engine {
     media: PeerConfig,
     entropy: Entropy,
     now: Instant,
-    sessions: BTreeMap<Index, Session>,
+    /// Boxed: a tree keeps room for eleven in a row.
+    sessions: BTreeMap<Index, Box<Session>>,
     by_id: BTreeMap<SessionId, Index>,
     next_index: Index,
     pipes: BTreeMap<PipeId, (Index, ParticipantId)>,
@@ -154,7 +155,7 @@ impl Engine {
                 }
                 let index = self.next_index;
                 self.next_index += 1;
-                self.sessions.insert(index, Session::new(session, index, policy, now));
+                self.sessions.insert(index, Box::new(Session::new(session, index, policy, now)));
                 self.by_id.insert(session, index);
                 self.settling.insert(index);
             }
@@ -207,7 +208,12 @@ impl Engine {
             due.push(index);
         }
         for index in due {
-            self.with_session(index, Session::handle_timeout);
+            let only_media = self.sessions.get_mut(&index).is_some_and(|session| session.handle_media_timeout(now));
+            if only_media {
+                self.sending.insert(index);
+            } else {
+                self.with_session(index, Session::handle_timeout);
+            }
         }
     }
 
@@ -218,12 +224,15 @@ impl Engine {
         while slice > 0
             && let Some(index) = self.sending.pop()
         {
-            let more = self.act(index, |session, cx| {
-                session.fanout.poll(now, outbox, &mut slice);
-                session.dispatch(cx);
-                session.fanout.has_output()
-            });
-            if more == Some(true) {
+            let Some(session) = self.sessions.get_mut(&index) else { continue };
+            session.fanout.poll(now, outbox, &mut slice);
+            // Packets alone concern nobody's carrier and no rule: then nobody is looked at but who is sent to.
+            if session.has_events() {
+                self.act(index, Session::dispatch);
+            } else {
+                self.timers.set(index, session.media_deadline());
+            }
+            if self.sessions.get(&index).is_some_and(|session| session.fanout.has_output()) {
                 self.sending.insert(index);
             }
         }
@@ -261,6 +270,12 @@ impl Engine {
         self.timers.next().min(drain)
     }
 
+    /// Has no session anything to settle?
+    #[cfg(test)]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settling.is_empty()
+    }
+
     /// Sessions that are not over.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
@@ -282,7 +297,6 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(&index) else { return };
         session.fanout.handle_datagram(self.now, who, datagram);
         self.sending.insert(index);
-        self.settling.insert(index);
     }
 
     fn join(&mut self, pipe: PipeId, admission: Admission, client: ClientInfo) {

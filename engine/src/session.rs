@@ -75,6 +75,8 @@ pub(crate) struct Session {
     dom_frames_in: [u64; 3],
     dom_frames_out: [u64; 3],
     pub(crate) fanout: Fanout,
+    /// What is due of everything but media, as of the last [`Self::deadline`].
+    beside_media: Deadline,
     ended: Option<Code>,
 }
 
@@ -99,6 +101,7 @@ impl Session {
             dom_frames_in: [0; 3],
             dom_frames_out: [0; 3],
             fanout: Fanout::default(),
+            beside_media: Deadline::IDLE,
             policy,
             narrowed: Narrowed::default(),
             ended: None,
@@ -280,22 +283,42 @@ impl Session {
         self.dispatch(cx);
     }
 
-    /// The next moment at which something is due.
-    pub(crate) fn deadline(&self) -> Deadline {
+    /// Has [`Self::dispatch`] something to carry out?
+    pub(crate) fn has_events(&self) -> bool {
+        self.fanout.has_events() || self.dom.has_events() || self.resources.is_ending()
+    }
+
+    /// Lets time pass for the media alone. False when something else is due too, and nothing was done.
+    pub(crate) fn handle_media_timeout(&mut self, now: Instant) -> bool {
+        let only_media = !self.beside_media.is_due(now);
+        if only_media {
+            self.fanout.handle_timeout(now);
+        }
+        only_media
+    }
+
+    /// The next moment at which something is due, when nothing but media has happened since [`Self::deadline`].
+    pub(crate) fn media_deadline(&self) -> Deadline {
+        self.beside_media.min(self.fanout.deadline())
+    }
+
+    /// The next moment at which something is due. Looks at everybody.
+    pub(crate) fn deadline(&mut self) -> Deadline {
         let never_joined = if self.is_empty() {
             Deadline::new(self.created + self.empty_max, Reason::Session)
         } else {
             Deadline::IDLE
         };
-        self.dom
+        self.beside_media = self
+            .dom
             .deadline()
-            .min(self.fanout.deadline())
             .min(self.asks.deadline())
             .min(self.shares.deadline())
             .min(self.camera.deadline())
             .min(self.resources.deadline())
             .min(self.grace_deadline())
-            .min(never_joined)
+            .min(never_joined);
+        self.media_deadline()
     }
 
     /// Frames that carriers have room for, to be sent now.

@@ -18,7 +18,7 @@ use super::{Context, Session};
 pub(super) struct Narrowed(Vec<Narrowing>);
 
 impl Narrowed {
-    fn of(&self, role: Role, subject: &str, rights: Capabilities) -> Capabilities {
+    pub(super) fn of(&self, role: Role, subject: &str, rights: Capabilities) -> Capabilities {
         if role != Role::Agent {
             return rights;
         }
@@ -42,6 +42,7 @@ impl Session {
                 self.narrowed.of(participant.role, &participant.subject, participant.capabilities);
         }
         self.narrow_views(cx);
+        self.narrow_resources();
         self.end_refused_shares(cx);
         if !self.policy.escalate_to_view || self.policy.feature_level < LEVEL_INVITE {
             self.withdraw_grants();

@@ -37,7 +37,8 @@ use offer::Offer;
 /// The media resources of one session.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
-    held: BTreeMap<MemberId, Resource>,
+    /// Boxed: a tree keeps room for eleven in a row.
+    held: BTreeMap<MemberId, Box<Resource>>,
     by_id: BTreeMap<ResourceId, MemberId>,
     /// Viewers made so far: their names are never used again.
     viewers_born: u32,
@@ -54,6 +55,9 @@ struct Resource {
     id: ResourceId,
     kind: ResourceKind,
     subject: String,
+    role: Role,
+    /// What its token and every narrowing since allow.
+    rights: Capabilities,
     lane: Lane,
     /// What the client last offered.
     offer: Offer,
@@ -66,6 +70,11 @@ struct Resource {
 impl Resources {
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
+    }
+
+    /// Has something ended that is still to be closed?
+    pub(super) fn is_ending(&self) -> bool {
+        !self.ending.is_empty()
     }
 
     pub(super) fn add_totals(&self, to: &mut ShardTotals) {
@@ -87,13 +96,13 @@ impl Resources {
         }
     }
 
-    fn insert(&mut self, member: MemberId, resource: Resource) {
+    fn insert(&mut self, member: MemberId, resource: Box<Resource>) {
         self.count(resource.kind, |count| *count += 1);
         self.by_id.insert(resource.id, member);
         self.held.insert(member, resource);
     }
 
-    fn take(&mut self, member: MemberId) -> Option<Resource> {
+    fn take(&mut self, member: MemberId) -> Option<Box<Resource>> {
         let resource = self.held.remove(&member)?;
         self.by_id.remove(&resource.id);
         self.count(resource.kind, |count| *count -= 1);
@@ -132,6 +141,7 @@ impl Session {
                 self.publish(cx, admission, source, &sdp)
             }
             ResourceInput::Create { kind: ResourceKind::Whep, admission, source, sdp } => {
+                let admission = self.narrowed_admission(admission);
                 self.watch(cx, &admission, source, &sdp)
             }
             ResourceInput::Patch { of, condition, fragment } => self.patch(cx, &of, &condition, &fragment),
@@ -171,12 +181,12 @@ impl Session {
             // Nobody has seen this name yet.
             self.born -= 1;
         })?;
-        let (role, subject) = (admission.role, admission.subject.clone());
-        let participant = Participant::without_pipe(id, admission, ClientInfo::default());
+        let participant = Participant::without_pipe(id, admission.clone(), ClientInfo::default());
         self.participants.insert(id, participant);
+        let role = admission.role;
         cx.reports.push_back(Report::Joined { session: self.id, participant: id, role, resumed: false });
         self.announce(id);
-        Ok(self.keep(cx, id.into(), ResourceKind::Whip, subject, lane, offer, answer))
+        Ok(self.keep(cx, id.into(), ResourceKind::Whip, &admission, lane, offer, answer))
     }
 
     fn watch(
@@ -192,7 +202,7 @@ impl Session {
         let member = MemberId(MemberId::FIRST_RESOURCE.0.saturating_add(self.resources.viewers_born));
         let answer = self.answer(cx, member, lane, &offer.text)?;
         self.resources.viewers_born = self.resources.viewers_born.saturating_add(1);
-        Ok(self.keep(cx, member, ResourceKind::Whep, admission.subject.clone(), lane, offer, answer))
+        Ok(self.keep(cx, member, ResourceKind::Whep, admission, lane, offer, answer))
     }
 
     /// The lane that this publisher may fill. A screen is judged as a browser's share is; while nobody is there to see
@@ -239,16 +249,9 @@ impl Session {
             MediaSource::Camera => Lane::Camera,
             MediaSource::Slot(slot) => slot.into(),
         };
-        match lane {
-            Lane::Agent => needs(admission, Capabilities::SUB_SCREEN)?,
-            Lane::Visitor => {
-                needs(admission, Capabilities::SUB_SCREEN)?;
-                self.visitor_agrees()?;
-            }
-            Lane::Camera => {
-                needs(admission, Capabilities::SUB_CAMERA)?;
-                self.visitor_agrees()?;
-            }
+        needs(admission, to_watch(lane))?;
+        if lane != Lane::Agent {
+            self.visitor_agrees()?;
         }
         Ok(lane)
     }
@@ -273,16 +276,27 @@ impl Session {
         cx: &mut Context<'_>,
         member: MemberId,
         kind: ResourceKind,
-        subject: String,
+        admission: &Admission,
         lane: Lane,
         offer: Offer,
         answer: String,
     ) -> ResourceOutput {
         let id = ResourceId::from_bytes(cx.entropy.array());
         let tag = tag_of(&answer);
-        let started = false;
-        self.resources
-            .insert(member, Resource { id, kind, subject, lane, offer, tag: tag.clone(), cut_since: None, started });
+        let Admission { role, capabilities: rights, ref subject, .. } = *admission;
+        let resource = Box::new(Resource {
+            id,
+            kind,
+            subject: subject.clone(),
+            role,
+            rights,
+            lane,
+            offer,
+            tag: tag.clone(),
+            cut_since: None,
+            started: false,
+        });
+        self.resources.insert(member, resource);
         cx.reports.push_back(Report::ResourceMade { session: self.id, kind, participant: member.participant() });
         ResourceOutput::Created { resource: id, tag, sdp: answer }
     }
@@ -412,6 +426,17 @@ impl Session {
         ending.extend(chosen.map(|(member, _)| (*member, Code::Consent)));
     }
 
+    /// Who watches over HTTP goes on only with what the narrowed rules leave of its token.
+    pub(super) fn narrow_resources(&mut self) {
+        let Resources { held, ending, .. } = &mut self.resources;
+        for (member, resource) in held.iter_mut().filter(|(_, resource)| resource.kind == ResourceKind::Whep) {
+            resource.rights = self.narrowed.of(resource.role, &resource.subject, resource.rights);
+            if !resource.rights.contains(to_watch(resource.lane)) {
+                ending.push((*member, Code::Policy));
+            }
+        }
+    }
+
     /// The session is over.
     pub(super) fn close_resources(&mut self, cx: &mut Context<'_>, code: Code) {
         let all: Vec<MemberId> = self.resources.held.keys().copied().collect();
@@ -435,6 +460,14 @@ impl Session {
 /// What a published screen asks for. Nobody knows what a tool captures, so it counts as the monitor (R047).
 const fn a_screen() -> ToRelay {
     ToRelay::ShareStart { mid: String::new(), surface: None, audio_mid: None, grant: None }
+}
+
+/// What is needed to watch a lane.
+const fn to_watch(lane: Lane) -> Capabilities {
+    match lane {
+        Lane::Agent | Lane::Visitor => Capabilities::SUB_SCREEN,
+        Lane::Camera => Capabilities::SUB_CAMERA,
+    }
 }
 
 fn needs(admission: &Admission, capability: Capabilities) -> Result<(), Refusal> {

@@ -2,6 +2,8 @@
 
 mod world;
 
+use std::time::Duration;
+
 use fanlight_wire::limits::{ICE_CONSENT_MAX, PARTICIPANTS_LIFETIME_MAX, PARTICIPANTS_RESERVED};
 use fanlight_wire::signal::{SharePhase, ToClient};
 
@@ -37,6 +39,24 @@ fn who_waits_and_who_comes_later_see_the_published_screen_from_a_keyframe_on() {
     }
     assert_eq!(world.counts(), [0, 0]);
     assert_eq!(world.ends(), [Code::Left; 3], "each end is reported once");
+}
+
+// A session of a thousand viewers is not walked for each packet.
+#[test]
+fn packets_alone_settle_nothing() {
+    let mut world = World::new();
+    let viewer = world.watches("viewer", None).expect("allowed");
+    let publisher = world.publishes("mixer", None).expect("allowed");
+    world.send_frames(publisher.client, 3);
+    for _ in 0..5 {
+        assert!(world.is_settled_by_packet(publisher.client), "a packet");
+        world.pass(Duration::from_millis(33));
+    }
+    world.send_frames(publisher.client, 2);
+    assert!(world.seen(viewer.client).len() >= 5);
+    world.cut_off(viewer.client);
+    world.pass(ICE_CONSENT_MAX + RESOURCE_GRACE + Duration::from_secs(1));
+    assert_eq!(world.ends(), [Code::Timeout], "what is due beside media is not forgotten");
 }
 
 #[test]
@@ -309,4 +329,23 @@ fn what_enforce_takes_away_is_seen_no_longer() {
     world.narrow(Role::Agent.ceiling().narrowed_to(Capabilities::SUB_SCREEN));
     world.send_frames(camera.client, 5);
     assert_eq!(world.seen(client).len(), 5, "not the camera without the right to it");
+}
+
+// R152: enforce narrows what runs, however it came.
+#[test]
+fn a_viewer_by_http_goes_when_its_agents_rights_do() {
+    let mut world = World::new();
+    world.visit();
+    world.agent("Ann");
+    let rights = |role: Role| (role, Capabilities::SUB_SCREEN);
+    let watch = |world: &mut World, subject: &str, (of, may): (Role, Capabilities), source| {
+        world.offers(ResourceKind::Whep, subject, role(of, may), source)
+    };
+    watch(&mut world, "Ann", rights(Role::Agent), AGENT).expect("allowed");
+    watch(&mut world, "wall", rights(Role::Guest), VISITOR).expect("allowed");
+    let camera = (Role::Agent, Capabilities::SUB_CAMERA);
+    watch(&mut world, "Ann", camera, Some(MediaSource::Camera)).expect("allowed");
+    world.narrow(Role::Agent.ceiling().narrowed_to(Capabilities::SUB_CAMERA));
+    assert_eq!((world.ends(), world.counts()), (vec![Code::Policy], [0, 2]), "the screen only, of the agent only");
+    assert_eq!(code(watch(&mut world, "Ann", rights(Role::Agent), AGENT)), Code::Capability, "its token is no wider");
 }

@@ -191,6 +191,18 @@ impl World {
         tag
     }
 
+    /// Has the engine nothing to do beside media, though this client has just sent a packet?
+    pub(super) fn is_settled_by_packet(&mut self, client: usize) -> bool {
+        let sent = self.sent.entry(client).or_default();
+        *sent += 1;
+        self.clients[client].send(*sent, *sent as u32 * 3_000, true, &DELTA);
+        for (_, mut payload) in self.clients[client].poll() {
+            self.hand(self.clients[client].address, &mut payload);
+        }
+        while self.engine.poll_datagrams(&mut Outbox::default()) {}
+        self.engine.is_settled()
+    }
+
     /// A keyframe, then other frames, each of one packet.
     pub(super) fn send_frames(&mut self, client: usize, count: u64) {
         for nth in 0..count {
