@@ -131,15 +131,24 @@ impl Sender {
         self.uncut.clear();
     }
 
-    /// Hands what is filled to the kernel and counts.
     fn flush(&mut self, sockets: &mut [Socket], counters: &mut Counters) {
+        self.flush_to(call, sockets, counters);
+    }
+
+    /// Hands what is filled to the kernel and counts.
+    fn flush_to(
+        &mut self,
+        mut kernel: impl FnMut(&Socket, &mut [libc::mmsghdr]) -> Result<usize, i32>,
+        sockets: &mut [Socket],
+        counters: &mut Counters,
+    ) {
         let Self { headers, slots, uncut, .. } = self;
         if let Some(socket) = sockets.get_mut(self.socket) {
             let mut rest = headers.filled();
             let mut slots = slots.as_slice();
             let mut full = 0;
             while !rest.is_empty() {
-                let settled = match call(socket, rest) {
+                let settled = match kernel(socket, rest) {
                     Ok(sent) => {
                         full = 0;
                         slots.iter().take(sent).for_each(|slot| slot.sent(socket, counters));
@@ -197,5 +206,57 @@ fn call(socket: &Socket, messages: &mut [libc::mmsghdr]) -> Result<usize, i32> {
     match usize::try_from(unsafe { libc::sendmmsg(socket.socket.as_raw_fd(), first, count, flags) }) {
         Ok(sent) if sent > 0 => Ok(sent),
         _ => Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::MediaBind;
+
+    const SEGMENTS: usize = 3;
+
+    /// A hundred trains of three; what the kernel says to each call is scripted, and how often it is asked is counted.
+    fn asked(mut answer: impl FnMut(usize, usize) -> Result<usize, i32>) -> (usize, Counters) {
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut sockets = [Socket::open(&MediaBind { bind: any, advertise: any }).expect("a socket")];
+        let (mut sender, mut counters, mut calls) = (Sender::new(), Counters::default(), 0);
+        let mut outbox = Outbox::default();
+        for port in 1..=100 {
+            for _ in 0..SEGMENTS {
+                outbox.push(Transport::Udp, sockets[0].advertise, ([127, 0, 0, 1], port).into(), &[7; 100]);
+            }
+        }
+        for (number, train) in outbox.trains().iter().enumerate() {
+            sender.add(&mut sockets, &mut counters, number, train, outbox.bytes(train), Some(100));
+        }
+        let kernel = |_: &Socket, messages: &mut [libc::mmsghdr]| {
+            calls += 1;
+            answer(calls, messages.len())
+        };
+        sender.flush_to(kernel, &mut sockets, &mut counters);
+        (calls, counters)
+    }
+
+    // Each question to a full socket would cost a call apiece, and the turn would never end.
+    #[test]
+    fn a_socket_that_stays_full_is_not_asked_again_in_this_turn() {
+        let (calls, counters) = asked(|_, _| Err(libc::EAGAIN));
+        assert_eq!((calls, counters.drops, counters.segments_out), (FULL_MAX, 100 * SEGMENTS as u64, 0));
+    }
+
+    #[test]
+    fn a_socket_that_has_room_again_takes_the_rest() {
+        let full = |call| call % FULL_MAX != 0;
+        let (calls, counters) = asked(|call, left| if full(call) { Err(libc::EAGAIN) } else { Ok(left.min(10)) });
+        let (drops, sent) = (counters.drops / SEGMENTS as u64, counters.trains_out);
+        assert_eq!(drops + sent, 100, "every train is counted once");
+        assert!(sent >= 50 && calls as u64 == drops + sent.div_ceil(10), "{calls} calls, {drops} drops, {sent} sent");
+    }
+
+    #[test]
+    fn a_train_that_is_refused_for_itself_says_nothing_of_the_rest() {
+        let (calls, counters) = asked(|call, left| if call % 2 == 0 { Ok(left.min(1)) } else { Err(libc::EPERM) });
+        assert_eq!((calls, counters.drops, counters.trains_out), (100, 50 * SEGMENTS as u64, 50));
     }
 }
