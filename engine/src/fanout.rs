@@ -202,6 +202,7 @@ impl Fanout {
         for _ in 0..rounds {
             let Some(who) = self.timers.pop_due(now) else { break };
             if let Some(member) = self.members.get_mut(&who) {
+                member.timed = Deadline::IDLE;
                 member.handle_timeout(now);
             }
             self.pump(who);
@@ -280,7 +281,7 @@ impl Fanout {
             }
         }
         enqueue(&mut self.queue, who, member);
-        self.timers.set(who, member.deadline());
+        time(&mut self.timers, who, member);
     }
 
     /// Queues a member that has something to send, and sets its timer.
@@ -289,7 +290,7 @@ impl Fanout {
         if member.has_output(now) {
             enqueue(&mut self.queue, who, member);
         }
-        self.timers.set(who, member.deadline());
+        time(&mut self.timers, who, member);
     }
 
     /// Queues who follows a lane for which something came in.
@@ -324,7 +325,7 @@ impl Fanout {
                 layer.wish.wish();
             }
         }
-        timers.set(who, member.deadline());
+        time(timers, who, member);
     }
 
     /// Acts on what a peer has to say.
@@ -402,6 +403,15 @@ impl Fanout {
                 totals.keyframe_requests_out += u64::from(sent);
             }
         }
+    }
+}
+
+/// Sets a member's timer where it has changed: it rarely does, and members are visited for every packet.
+fn time(timers: &mut Timers<MemberId>, who: MemberId, member: &mut Member) {
+    let deadline = member.deadline();
+    if member.timed != deadline {
+        timers.set(who, deadline);
+        member.timed = deadline;
     }
 }
 

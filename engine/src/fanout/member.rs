@@ -45,6 +45,8 @@ pub(super) struct Member {
     born: Instant,
     /// It waits for its turn.
     pub(super) queued: bool,
+    /// What its timer is set to.
+    pub(super) timed: Deadline,
 }
 
 /// What reports and wishes of a member ask for.
@@ -70,6 +72,7 @@ impl Member {
             reported: None,
             born: now,
             queued: false,
+            timed: Deadline::IDLE,
         }
     }
 
