@@ -3,6 +3,7 @@
  *
  * - `fanlight.js` (one script tag) and `fanlight.mjs` (npm import): the visitor widget;
  * - `agent/console.js` + `.css`: the agent console;
+ * - `camera/page.js` + `.css` and `c/index.html`: the page behind a camera link;
  * - `admin/`: the admin console, one script and one style sheet; served at the operator's door only;
  * - `demo/`: the shop and the agent page; `index.html`: the start page.
  *
@@ -51,6 +52,8 @@ async function main(): Promise<void> {
   if (existsSync(join(here, 'agent/main.ts'))) {
     await bundle('agent/main.ts', 'FanlightAgent', ['es'], join(dist, 'agent'), 'console');
   }
+  await bundle('camera/main.ts', 'FanlightCamera', ['es'], join(dist, 'camera'), 'page');
+  await cp(join(here, 'camera/index.html'), join(dist, 'c/index.html'));
   await bundle('admin/main.ts', 'FanlightAdmin', ['es'], join(dist, 'admin'), 'console');
   await cp(join(here, 'admin/index.html'), join(dist, 'admin/index.html'));
   await copyDemo();

@@ -5,8 +5,11 @@
 
 use fanlight_wire::{Code, Event, GroupId, SessionId};
 
+use rusqlite::Connection;
+
 use crate::control::Control;
 use crate::store::{AuditLine, append};
+use crate::webhooks::message;
 
 /// Whom and what a line is about; unset fields stay empty.
 #[derive(Debug, Default)]
@@ -21,8 +24,19 @@ pub(crate) struct About {
 
 impl Control {
     pub(crate) fn audit(&self, what: Event, about: About) {
+        let at = self.clock().unix_seconds();
+        let message = message(what, &about, at);
         let About { group, session, who, code, detail } = about;
-        let line = AuditLine { at: self.clock().unix_seconds(), what, group, session, who, code, detail };
-        self.store().tell(move |connection| append(connection, &line), self.metrics().audit_line_lost());
+        let line = AuditLine { at, what, group, session, who, code, detail };
+        let (wake, missed) = (self.webhooks().wake(), self.metrics().webhooks_lost());
+        let write = move |connection: &Connection| {
+            append(connection, &line)?;
+            if let Some(message) = message {
+                missed(message.queue(connection)?);
+                wake();
+            }
+            Ok(())
+        };
+        self.store().tell(write, self.metrics().audit_line_lost());
     }
 }

@@ -11,6 +11,9 @@ use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::{Refusal, ShardId};
 use serde::Serialize;
 
+use crate::fetcher::Outbound;
+use crate::sms::SmsConfig;
+
 /// Settings. Secrets are paths: a file that does not exist is made at the first start, readable by its owner alone.
 #[derive(Debug, Clone, Default)]
 pub struct ControlConfig {
@@ -24,6 +27,14 @@ pub struct ControlConfig {
     pub origins: Vec<String>,
     /// STUN and TURN URLs that WHIP and WHEP clients are told (RFC 9725 §4.6), for example `stun:stun.example:3478`.
     pub ice_servers: Vec<String>,
+    /// The key that webhooks' secrets are derived from; `None` makes one that dies with the process.
+    pub webhook_key_path: Option<PathBuf>,
+    /// Where requests to the outside may go beyond the public web.
+    pub outbound: Outbound,
+    /// Who sends text messages.
+    pub sms: SmsConfig,
+    /// Under which people reach this node, for links: `https://relay.example`.
+    pub public_url: String,
     /// The group `demo` with its two agents exists, `/demo/config.json` shows their secrets, and pages that this host
     /// itself serves may use it. Never for a relay that strangers can reach.
     pub demo: bool,
@@ -93,6 +104,8 @@ pub enum StartError {
     File { setting: &'static str, path: PathBuf, reason: std::io::Error },
     #[error("{setting}: {path} is not {wanted}. Move it away to have a new one made.")]
     Content { setting: &'static str, path: PathBuf, wanted: &'static str },
+    #[error("{setting}: {reason}")]
+    Outbound { setting: &'static str, reason: String },
     #[error("store: {path}: {reason}. Check the file and its directory, or set another path.")]
     Store { path: PathBuf, reason: String },
 }

@@ -24,8 +24,10 @@ use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId, ShardId};
 
 use crate::audit::About;
 use crate::budget::{Rule, Standing, Windows};
+use crate::cameras::Cameras;
 use crate::config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, StartError};
 use crate::directory::{Counts, Directory, Home};
+use crate::fetcher::Fetcher;
 use crate::http::{Denied, Door, Repeats};
 use crate::keys::Keys;
 use crate::locked;
@@ -37,8 +39,10 @@ use crate::presence::Presence;
 use crate::routes::demo::Demo;
 use crate::routes::login::Logins;
 use crate::secrets::{keep_or_make, opaque, random};
+use crate::sms::Sms;
 use crate::store::{Store, close_left_open, insert_session};
 use crate::tokens::Tokens;
+use crate::webhooks::Webhooks;
 
 /// The epoch of a session's rights at its creation.
 const FIRST_EPOCH: u32 = 1;
@@ -62,6 +66,11 @@ pub struct Control {
     creations: Mutex<Windows<std::net::IpAddr>>,
     /// Answers for requests that are repeated, at the public and at the operator's door.
     repeats: (Repeats, Repeats),
+    webhooks: Webhooks,
+    fetcher: Fetcher,
+    cameras: Cameras,
+    sms: Option<Sms>,
+    public_url: String,
 }
 
 impl fmt::Debug for Control {
@@ -90,6 +99,9 @@ impl Control {
     pub fn open(config: &ControlConfig, hooks: Hooks) -> Result<Arc<Self>, StartError> {
         let tokens = Tokens::open(config.key_path.as_deref())?;
         let operator_token = operator_token(config)?;
+        let webhooks = Webhooks::open(config.webhook_key_path.as_deref())?;
+        let fetcher =
+            Fetcher::open(&config.outbound).map_err(|reason| StartError::Outbound { setting: "outbound", reason })?;
         let demo = config.demo.then(Demo::new);
         let started = hooks.clock.unix_seconds();
         let store = Store::open(config.store_path.as_deref(), |connection| {
@@ -117,6 +129,11 @@ impl Control {
             ),
             creations: Mutex::new(Windows::new(creations, ADDRESSES_REMEMBERED_MAX)),
             repeats: Default::default(),
+            webhooks,
+            sms: Sms::open(&config.sms, &fetcher)?,
+            fetcher,
+            cameras: Cameras::new(),
+            public_url: config.public_url.clone(),
             hooks,
         }))
     }
@@ -378,6 +395,26 @@ impl Control {
 
     pub(crate) const fn demo(&self) -> Option<&Demo> {
         self.demo.as_ref()
+    }
+
+    pub(crate) const fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
+    }
+
+    pub(crate) const fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    pub(crate) const fn cameras(&self) -> &Cameras {
+        &self.cameras
+    }
+
+    pub(crate) const fn sms(&self) -> Option<&Sms> {
+        self.sms.as_ref()
+    }
+
+    pub(crate) fn public_url(&self) -> &str {
+        &self.public_url
     }
 
     pub(crate) const fn logins(&self) -> &Logins {

@@ -15,6 +15,9 @@
 //! | operator | POST, GET | `/v1/sessions` | operator | create, list |
 //! | operator | DELETE | `/v1/sessions/<session>` | operator | ends it |
 //! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
+//! | public | POST, GET | `/v1/camera-invites`, `…/<session>` | agent | sends a camera link, says how it stands |
+//! | public | POST | `/v1/camera-links/look`, `…/open`, `…/decline` | whoever holds the link | the phone's side |
+//! | operator | GET, POST, PATCH, DELETE | `/v1/groups/<group>/webhooks…` | operator | webhooks ([`webhooks`]) |
 //! | operator | GET, POST, PUT, PATCH | `/v1/groups/…`, `/v1/policy/…` | operator | groups and their rules ([`policies`]) |
 //!
 //! WHIP and WHEP have answers of their own form ([`media`]). Leaves static files, body limits, time limits and the local door to the relay.
@@ -38,8 +41,10 @@ pub(crate) use repeat::Repeats;
 use crate::control::Control;
 use crate::openapi;
 use crate::presence::Caller;
+use crate::routes::cameras::Wish;
 use crate::routes::policies::{self, Inquiry, Place};
-use crate::routes::{connect, demo, join, keys, login, media, sessions, tickets};
+use crate::routes::webhooks::Hook;
+use crate::routes::{cameras, connect, demo, join, keys, login, media, sessions, tickets, webhooks};
 
 /// What a page of another origin may send.
 const ASKED_HEADERS: &str = "authorization, content-type, idempotency-key";
@@ -73,6 +78,10 @@ pub(crate) enum Route<'a> {
     Session(&'a str),
     Tickets,
     OpenApi,
+    CameraInvites,
+    CameraInvite(&'a str),
+    CameraLinks(Wish),
+    Webhooks(Hook<'a>),
     Policies(Place<'a>),
 }
 
@@ -80,6 +89,9 @@ impl<'a> Route<'a> {
     pub(crate) fn of(door: Door, path: &'a str) -> Option<Self> {
         if let Some(place) = Place::of(path).filter(|place| door == Door::Operator || place.is_public()) {
             return Some(Self::Policies(place));
+        }
+        if let Some(hook) = Hook::of(path).filter(|_| door == Door::Operator) {
+            return Some(Self::Webhooks(hook));
         }
         let mut segments = path.strip_prefix('/')?.split('/');
         let four = (segments.next()?, segments.next()?, segments.next(), segments.next());
@@ -94,6 +106,11 @@ impl<'a> Route<'a> {
             (Door::Public, ("v1", "connect", Some(session), None)) => Self::Connect(session),
             (Door::Public, ("v1", "sessions", Some(session), Some("end"))) => Self::End(session),
             (Door::Public, ("demo", "config.json", None, None)) => Self::DemoConfig,
+            (Door::Public, ("v1", "camera-invites", None, None)) => Self::CameraInvites,
+            (Door::Public, ("v1", "camera-invites", Some(session), None)) => Self::CameraInvite(session),
+            (Door::Public, ("v1", "camera-links", Some("look"), None)) => Self::CameraLinks(Wish::Look),
+            (Door::Public, ("v1", "camera-links", Some("open"), None)) => Self::CameraLinks(Wish::Open),
+            (Door::Public, ("v1", "camera-links", Some("decline"), None)) => Self::CameraLinks(Wish::Decline),
             (Door::Operator, ("v1", "sessions", None, None)) => Self::Sessions,
             (Door::Operator, ("v1", "sessions", Some(session), None)) => Self::Session(session),
             (Door::Operator, ("v1", "tickets", None, None)) => Self::Tickets,
@@ -105,9 +122,11 @@ impl<'a> Route<'a> {
     pub(crate) const fn methods(self) -> &'static str {
         match self {
             Self::Keys | Self::Login | Self::Join | Self::End(_) | Self::Tickets => "POST",
-            Self::Connect(_) | Self::DemoConfig | Self::OpenApi => "GET",
+            Self::CameraInvites | Self::CameraLinks(_) => "POST",
+            Self::Connect(_) | Self::DemoConfig | Self::OpenApi | Self::CameraInvite(_) => "GET",
             Self::Sessions => "GET, POST",
             Self::Session(_) => "DELETE",
+            Self::Webhooks(hook) => hook.methods(),
             Self::Policies(place) => place.methods(),
         }
     }
@@ -219,6 +238,10 @@ impl Control {
             Route::Session(session) => sessions::remove(self, session),
             Route::Tickets => tickets::mint(self, &asked),
             Route::OpenApi => Ok(openapi::show()),
+            Route::CameraInvites => cameras::invite(self, asked).await,
+            Route::CameraInvite(session) => cameras::show(self, &asked, session),
+            Route::CameraLinks(wish) => cameras::answer(self, &asked, wish),
+            Route::Webhooks(hook) => webhooks::answer(self, hook, asked).await,
             Route::Policies(place) => policies::answer(self, place, Inquiry::new(asked, request)).await,
         }
     }

@@ -9,9 +9,11 @@
 mod audit;
 mod bearers;
 mod budget;
+mod cameras;
 mod config;
 mod control;
 mod directory;
+mod fetcher;
 mod http;
 mod keys;
 pub mod metrics;
@@ -23,13 +25,17 @@ mod presence;
 mod reports;
 mod routes;
 mod secrets;
+mod sms;
 mod store;
 mod tokens;
+mod webhooks;
 
 pub use config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, ShardLink, StartError, WebTransportInfo};
 pub use control::{Control, Mint};
+pub use fetcher::Outbound;
 pub use http::{Door, serves};
 pub use metrics::Metrics;
+pub use sms::SmsConfig;
 pub use store::{BackupError, backup};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

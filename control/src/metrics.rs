@@ -83,6 +83,31 @@ impl Backend {
     }
 }
 
+/// What became of a try at a webhook's message, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Delivery {
+    Delivered,
+    /// It will be tried again.
+    Failed,
+    /// It was put aside.
+    Dead,
+    /// There was no room in the queue.
+    Lost,
+}
+
+impl Delivery {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Failed, Self::Dead, Self::Lost];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Dead => "dead",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// Every metric. Cheap to call; not meant for once per packet.
 pub struct Metrics {
     registry: Registry,
@@ -111,6 +136,8 @@ pub struct Metrics {
     shard_load: GaugeVec,
     sessions_ended: IntCounterVec,
     audit_lost: IntCounterVec,
+    webhook_deliveries: IntCounterVec,
+    webhook_queue: IntGaugeVec,
     shards: Mutex<BTreeMap<ShardId, ShardTotals>>,
 }
 
@@ -165,6 +192,8 @@ impl Metrics {
             shard_load: shares(&registry, &d::SHARD_LOAD),
             sessions_ended: counters(&d::SESSIONS_ENDED),
             audit_lost: counters(&d::AUDIT_LINES_LOST),
+            webhook_deliveries: counters(&d::WEBHOOK_DELIVERIES),
+            webhook_queue: gauges(&d::WEBHOOK_QUEUE),
             shards: Mutex::default(),
             registry,
         };
@@ -188,6 +217,10 @@ impl Metrics {
         }
         self.page_gap.with_label_values(&NO_LABELS);
         self.audit_lost.with_label_values(&NO_LABELS);
+        for outcome in Delivery::ALL {
+            self.webhook_deliveries.with_label_values(&[outcome.label()]);
+        }
+        self.webhook_queue(0);
         self.set_shard_totals(ShardId(0), ShardTotals::default());
         self.shard_load(ShardId(0), 0);
     }
@@ -240,6 +273,20 @@ impl Metrics {
     pub(crate) fn audit_line_lost(&self) -> impl FnOnce() + Send + 'static {
         let lost = self.audit_lost.with_label_values(&NO_LABELS);
         move || lost.inc()
+    }
+
+    pub(crate) fn webhook(&self, outcome: Delivery) {
+        self.webhook_deliveries.with_label_values(&[outcome.label()]).inc();
+    }
+
+    /// Counts messages that found no room; may go with them to the store's thread.
+    pub(crate) fn webhooks_lost(&self) -> impl FnOnce(u64) + Send + 'static {
+        let lost = self.webhook_deliveries.with_label_values(&[Delivery::Lost.label()]);
+        move |count| lost.inc_by(count)
+    }
+
+    pub(crate) fn webhook_queue(&self, waiting: u64) {
+        set(&self.webhook_queue, &NO_LABELS, waiting);
     }
 
     /// A shard's totals as they are now. Repeating them changes nothing.

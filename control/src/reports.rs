@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::Receiver;
 
 use crate::audit::About;
+use crate::cameras::Stage;
 use crate::control::Control;
 use crate::store::{SessionEnd, end_session, forget_old};
 
@@ -147,6 +148,10 @@ impl Control {
         self.placement().release(home.shard);
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);
+        if let Some(link) = self.cameras().forget(&session).filter(|link| link.stage == Stage::Sent) {
+            let about = About { group: Some(link.inviter.group), session: Some(session), ..About::default() };
+            self.audit(Event::InviteExpired, About { detail: Some("camera"), ..about });
+        }
         let end = SessionEnd { at: self.clock().unix_seconds(), code, counts: home.counts };
         let lost = self.metrics().audit_line_lost();
         self.store().tell(move |connection| end_session(connection, &session, &end), lost);

@@ -1,5 +1,6 @@
 //! One file per noun of the API. A handler reads its request, checks who asks, does one thing, and answers.
 
+pub(crate) mod cameras;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod join;
@@ -9,6 +10,7 @@ pub(crate) mod media;
 pub(crate) mod policies;
 pub(crate) mod sessions;
 pub(crate) mod tickets;
+pub(crate) mod webhooks;
 
 use fanlight_wire::{Code, Refusal, SessionId};
 

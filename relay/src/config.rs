@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use fanlight_wire::{ShardId, limits};
 use serde::{Deserialize, Serialize};
 
+mod outside;
 pub mod value;
 
+pub use outside::{Outbound, Sms};
 pub use value::{Listen, Size, Span};
 
 /// The port of a shard, counted from a base that [`Config`] has checked.
@@ -66,6 +68,8 @@ pub struct Config {
     pub media: Media,
     pub quic: Quic,
     pub store: Store,
+    pub outbound: Outbound,
+    pub sms: Sms,
     pub demo: Demo,
     pub log: Log,
     pub limits: Limits,

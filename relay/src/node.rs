@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use fanlight_control::{Clock, Control, ControlConfig, Hooks};
+use fanlight_control::{Clock, Control, ControlConfig, Hooks, Outbound, SmsConfig};
 use tokio::sync::watch;
 
 use crate::carrier::Crowd;
@@ -86,6 +86,7 @@ impl Node {
         let threads = shards::start(&config, count, companions)?;
         shards.fill(threads.handles());
         threads.report_to(&control);
+        tokio::spawn(Arc::clone(&control).deliver());
         for warning in host.warnings() {
             tracing::warn!("{warning}");
         }
@@ -200,6 +201,13 @@ fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<
         operator_token_path: addresses.operator.map(|_| config.operator.token_file.clone()),
         origins,
         ice_servers: config.public.ice_servers.clone(),
+        webhook_key_path: Some(data.join("webhook.key")),
+        outbound: Outbound {
+            named: config.outbound.named.clone(),
+            ca_path: Some(config.outbound.ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+        },
+        sms: SmsConfig { url: config.sms.url.clone(), secret_path: Some(config.sms.secret_file.clone()) },
+        public_url: own_origins(config, addresses).pop().unwrap_or_default(),
         demo: config.demo_on(),
     };
     Control::open(&settings, hooks).map_err(|e| StartError::host("control", e))

@@ -28,6 +28,7 @@ base-uri 'none'; form-action 'none'; frame-src 'none'; frame-ancestors 'none'";
 pub struct Statics {
     agent_policy: HeaderValue,
     site_policy: HeaderValue,
+    phone_policy: HeaderValue,
     demo: bool,
 }
 
@@ -38,6 +39,8 @@ enum Audience {
     Agent,
     /// The demo's own pages, which stand for a customer's site.
     Site,
+    /// A phone that shows its camera.
+    Phone,
     /// Loaded by pages of other origins.
     Widget,
     /// The admin console: talks to its own door and to nothing else.
@@ -53,6 +56,10 @@ impl Statics {
              font-src data: blob:; media-src blob:; connect-src 'self' {connect}; base-uri 'none'; form-action 'none'; \
              frame-src 'none'; frame-ancestors 'none'"
         );
+        let phone = format!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' {connect}; \
+             base-uri 'none'; form-action 'none'; frame-src 'none'; frame-ancestors 'none'"
+        );
         let site = format!(
             "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
              img-src * data: blob:; connect-src 'self' {connect}; object-src 'none'; base-uri 'none'"
@@ -60,7 +67,7 @@ impl Statics {
         // Both are made of visible ASCII: our own text and host names that the configuration has checked.
         let value =
             |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Self { agent_policy: value(agent), site_policy: value(site), demo }
+        Self { agent_policy: value(agent), site_policy: value(site), phone_policy: value(phone), demo }
     }
 
     /// The answer to a request that no other part of the public door wants.
@@ -80,6 +87,8 @@ impl Statics {
         if path == "/demo" {
             return redirect("/demo/");
         }
+        // Behind a camera link: the token is for the page itself.
+        let path = if path.starts_with("/c/") { "/c/index.html" } else { path };
         match find(FILES, path) {
             Some(file) => self.file(file, request),
             None if path == "/" => page(MISSING),
@@ -148,6 +157,13 @@ impl Statics {
                 set("permissions-policy", "display-capture=(), camera=(), geolocation=(), microphone=()");
                 set("content-security-policy", ADMIN_POLICY);
             }
+            Audience::Phone => {
+                set("referrer-policy", "no-referrer");
+                set("cross-origin-opener-policy", "same-origin");
+                set("cross-origin-resource-policy", "same-origin");
+                set("permissions-policy", "camera=(self), display-capture=(), geolocation=(), microphone=()");
+                headers.insert(header::CONTENT_SECURITY_POLICY, self.phone_policy.clone());
+            }
             Audience::Site => {
                 set("referrer-policy", "strict-origin-when-cross-origin");
                 set("cross-origin-resource-policy", "same-origin");
@@ -182,6 +198,7 @@ fn audience(path: &str) -> Audience {
         "/fanlight.js" | "/fanlight.mjs" => Audience::Widget,
         "/demo/agent.html" => Audience::Agent,
         _ if path.starts_with("/agent/") => Audience::Agent,
+        _ if path.starts_with("/c/") || path.starts_with("/camera/") => Audience::Phone,
         _ if path.starts_with("/admin/") => Audience::Admin,
         _ => Audience::Site,
     }

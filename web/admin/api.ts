@@ -15,6 +15,10 @@ export type Change = Schemas['Change'];
 export type Move = Schemas['Move'];
 export type Wish = Schemas['Wish'];
 export type Verdict = Schemas['Verdict'];
+export type Webhook = Schemas['Webhook'];
+export type Delivery = Schemas['Delivery'];
+export type Webhooks = operations['listWebhooks']['responses'][200]['content']['application/json'];
+export type Tested = operations['testWebhook']['responses'][200]['content']['application/json'];
 export type Rollout = operations['rollout']['responses'][200]['content']['application/json'];
 
 /** What the relay answers says every setting; only what is sent may leave some out. */
@@ -153,6 +157,46 @@ export class Api {
   async evaluate(group: string, role: string, wish: Wish): Promise<{ staging: Verdict; production: Verdict }> {
     const body = { group, wish, ...(role === '' ? {} : { role }) };
     return (await this.#reach(this.#client.POST('/v1/policy/evaluate', { body }))).data;
+  }
+
+  async webhooks(group: string): Promise<Webhooks> {
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/webhooks', { params: { path: { group } } }))).data;
+  }
+
+  /** The answer has the secret, this once. */
+  async createWebhook(group: string, body: { url: string; events: string[] }): Promise<Webhook> {
+    return (await this.#reach(this.#client.POST('/v1/groups/{group}/webhooks', { params: { path: { group } }, body }))).data;
+  }
+
+  async changeWebhook(group: string, webhook: string, body: { events?: string[]; active?: boolean }): Promise<Webhook> {
+    const params = { path: { group, webhook } };
+    return (await this.#reach(this.#client.PATCH('/v1/groups/{group}/webhooks/{webhook}', { params, body }))).data;
+  }
+
+  async removeWebhook(group: string, webhook: string): Promise<void> {
+    await this.#reach(this.#client.DELETE('/v1/groups/{group}/webhooks/{webhook}', { params: { path: { group, webhook } } }));
+  }
+
+  async rotateWebhook(group: string, webhook: string): Promise<{ secret: string; previous_until: number }> {
+    const params = { path: { group, webhook } };
+    return (await this.#reach(this.#client.POST('/v1/groups/{group}/webhooks/{webhook}/rotate', { params }))).data;
+  }
+
+  async testWebhook(group: string, webhook: string): Promise<Tested> {
+    const params = { path: { group, webhook } };
+    return (await this.#reach(this.#client.POST('/v1/groups/{group}/webhooks/{webhook}/test', { params }))).data;
+  }
+
+  /** Dead ones, the first page. */
+  async deliveries(group: string, webhook: string): Promise<Delivery[]> {
+    const params = { path: { group, webhook }, query: { state: 'dead' as const } };
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/webhooks/{webhook}/deliveries', { params }))).data.deliveries;
+  }
+
+  /** One dead message, or all of them. */
+  async replay(group: string, webhook: string, delivery?: number): Promise<{ replayed: number }> {
+    const wish = { params: { path: { group, webhook } }, body: delivery === undefined ? {} : { delivery } };
+    return (await this.#reach(this.#client.POST('/v1/groups/{group}/webhooks/{webhook}/replay', wish))).data;
   }
 
   async sessions(): Promise<Session[]> {

@@ -15,10 +15,11 @@ import { isChanged, sentenceOf, type Console, type Draft } from './place.ts';
 import { releasePage } from './release.ts';
 import { rulesPage } from './rules.ts';
 import { sessionsPage } from './sessions.ts';
+import { webhooksPage } from './webhooks.ts';
 
 const KEPT = 'fanlight.admin';
 const SHOW: Readonly<Record<Page, (console: Console, group: string) => Promise<void>>> = {
-  rules: rulesPage, release: releasePage, agents: agentsPage, history: historyPage, evaluate: evaluatePage,
+  rules: rulesPage, release: releasePage, agents: agentsPage, history: historyPage, evaluate: evaluatePage, webhooks: webhooksPage,
 };
 
 /** Who is signed in; the name is for the history. */

@@ -35,44 +35,45 @@ export class Api {
   }
 
   create(group: string): Promise<Created> {
-    return this.#call<Created>('POST', '/v1/keys', { group });
+    return request<Created>(this.#relay, 'POST', '/v1/keys', { group });
   }
 
   /** A further key for a running session, for one more agent. */
   furtherKey(group: string, handle: string): Promise<FurtherKey> {
-    return this.#call<FurtherKey>('POST', '/v1/keys', { group }, handle);
+    return request<FurtherKey>(this.#relay, 'POST', '/v1/keys', { group }, handle);
   }
 
   connect(session: string): Promise<Connect> {
-    return this.#call<Connect>('GET', `/v1/connect/${session}`);
+    return request<Connect>(this.#relay, 'GET', `/v1/connect/${session}`);
   }
 
   async end(session: string, handle: string): Promise<void> {
-    await this.#call('POST', `/v1/sessions/${session}/end`, {}, handle);
+    await request(this.#relay, 'POST', `/v1/sessions/${session}/end`, {}, handle);
   }
+}
 
-  async #call<T>(method: string, path: string, body?: unknown, bearer?: string): Promise<T> {
-    const headers: Record<string, string> = {};
-    if (body !== undefined) {
-      headers['content-type'] = 'application/json';
-    }
-    if (bearer !== undefined) {
-      headers['authorization'] = `Bearer ${bearer}`;
-    }
-    let answer: Response;
-    try {
-      answer = await fetch(this.#relay + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
-    } catch {
-      throw new RefusedError('E_NETWORK', 'The help service cannot be reached. Check your connection and try again.');
-    }
-    if (answer.status === 204) {
-      return undefined as T;
-    }
-    const value: unknown = await answer.json().catch(() => undefined);
-    if (!answer.ok) {
-      const refusal = (value ?? {}) as { code?: string; detail?: string };
-      throw new RefusedError(refusal.code ?? 'E_HTTP', refusal.detail ?? 'The help service did not answer as expected. Try again.');
-    }
-    return value as T;
+/** One call of the relay at this origin (empty: the page's own). @throws RefusedError */
+export async function request<T>(relay: string, method: string, path: string, body?: unknown, bearer?: string): Promise<T> {
+  const headers: Record<string, string> = {};
+  if (body !== undefined) {
+    headers['content-type'] = 'application/json';
   }
+  if (bearer !== undefined) {
+    headers['authorization'] = `Bearer ${bearer}`;
+  }
+  let answer: Response;
+  try {
+    answer = await fetch(relay + path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  } catch {
+    throw new RefusedError('E_NETWORK', 'The help service cannot be reached. Check your connection and try again.');
+  }
+  if (answer.status === 204) {
+    return undefined as T;
+  }
+  const value: unknown = await answer.json().catch(() => undefined);
+  if (!answer.ok) {
+    const refusal = (value ?? {}) as { code?: string; detail?: string };
+    throw new RefusedError(refusal.code ?? 'E_HTTP', refusal.detail ?? 'The help service did not answer as expected. Try again.');
+  }
+  return value as T;
 }

@@ -40,14 +40,13 @@ export class Camera {
     this.#events = events;
   }
 
-  /** Opens the device and shows it to the agents. */
-  async open(): Promise<void> {
+  /** Opens the device, or takes one that is open already, and shows it to the agents. */
+  async open(prepared?: MediaStream): Promise<void> {
     if (this.#view.phase !== 'off') {
       return;
     }
     this.#show({ ...CAMERA_OFF, phase: 'opening' });
-    // What a visitor wants to show is in front of the phone, so its rear camera comes first.
-    await this.#begin({ facingMode: { ideal: 'environment' } });
+    await this.#begin(prepared === undefined ? openRear() : Promise.resolve(prepared));
   }
 
   /** Turns to the other camera; phones cannot have both open. */
@@ -58,7 +57,7 @@ export class Camera {
     }
     const other = await otherThan(now);
     this.#stopTracks();
-    await this.#begin(other);
+    await this.#begin(openDevice(other));
   }
 
   hide(on: boolean): void {
@@ -94,13 +93,11 @@ export class Camera {
     }
   }
 
-  async #begin(which: MediaTrackConstraints): Promise<void> {
+  async #begin(opening: Promise<MediaStream>): Promise<void> {
     this.#attempt += 1;
     const attempt = this.#attempt;
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({
-        video: { ...which, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
-      });
+      const stream = await opening;
       if (attempt !== this.#attempt) {
         stop(stream);
         return;
@@ -166,6 +163,17 @@ export function hasCameras(): boolean {
   return typeof navigator.mediaDevices?.getUserMedia === 'function';
 }
 
+/** What a visitor wants to show is in front of the phone, so its rear camera comes first. */
+export function openRear(): Promise<MediaStream> {
+  return openDevice({ facingMode: { ideal: 'environment' } });
+}
+
+async function openDevice(which: MediaTrackConstraints): Promise<MediaStream> {
+  return navigator.mediaDevices.getUserMedia({
+    video: { ...which, width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
+  });
+}
+
 function stop(stream: MediaStream): void {
   for (const track of stream.getTracks()) {
     track.stop();
@@ -187,7 +195,8 @@ async function otherThan({ facingMode, deviceId }: MediaTrackSettings): Promise<
   return next === undefined ? {} : { deviceId: { exact: next.deviceId } };
 }
 
-function reasonOf(error: unknown): string {
+/** Why a device could not be opened, and what to do. */
+export function reasonOf(error: unknown): string {
   switch (error instanceof Error ? error.name : '') {
     case 'NotAllowedError':
     case 'SecurityError':

@@ -106,6 +106,7 @@ events! {
     AgentChanged = "agent.changed", [Audit], "An agent was made or changed.";
     AgentSignedIn = "agent.signed_in", [Audit], "An agent has signed in.";
     AgentSignInRefused = "agent.sign_in_refused", [Audit], "Somebody could not sign in.";
+    WebhookChanged = "webhook.changed", [Audit], "A webhook was added, changed, removed or given a new secret.";
     TicketMinted = "ticket.minted", [Audit], "The operator has minted a ticket or a media token.";
 }
 

@@ -393,6 +393,44 @@ pub const BACKUP_MAX: Duration = Duration::from_secs(10);
 /// Jobs that may wait for the store.
 pub const STORE_QUEUE_MAX: usize = 4_096;
 
+// ---- the outside --------------------------------------------------------------------------------------------------
+
+/// How long a request to the outside may take in all, and one connection of it.
+pub const FETCH_MAX: Duration = Duration::from_secs(5);
+pub const FETCH_CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Bytes of an answer that are read (and thrown away) before the connection is closed.
+pub const FETCH_BYTES_MAX: usize = 1024 * 1024;
+/// Addresses of a host that are tried.
+pub const FETCH_ADDRESSES_MAX: usize = 4;
+/// Webhooks of a group: an event is matched against each.
+pub const WEBHOOKS_PER_GROUP_MAX: usize = 10;
+/// Messages under way on one node, and to one webhook: a slow receiver leaves room for others.
+pub const WEBHOOKS_UNDER_WAY_MAX: usize = 32;
+pub const WEBHOOK_UNDER_WAY_MAX: usize = 4;
+/// Messages that may wait for one webhook; further ones are lost and counted.
+pub const WEBHOOK_QUEUE_MAX: usize = 5_000;
+/// Dead messages kept for one webhook, the newest, and for how long.
+pub const WEBHOOK_DEAD_MAX: usize = 1_000;
+pub const WEBHOOK_DEAD_LIFE: Duration = Duration::from_secs(14 * 24 * 3_600);
+/// Tries at a message, the pause after the first, how it grows, and the longest: ten hours in all, a night's outage.
+pub const WEBHOOK_ATTEMPTS_MAX: u32 = 10;
+pub const WEBHOOK_RETRY_FIRST: Duration = Duration::from_secs(5);
+pub const WEBHOOK_RETRY_FACTOR: u32 = 3;
+pub const WEBHOOK_RETRY_MAX: Duration = Duration::from_secs(6 * 3_600);
+/// How often the queue is looked at when nothing has been told.
+pub const WEBHOOK_LOOK: Duration = Duration::from_secs(2);
+/// How long a replaced secret still signs beside the new one.
+pub const WEBHOOK_SECRET_OVERLAP: Duration = Duration::from_secs(24 * 3_600);
+/// Deliveries in one answer.
+pub const DELIVERIES_PER_PAGE: usize = 100;
+/// Life of a camera link, how many are open on one node, and how many an agent and a group may send in an hour: a text
+/// message costs money and somebody's attention.
+pub const CAMERA_LINK_LIFE: Duration = Duration::from_secs(15 * 60);
+pub const CAMERA_LINKS_MAX: usize = 10_000;
+pub const CAMERA_INVITES_PER_AGENT: u32 = 20;
+pub const CAMERA_INVITES_PER_GROUP: u32 = 200;
+pub const CAMERA_INVITE_WINDOW: Duration = Duration::from_secs(3_600);
+
 // ---- stopping -----------------------------------------------------------------------------------------------------
 
 /// How long a drain waits for sessions to end by themselves.

@@ -46,6 +46,8 @@ definitions! {
     IO_BACKEND = "fanlight_io_backend", "gauge", ["backend"], "1 for the way datagrams reach the kernel on this node.";
     SHARD_LOAD = "fanlight_shard_load", "gauge", ["shard"], "Share of the last second that a shard spent in turns, 0 to 1.";
     SESSIONS_ENDED = "fanlight_sessions_ended_total", "counter", ["outcome"], "Sessions that have ended, by whether a visitor ever agreed.";
+    WEBHOOK_DELIVERIES = "fanlight_webhook_deliveries_total", "counter", ["outcome"], "Tries at delivering a message to a webhook, and messages that found no room.";
+    WEBHOOK_QUEUE = "fanlight_webhook_queue", "gauge", [], "Messages that wait to be delivered to webhooks.";
     AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines and session records that the store did not take.";
 }
 

@@ -118,6 +118,15 @@ impl Address {
         }
     }
 
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// As a request line has it.
+    pub(crate) fn path_and_query(&self) -> String {
+        self.query.as_ref().map_or_else(|| self.path.clone(), |query| format!("{}?{query}", self.path))
+    }
+
     /// Does the host hold characters beyond ASCII, so that it may look like another one (promises D3)?
     pub(crate) fn is_international(&self) -> bool {
         self.host().split('.').any(|label| label.starts_with("xn--"))

@@ -14,6 +14,7 @@ const STEPS: &[Step] = &[
     Step { sql: POLICIES, after: Some(bundles_from_policies) },
     Step { sql: RETENTION, after: None },
     Step { sql: EVENTS, after: None },
+    Step { sql: WEBHOOKS, after: None },
 ];
 
 /// What is done to a file, and what SQL alone cannot say.
@@ -116,6 +117,39 @@ const EVENTS: &str = "
         WHEN 'participant.joined' THEN 'agent.joined'
         WHEN 'participant.left' THEN 'agent.left'
         ELSE what END;
+";
+
+/// Secrets are in none of these: a generation is enough to derive one.
+const WEBHOOKS: &str = "
+    CREATE TABLE webhooks (
+        id TEXT PRIMARY KEY,
+        group_id TEXT NOT NULL REFERENCES groups(id),
+        url TEXT NOT NULL,
+        events TEXT NOT NULL,
+        active INTEGER NOT NULL,
+        generation INTEGER NOT NULL DEFAULT 1,
+        previous_until INTEGER NOT NULL DEFAULT 0,
+        created INTEGER NOT NULL,
+        delivered_at INTEGER,
+        failed_at INTEGER,
+        failure TEXT
+    ) STRICT;
+    CREATE INDEX webhooks_of_group ON webhooks(group_id);
+    CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        webhook TEXT NOT NULL REFERENCES webhooks(id) ON DELETE CASCADE,
+        message TEXT NOT NULL,
+        event TEXT NOT NULL,
+        session TEXT NOT NULL,
+        body TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        dead INTEGER NOT NULL DEFAULT 0,
+        failure TEXT
+    ) STRICT;
+    CREATE INDEX deliveries_waiting ON deliveries(webhook, session, id) WHERE dead = 0;
+    CREATE INDEX deliveries_of_webhook ON deliveries(webhook, dead, id);
 ";
 
 /// The version that this release reads and writes.

@@ -190,8 +190,13 @@ impl Desk {
         let config = ControlConfig { origins: vec!["https://shop.example".into()], ..config };
         let control = Control::open(&config, hooks).expect("memory, or a folder that can be written");
         let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime");
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         Self { control, shards, time, runtime }
+    }
+
+    /// Runs something where the control plane runs.
+    pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     pub(crate) fn send(&self, door: Door, request: Request<Bytes>) -> Answer {

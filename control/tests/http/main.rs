@@ -1,6 +1,7 @@
 //! The whole HTTP flow through `Control::handle`, with a store in memory and shards that only note what they are told.
 
 mod busy;
+mod cameras;
 mod desk;
 mod doors;
 mod events;
@@ -10,3 +11,5 @@ mod manners;
 mod matrix;
 mod media;
 mod policy;
+mod receiver;
+mod webhooks;

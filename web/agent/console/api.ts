@@ -62,6 +62,20 @@ export function join(login: Login, key: string): Promise<Joined> {
   return post<Joined>('/v1/join', { key }, login.token);
 }
 
+/** How a camera link stands (R124): once it is open there is a session to enter. */
+export type CameraInvite =
+  | { readonly state: 'sent' | 'declined' | 'expired' }
+  | ({ readonly state: 'opened' } & Joined);
+
+/** Has a camera link sent to a phone. */
+export function inviteCamera(login: Login, phone: string): Promise<{ session: string; expires_s: number }> {
+  return post('/v1/camera-invites', { phone }, login.token);
+}
+
+export async function cameraInvite(login: Login, session: string): Promise<CameraInvite> {
+  return answerOf<CameraInvite>(await reach(`/v1/camera-invites/${session}`, { headers: { authorization: `Bearer ${login.token}` } }));
+}
+
 /** The carriers of a running session again, for an agent who comes back. */
 export async function connectOf(session: string): Promise<Connect> {
   return answerOf<Connect>(await reach(`/v1/connect/${session}`, {}));

@@ -1,6 +1,7 @@
 /** The Have Key screen (R120–R122): nine digits, grouped while typing, pasted in any spelling. */
 
 import { join, RefusedError, type Joined, type Login } from './api.ts';
+import { CameraInviteForm } from './camerainvite.ts';
 import { button, h, say } from './dom.ts';
 
 const DIGITS = 9;
@@ -52,6 +53,7 @@ export function keyEntry(
     h('main', { class: 'card', 'aria-labelledby': 'key-title' },
       h('h1', { id: 'key-title' }, 'Have a key?'),
       form,
+      new CameraInviteForm(login, on.joined).element,
       h('p', { class: 'signed-in' }, `Signed in as ${login.name}. `, button('Sign out', { class: 'link' }, on.signOut)),
     ),
   );

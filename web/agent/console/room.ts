@@ -8,7 +8,7 @@ import { h } from './dom.ts';
 import { Panel, QualityBadge } from './panel.ts';
 import { Session, type Entry } from './session.ts';
 import { Stage } from './stage.ts';
-import { endedBy, SURFACE_NAMES, type ShareRefusal } from './state.ts';
+import { endedBy, isCameraOnly, SURFACE_NAMES, type ShareRefusal } from './state.ts';
 import { savePlace } from './storage.ts';
 import { Toasts } from './toasts.ts';
 import { Toolbar } from './toolbar.ts';
@@ -22,6 +22,7 @@ export class Room {
   private readonly banner: Banner;
   private readonly panel = new Panel(clientInfo());
   private readonly toasts: Toasts;
+  private readonly element: HTMLElement;
   private drawn = false;
 
   constructor(
@@ -42,10 +43,9 @@ export class Room {
     );
     this.toolbar = this.makeToolbar();
     this.banner = new Banner();
-    root.replaceChildren(
-      h('div', { class: 'room' }, this.toolbar.element, this.banner.element,
-        h('main', { class: 'room-body' }, this.stage.element, this.panel.element)),
-    );
+    this.element = h('div', { class: 'room' }, this.toolbar.element, this.banner.element,
+      h('main', { class: 'room-body' }, this.stage.element, this.panel.element));
+    root.replaceChildren(this.element);
     this.session = new Session(entry, options.carrier, {
       changed: () => this.draw(),
       notice: (notice) => this.toasts.show(notice),
@@ -90,6 +90,7 @@ export class Room {
 
   private render(): void {
     const { state, quality, shareStep } = this.session;
+    this.element.classList.toggle('room--camera', isCameraOnly(state));
     this.toolbar.render(state, shareStep, this.stage.picture);
     this.banner.render(state, shareStep);
     this.stage.render(state, quality.connection);

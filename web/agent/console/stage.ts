@@ -8,7 +8,7 @@
 import { Viewer, type ViewerEvents } from '../viewer.ts';
 import { CameraTile } from './tile.ts';
 import { button, h, say, show } from './dom.ts';
-import { admitted, pictureNote, self, visitor, type SessionState } from './state.ts';
+import { admitted, isCameraOnly, pictureNote, self, visitor, type SessionState } from './state.ts';
 
 export type Picture = 'page' | 'screen';
 
@@ -86,6 +86,7 @@ export class Stage {
     }
     show(this.unmute, live && share.audio && this.video.muted);
     this.camera.render(state);
+    this.element.classList.toggle('stage--camera', isCameraOnly(state));
     this.renderVeil(state, connection);
     const note = this.veil.hidden ? pictureNote(state, connection) : undefined;
     show(this.note, note !== undefined);
@@ -129,6 +130,9 @@ export class Stage {
     }
     if (state.stage === 'paused') {
       return ['Paused by the visitor', 'You keep the last picture. It goes on when the visitor wants it to.'];
+    }
+    if (isCameraOnly(state)) {
+      return state.camera.phase === 'live' ? undefined : ['The customer has opened the link', 'Their camera appears in a moment.'];
     }
     if (this.unreadable) {
       return ['This page cannot be shown', 'Ask the visitor to go to another page, or ask them to share their screen.'];

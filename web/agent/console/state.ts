@@ -3,6 +3,7 @@
  * can be derived from one value and tested without a browser.
  */
 
+import { Capability } from '../../protocol/signal.ts';
 import type { CameraState, Member, Mode, ShareState, Slot, Stage, Surface, ToClient } from '../../protocol/signal.ts';
 
 /** Where the visitor's answer to an invitation to share stands (R044–R048). */
@@ -168,6 +169,11 @@ export function visitor(state: SessionState): Member | undefined {
 /** Does this agent see the page: admitted by the visitor, and the session is on? */
 export function admitted(state: SessionState): boolean {
   return self(state)?.presence === 'here' && state.stage !== 'waiting';
+}
+
+/** Came by a camera link: there is a camera and no page (R126). */
+export function isCameraOnly({ capabilities }: SessionState): boolean {
+  return (capabilities & Capability.SUB_CAMERA) !== 0 && (capabilities & (Capability.SUB_DOM | Capability.SUB_SCREEN)) === 0;
 }
 
 /** A member's name as others see it. */

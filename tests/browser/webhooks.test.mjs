@@ -1,0 +1,98 @@
+// The console's page of webhooks: added with a secret shown once, tested, failing, its dead letters replayed (R187, R189).
+
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { startBrowser, startRelay, until } from './harness.mjs';
+import { isFromFanlight, startReceiver } from './receiver.mjs';
+
+const { source: AXE } = createRequire(resolve(import.meta.dirname, '../../web/package.json'))('axe-core');
+
+let browser;
+let relay;
+let receiver;
+
+before(async () => {
+    receiver = await startReceiver();
+    browser = await startBrowser();
+    relay = await startRelay({ extra: `[outbound]\nnamed = ["${receiver.origin}"]\n` });
+});
+
+after(async () => {
+    await browser?.close();
+    await relay?.stop();
+    await receiver?.close();
+});
+
+async function picture(page, name) {
+    if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `${name}.png`), fullPage: true });
+}
+
+async function serious(page) {
+    await page.evaluate(AXE);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+}
+
+async function visit() {
+    const answer = await fetch(`${relay.url}/v1/keys`, { method: 'POST', body: JSON.stringify({ group: 'demo' }) });
+    return (await answer.json()).session;
+}
+
+describe('webhooks in the console', () => {
+    test('added, tested, heard, and removed', async () => {
+        const context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
+        context.setDefaultTimeout(20_000);
+        const page = await context.newPage();
+        const errors = [];
+        page.on('pageerror', (error) => errors.push(String(error)));
+        await page.goto(`${relay.operatorUrl}/admin/#/groups/demo/webhooks`);
+        await page.getByLabel('Operator token').fill(relay.operatorToken());
+        await page.getByRole('button', { name: 'Sign in' }).click();
+        await page.getByText('No server of this group hears of its events yet.').waitFor();
+
+        await page.getByLabel('Address of your server').fill('https://127.0.0.1:9/hook');
+        await page.getByRole('button', { name: 'Add webhook' }).click();
+        await page.getByText('The address must use https at port 443').waitFor();
+        await page.getByLabel('Address of your server').fill(`${receiver.origin}/hook`);
+        await page.getByRole('button', { name: 'Add webhook' }).click();
+        await page.getByRole('heading', { name: 'The secret of this webhook' }).waitFor();
+        const secret = await page.locator('.secret').textContent();
+        assert.match(secret, /^whsec_[\w+/=]{44}$/u);
+        await picture(page, 'webhook-secret');
+        await page.getByRole('button', { name: 'Done' }).click();
+
+        await page.getByRole('button', { name: 'Send a test' }).click();
+        await page.getByText(/^Delivered\./u).waitFor();
+        const [tested] = receiver.received;
+        assert.equal(JSON.parse(tested.body).event, 'webhook.test');
+        assert.ok(isFromFanlight(secret, tested.headers, tested.body));
+        assert.ok(!isFromFanlight(secret, tested.headers, `${tested.body} `));
+
+        const session = await visit();
+        const heard = await until('the session is heard of', () => receiver.received.find(({ body }) => JSON.parse(body).session === session));
+        assert.equal(JSON.parse(heard.body).event, 'session.created');
+        receiver.answer(503);
+        await page.getByRole('button', { name: 'Send a test' }).click();
+        await page.getByText(/^The host answered 503\./u).waitFor();
+        await page.reload();
+        await page.getByText('Delivering').waitFor();
+        assert.equal(await page.locator('.secret').count(), 0, 'the secret is not shown again');
+        assert.ok(!(await page.content()).includes(secret));
+        await page.locator('.webhook summary').click();
+        assert.deepEqual(await serious(page), []);
+        await picture(page, 'webhooks');
+
+        await page.getByRole('button', { name: 'New secret' }).click();
+        await page.getByText('messages carry both signatures until then').waitFor();
+        assert.notEqual(await page.locator('.secret').textContent(), secret);
+        await page.getByRole('button', { name: 'Done' }).click();
+        await page.getByRole('button', { name: 'Remove', exact: true }).click();
+        await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+        await page.getByText('No server of this group hears of its events yet.').waitFor();
+        assert.deepEqual(errors, []);
+        await context.close();
+    });
+});
