@@ -44,9 +44,11 @@ pub(crate) struct Link {
     pub(crate) handle: String,
     pub(crate) until: Instant,
     pub(crate) stage: Stage,
+    /// Its session has ended; whoever sent it may still ask what became of it.
+    pub(crate) over: bool,
 }
 
-/// Every link whose session runs.
+/// Every link whose session runs, and those that are over until their time is.
 #[derive(Debug)]
 pub(crate) struct Cameras {
     links: Mutex<HashMap<Hash, Link>>,
@@ -94,12 +96,13 @@ impl Cameras {
         now: Instant,
     ) -> Result<String, Refusal> {
         let mut links = locked(&self.links);
+        links.retain(|_, link| !link.over || now < link.until);
         if links.len() >= CAMERA_LINKS_MAX {
             return Err(Refusal::new(Code::Overload, "limits::CAMERA_LINKS_MAX"));
         }
         let token = opaque();
         let until = now + CAMERA_LINK_LIFE;
-        links.insert(sha256(token.as_bytes()), Link { session, inviter, handle, until, stage: Stage::Sent });
+        links.insert(sha256(token.as_bytes()), Link { session, inviter, handle, until, stage: Stage::Sent, over: false });
         Ok(token)
     }
 
@@ -133,16 +136,17 @@ impl Cameras {
     }
 
     /// The session is over; the link that led to it, if there was one.
-    pub(crate) fn forget(&self, session: &SessionId) -> Option<Link> {
+    pub(crate) fn ended(&self, session: &SessionId) -> Option<Link> {
         let mut links = locked(&self.links);
-        let hash = links.iter().find(|(_, link)| link.session == *session).map(|(hash, _)| *hash)?;
-        links.remove(&hash)
+        let link = links.values_mut().find(|link| link.session == *session && !link.over)?;
+        link.over = true;
+        Some(link.clone())
     }
 }
 
 impl Link {
     fn is_good(&self, now: Instant) -> bool {
-        self.stage == Stage::Sent && now < self.until
+        self.stage == Stage::Sent && !self.over && now < self.until
     }
 }
 
@@ -205,7 +209,7 @@ mod tests {
         let group = inviter("ann").group;
         assert_eq!(cameras.of(&session, &group, "ann").map(|link| link.stage), Some(Stage::Opened));
         assert!(cameras.of(&session, &group, "ben").is_none(), "another agent's");
-        assert!(cameras.forget(&session).is_some() && cameras.forget(&session).is_none());
+        assert!(cameras.ended(&session).is_some() && cameras.ended(&session).is_none());
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Control {
         self.placement().release(home.shard);
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);
-        if let Some(link) = self.cameras().forget(&session).filter(|link| link.stage == Stage::Sent) {
+        if let Some(link) = self.cameras().ended(&session).filter(|link| link.stage == Stage::Sent) {
             let about = About { group: Some(link.inviter.group), session: Some(session), ..About::default() };
             self.audit(Event::InviteExpired, About { detail: Some("camera"), ..about });
         }

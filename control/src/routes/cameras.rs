@@ -122,7 +122,7 @@ pub(crate) fn show(control: &Control, asked: &Asked<'_>, session: &str) -> Resul
     let absent = || Refusal::new(Code::Session, "G-52");
     let link = control.cameras().of(&session, &login.group, &login.agent).ok_or_else(absent)?;
     let state = match link.stage {
-        Stage::Sent if control.clock().now() >= link.until => State { state: "expired", admission: None },
+        Stage::Sent if link.over || control.clock().now() >= link.until => State { state: "expired", admission: None },
         Stage::Sent => State { state: "sent", admission: None },
         Stage::Declined => State { state: "declined", admission: None },
         Stage::Opened => {

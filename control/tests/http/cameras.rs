@@ -128,7 +128,8 @@ fn the_number_goes_into_the_message_and_nowhere_else() {
     let (session, token) = scene.invited();
     let ended = Report::Ended { session, code: Code::Timeout, by: None, lasted: Duration::ZERO };
     scene.desk.control.report(ended);
-    assert_eq!(scene.state(&session, &scene.ann).code(), Some("E_SESSION"), "forgotten with its session");
+    assert_eq!(scene.state(&session, &scene.ann).body, json!({"state": "expired"}));
+    assert_eq!(scene.phone("open", &token).code(), Some("E_KEY"));
     let metrics = scene.desk.control.metrics().render();
     drop(scene);
     let files: Vec<_> = std::fs::read_dir(&folder.0).expect("a folder").flatten().collect();
