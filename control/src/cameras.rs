@@ -102,7 +102,10 @@ impl Cameras {
         }
         let token = opaque();
         let until = now + CAMERA_LINK_LIFE;
-        links.insert(sha256(token.as_bytes()), Link { session, inviter, handle, until, stage: Stage::Sent, over: false });
+        links.insert(
+            sha256(token.as_bytes()),
+            Link { session, inviter, handle, until, stage: Stage::Sent, over: false },
+        );
         Ok(token)
     }
 
