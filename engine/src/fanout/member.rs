@@ -198,8 +198,9 @@ impl Member {
         self.path.as_ref().filter(|_| self.peer.is_connected())?.estimator.deadline()
     }
 
-    /// Sends what is due: connectivity checks, reports, repairs, and what came in since the last visit. Adds to `told`
-    /// the lanes whose codec the client lacks.
+    /// Sends what is due: handshakes and connectivity checks, repairs, what came in since the last visit, and reports.
+    /// Returns a lane whose codec the client lacks, once. Reports go last: a train may end with a short packet, but not
+    /// begin with one.
     pub(super) fn visit(
         &mut self,
         now: Instant,
@@ -210,9 +211,20 @@ impl Member {
     ) -> Option<Lane> {
         let (packets, bytes) = self.peer.poll(outbox);
         totals.sent(packets, bytes);
-        self.report(now, lanes, outbox, compound, totals);
-        let round_trip = self.round_trip.smoothed().unwrap_or(ROUND_TRIP_GUESS);
         self.select(now, lanes);
+        let no_codec = self.send_media(now, lanes, outbox, totals);
+        self.report(now, lanes, outbox, compound, totals);
+        no_codec
+    }
+
+    fn send_media(
+        &mut self,
+        now: Instant,
+        lanes: &mut [Filling; LANES],
+        outbox: &mut Outbox,
+        totals: &mut MediaTotals,
+    ) -> Option<Lane> {
+        let round_trip = self.round_trip.smoothed().unwrap_or(ROUND_TRIP_GUESS);
         let Self { peer, subscriptions, lost, path, .. } = self;
         let Some(mut departure) = peer.departure(now, outbox) else {
             for subscription in subscriptions {

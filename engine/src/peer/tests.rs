@@ -47,6 +47,23 @@ fn chromiums_offer_is_answered_with_all_we_carry() {
     assert!(!answer.contains("a=ice-lite") && !answer.contains("H265"));
 }
 
+// RFC 2198
+#[test]
+fn redundant_sound_is_agreed_to_only_where_it_is_offered() {
+    let agreed = |sdp: &str| {
+        let (peer, answer) = accept(sdp).expect("a usable offer");
+        let [_, watch_sound, ..] = peer.sections() else { panic!("four sections") };
+        let red = peer.payload_type(watch_sound.mid, Format { codec: Codec::Red, profile: 0, packetization: 0 });
+        (red.map(|payload_type| payload_type.main), answer.contains("red/48000/2"))
+    };
+    assert_eq!(agreed(CHROMIUM), (Some(63), true), "as Chromium calls it");
+    let without: String = CHROMIUM
+        .lines()
+        .filter(|line| !line.contains(":63 "))
+        .fold(String::new(), |sdp, line| sdp + &line.replace(" 111 63 ", " 111 ") + "\r\n");
+    assert_eq!(agreed(&without), (None, false));
+}
+
 #[test]
 fn what_a_browser_names_is_never_probed() {
     let named = CHROMIUM.replace("a=setup:", "a=candidate:1 1 udp 2122260223 203.0.113.7 4444 typ host\na=setup:");

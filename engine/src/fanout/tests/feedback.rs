@@ -123,3 +123,26 @@ fn plain_sound_stays_plain() {
     let (world, heard) = spoken(&[Speaks::Red], false);
     assert_eq!(heard[0], vec![(world.clients[ANN].opus().0, vec![8, 9]); 3]);
 }
+
+// A report by itself is a train by itself, and trains are what sending costs.
+#[test]
+fn a_report_leaves_as_the_end_of_a_train() {
+    let mut world = World::connected(55, &[Speaks::Everything; 2]);
+    world.share(VISITOR, Lane::Visitor, 1);
+    let mut shapes = std::collections::BTreeSet::new();
+    for sequence in 1..=60 {
+        let begins = [0x10, u8::from(sequence > 1)];
+        let payload = [&begins[..], &[7; 1_000]].concat();
+        world.inject(VISITOR, sequence, 3_000 * sequence as u32, true, &payload);
+        let (mut outbox, now) = (Outbox::default(), world.now());
+        while world.fanout.poll(now, &mut outbox, &mut 1) {}
+        let to_ann = outbox.trains().iter().filter(|train| train.destination == world.address(ANN));
+        shapes.extend(to_ann.map(|train| {
+            let large = outbox.segments(train).map(|segment| segment.len() > 1_000);
+            large.collect::<Vec<bool>>()
+        }));
+        tick(&mut world);
+    }
+    let expected = [vec![true], vec![true, false]];
+    assert_eq!(shapes.into_iter().collect::<Vec<_>>(), expected, "a picture, now and then with a report behind it");
+}
