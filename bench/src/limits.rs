@@ -1,6 +1,7 @@
 //! Where a server ends: the most packets per second without loss, latency at half a core, the cost of many sessions, memory,
 //! and a storm of joins.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanlight_loadtest::clock;
@@ -189,22 +190,17 @@ pub fn storm(report: &mut Report, manner: Manner, backend: &'static str) -> Resu
     swarm.run(clock::now() + Duration::from_secs(1), None)?;
     forget(&mut swarm, &live);
     let began_us = clock::now_us();
-    let used = (process::cpu_time(relay.pid()), clock::now());
     let room = rooms.first().ok_or(JoinError::Http)?;
-    let (during, joined) = std::thread::scope(|scope| {
-        let joining = scope.spawn(|| join_at_once(room));
-        let mut during = None;
-        while !joining.is_finished() {
-            swarm.run(clock::now() + LOOK, None)?;
-            // Figures are those of the storm itself; what comes after it is calm again.
-            if clock::now_us() >= began_us + STORM_US && during.is_none() {
-                during = Some((live.tail(&mut swarm), storm_share(relay.pid(), used)));
-            }
-        }
-        let during = during.unwrap_or_else(|| (live.tail(&mut swarm), storm_share(relay.pid(), used)));
-        Ok::<_, JoinError>((during, joining.join().map_err(|_| JoinError::Absent(STORM))??))
-    })?;
-    let ((arrived, seen), share) = during;
+    let crowd = Crowd::default();
+    let (found, joined) = std::thread::scope(|scope| {
+        let joining = scope.spawn(|| crowd.join(room));
+        let is_over = || joining.is_finished() || crowd.is_there.load(Ordering::Acquire);
+        let found = weather(&mut swarm, &live, began_us, is_over);
+        // Whatever was found: nobody waits for ever.
+        crowd.may_go.store(true, Ordering::Release);
+        (found, joining.join().map_err(|_| JoinError::Absent(STORM)))
+    });
+    let (Weather { arrived, seen, after, share }, joined) = (found?, joined??);
     let (wishes, closest_ms) = wishes(&mut swarm, &live, began_us);
     live.pace(&mut swarm, 0);
     let name = |what: &str| format!("join storm: {what}, {backend}");
@@ -217,10 +213,40 @@ pub fn storm(report: &mut Report, manner: Manner, backend: &'static str) -> Resu
     let note = format!("{} µs before, {arrived} µs during; server at {:.0} % of its core", calm.p99_us, share * 100.0);
     let figure = rise(arrived, calm.p99_us);
     report.figure(Figure::most(name("p99 of those who watched, over that before"), figure, "", Some(2.0)).noting(note));
+    let note =
+        format!("{after} µs with all of them there and nobody joining: the last of a fan-out waits for the others");
+    let figure = rise(arrived, after);
+    report.figure(Figure::most(name("the same over that after"), figure, "", None).noting(note));
     let note = format!("{} µs before, {seen} µs during; the generator's own delay included", calm.seen_p99_us);
     let figure = rise(seen, calm.seen_p99_us);
     report.figure(Figure::most(name("the same until seen"), figure, "", None).noting(note));
     Ok(())
+}
+
+/// What those who watched felt: p99 during the storm, on arrival and until seen, and on arrival afterwards; and the share of
+/// its core that the server used.
+struct Weather {
+    arrived: u32,
+    seen: u32,
+    after: u32,
+    share: f64,
+}
+
+fn weather(swarm: &mut Swarm, live: &Target, began_us: u64, is_over: impl Fn() -> bool) -> Result<Weather, JoinError> {
+    let used = (process::cpu_time(live.pid), clock::now());
+    let mut during = None;
+    while !is_over() {
+        swarm.run(clock::now() + LOOK, None)?;
+        // Figures are those of the storm itself; what comes after it is calm again.
+        if clock::now_us() >= began_us + STORM_US && during.is_none() {
+            during = Some((live.tail(swarm), storm_share(live.pid, used)));
+        }
+    }
+    let ((arrived, seen), share) = during.unwrap_or_else(|| (live.tail(swarm), storm_share(live.pid, used)));
+    swarm.run(clock::now() + Duration::from_secs(1), None)?;
+    forget(swarm, live);
+    swarm.run(clock::now() + Duration::from_secs(3), None)?;
+    Ok(Weather { arrived, seen, after: live.tail(swarm).0, share })
 }
 
 /// What the joiners of a storm have found.
@@ -231,22 +257,34 @@ struct Joined {
     without: u32,
 }
 
-fn join_at_once(room: &Room) -> Result<Joined, JoinError> {
-    let mut swarm = Swarm::new()?;
-    let began_us = clock::now_us();
-    let pace = Pace { workers: 16, per_second: STORM_PER_SECOND };
-    let joined = gather(&mut swarm, STORM, pace, |_| room.whep.watch(watcher::Manner::default()))?;
-    let took_s = (clock::now_us() - began_us) as f64 / 1e6;
-    swarm.run(clock::now() + Duration::from_secs(2), None)?;
-    let mut all = Joined { took_s, slowest_s: 0.0, without: 0 };
-    for at in joined {
-        let Some(watcher) = swarm.member(at).and_then(|member| member.watcher()) else { continue };
-        match watcher.viewing.first_us {
-            Some(first_us) => all.slowest_s = all.slowest_s.max((first_us - watcher.began_us) as f64 / 1e6),
-            None => all.without += 1,
+/// Those who join at once, on a thread of their own.
+#[derive(Default)]
+struct Crowd {
+    is_there: AtomicBool,
+    may_go: AtomicBool,
+}
+
+impl Crowd {
+    fn join(&self, room: &Room) -> Result<Joined, JoinError> {
+        let mut swarm = Swarm::new()?;
+        let began_us = clock::now_us();
+        let pace = Pace { workers: 16, per_second: STORM_PER_SECOND };
+        let joined = gather(&mut swarm, STORM, pace, |_| room.whep.watch(watcher::Manner::default()))?;
+        let took_s = (clock::now_us() - began_us) as f64 / 1e6;
+        self.is_there.store(true, Ordering::Release);
+        while !self.may_go.load(Ordering::Acquire) {
+            swarm.run(clock::now() + LOOK, None)?;
         }
+        let mut all = Joined { took_s, slowest_s: 0.0, without: 0 };
+        for at in joined {
+            let Some(watcher) = swarm.member(at).and_then(|member| member.watcher()) else { continue };
+            match watcher.viewing.first_us {
+                Some(first_us) => all.slowest_s = all.slowest_s.max((first_us - watcher.began_us) as f64 / 1e6),
+                None => all.without += 1,
+            }
+        }
+        Ok(all)
     }
-    Ok(all)
 }
 
 /// Share of its core that the server has used since then.

@@ -79,6 +79,8 @@ pub struct Watcher {
     /// Packets that could not be opened.
     pub sealed: u64,
     pub began_us: u64,
+    /// When the first packet came.
+    first_us: Option<u64>,
     pub viewing: Viewing,
     arrivals: Vec<(u16, u64)>,
     /// The transport-wide number that the next feedback begins with.
@@ -124,6 +126,7 @@ impl Watcher {
             foreign: 0,
             sealed: 0,
             began_us: now_us,
+            first_us: None,
             viewing: Viewing::default(),
             arrivals: Vec::new(),
             fed: None,
@@ -241,6 +244,10 @@ impl Watcher {
             self.foreign += 1;
             return;
         };
+        // What was sent before this subscriber was there is history that it was given, not something that took so long.
+        if mark.at_us < *self.first_us.get_or_insert(arrival.arrived_us) {
+            return;
+        }
         let late = |at_us: u64| u32::try_from(at_us.saturating_sub(mark.at_us)).unwrap_or(u32::MAX);
         self.arrived_after_us.push(late(arrival.arrived_us));
         self.seen_after_us.push(late(arrival.seen_us));
