@@ -4,7 +4,7 @@
 //! - Subscribers follow a *lane*, not a track; only packets of the lane's source leave, and after
 //!   [`Fanout::set_source`] returns nothing of the source before does (R015, P17).
 //! - Subscribers are visited one by one, so that what goes to one address leaves as one train; each visit writes all
-//!   that has come since the last. Who is visited first changes every pass.
+//!   that has come since the last. Who is visited first changes every pass; newcomers come after the others.
 //! - Only members that have something to send or to follow are visited; nothing walks over idle ones.
 //! - A subscriber's failure touches no other subscriber.
 //!
@@ -231,7 +231,7 @@ impl Fanout {
             member.close(now, outbox, &mut self.totals);
         }
         self.request_keyframes(now);
-        self.queue_watchers();
+        self.queue_watchers(now);
         while *slice > 0
             && let Some(who) = self.queue.pop_front()
         {
@@ -293,17 +293,19 @@ impl Fanout {
         time(&mut self.timers, who, member);
     }
 
-    /// Queues who follows a lane for which something came in.
-    fn queue_watchers(&mut self) {
+    /// Queues who follows a lane for which something came in: those who have been here for a while, then newcomers, so that a
+    /// storm of joins is felt by those who storm.
+    fn queue_watchers(&mut self, now: Instant) {
         let Self { lanes, queue, members, pass, .. } = self;
         for filling in lanes {
             if !std::mem::take(&mut filling.hot) {
                 continue;
             }
             *pass = pass.wrapping_add(1);
-            let (before, after) =
-                filling.watchers.split_at(pass.checked_rem(filling.watchers.len()).unwrap_or_default());
-            for who in after.iter().chain(before) {
+            // They stand in the order in which they came.
+            let is_settled = |who: &MemberId| members.get(who).is_none_or(|member| member.is_settled(now));
+            let (settled, newcomers) = filling.watchers.split_at(filling.watchers.partition_point(is_settled));
+            for who in in_turn(settled, *pass).chain(in_turn(newcomers, *pass)) {
                 if let Some(member) = members.get_mut(who) {
                     enqueue(queue, *who, member);
                 }
@@ -413,6 +415,12 @@ fn time(timers: &mut Timers<MemberId>, who: MemberId, member: &mut Member) {
         timers.set(who, deadline);
         member.timed = deadline;
     }
+}
+
+/// Each of them once; another begins with every pass, so that nobody is always last.
+fn in_turn(watchers: &[MemberId], pass: usize) -> impl Iterator<Item = &MemberId> {
+    let (before, after) = watchers.split_at(pass.checked_rem(watchers.len()).unwrap_or_default());
+    after.iter().chain(before)
 }
 
 fn enqueue(queue: &mut VecDeque<MemberId>, who: MemberId, member: &mut Member) {

@@ -22,6 +22,8 @@ use crate::rtp::send::Sender;
 const ROUND_TRIP_GUESS: Duration = Duration::from_millis(50);
 /// How the streams that we send to one member belong together (RFC 3550 §6.5.1).
 const CNAME: &str = "fanlight";
+/// Whoever is here for so long is served before newcomers: as long as a storm of joins and its keyframes may last.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// Sender reports of one compound that are looked at: a picture's encodings and sound.
 const CLOCKS: usize = 4;
 /// The source of reports to a member that we send nothing to.
@@ -59,6 +61,11 @@ pub(super) struct Asked {
 }
 
 impl Member {
+    /// Has it been here for a while? Whoever watches does not wait for those who come by the hundred.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.born) >= SETTLED_AFTER
+    }
+
     pub(super) fn new(now: Instant, peer: Peer, key: PeerKey) -> Self {
         Self {
             peer,

@@ -2,6 +2,7 @@
 
 mod world;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fanlight_wire::limits::{ICE_CONSENT_MAX, PARTICIPANTS_LIFETIME_MAX, PARTICIPANTS_RESERVED};
@@ -70,6 +71,28 @@ fn media_does_not_wait_for_handshakes() {
     assert_eq!(reached, 2, "both who watch are served with the first look");
     assert!(looks > 20, "then each record gets a look of its own: {looks}");
     assert!(world.seen(viewer.client).len() >= 3);
+}
+
+#[test]
+fn newcomers_are_served_after_those_who_watch_and_each_take_turns() {
+    let mut world = World::new();
+    let publisher = world.publishes("mixer", None).expect("allowed").client;
+    let come = |world: &mut World, name: &str| world.watches(name, None).expect("allowed").client;
+    let settled = ["a", "b", "c"].map(|name| come(&mut world, name));
+    world.send_frames(publisher, 3);
+    world.pass(Duration::from_secs(6));
+    let newcomers = ["d", "e"].map(|name| come(&mut world, name));
+    world.send_frames(publisher, 3);
+    let (mut first, mut last) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..3 {
+        let served = world.served(publisher);
+        assert_eq!(served.len(), 5, "{served:?}");
+        assert!(served[..3].iter().all(|client| settled.contains(client)), "{served:?}");
+        assert!(served[3..].iter().all(|client| newcomers.contains(client)), "{served:?}");
+        first.insert(served[0]);
+        last.insert(served[4]);
+    }
+    assert_eq!((first.len(), last.len()), (3, 2), "nobody is always first, nobody always last");
 }
 
 #[test]

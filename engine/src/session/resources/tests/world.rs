@@ -16,7 +16,7 @@ use fanlight_wire::{Code, GroupId, Kind, PipeId, Refusal, SessionId, ShardId};
 use crate::datagram::{Datagram, Transport};
 use crate::engine::Engine;
 use crate::entropy::Entropy;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Train};
 use crate::peer::client::{Client, Speaks};
 use crate::peer::{Certificate, PeerConfig};
 use crate::pipe::{PipeInput, PipeOutput};
@@ -369,11 +369,7 @@ impl World {
         for _ in 0..records {
             self.hand(from, &mut record.clone());
         }
-        let sequence = self.sent.get(&publisher).copied().unwrap_or_default() + 1;
-        self.clients[publisher].send(sequence, 90_000, true, &DELTA);
-        for (_, mut payload) in self.clients[publisher].poll() {
-            self.hand(self.clients[publisher].address, &mut payload);
-        }
+        self.hand_frame(publisher);
         let mut outbox = Outbox::default();
         let mut looks = 1;
         let mut more = self.engine.poll_datagrams(&mut outbox);
@@ -383,6 +379,24 @@ impl World {
             more = self.engine.poll_datagrams(&mut outbox);
         }
         (looks, reached)
+    }
+
+    /// In which order the clients are served with one more frame of this publisher.
+    pub(super) fn served(&mut self, publisher: usize) -> Vec<usize> {
+        self.hand_frame(publisher);
+        let mut outbox = Outbox::default();
+        while self.engine.poll_datagrams(&mut outbox) {}
+        let at = |train: &Train| self.clients.iter().position(|client| client.address == train.destination);
+        outbox.trains().iter().filter_map(at).filter(|client| *client != publisher).collect()
+    }
+
+    fn hand_frame(&mut self, publisher: usize) {
+        let sequence = self.sent.get(&publisher).copied().unwrap_or_default() + 1;
+        self.sent.insert(publisher, sequence);
+        self.clients[publisher].send(sequence, 90_000, true, &DELTA);
+        for (_, mut payload) in self.clients[publisher].poll() {
+            self.hand(self.clients[publisher].address, &mut payload);
+        }
     }
 
     fn hand(&mut self, source: SocketAddr, payload: &mut [u8]) {
