@@ -65,24 +65,26 @@ function install() {
             peer.addTransceiver(speaker.stream.getTracks()[0], { direction: 'sendonly' });
         });
     };
-    window.watch = async (endpoint, token) => {
+    window.watch = async (endpoint, token, plain) => {
         window.viewer = await window.enter(endpoint, token, (peer) => {
             const video = document.body.appendChild(document.createElement('video'));
-            video.muted = true;
             video.autoplay = true;
             video.srcObject = new MediaStream();
             peer.ontrack = ({ track }) => video.srcObject.addTrack(track);
             peer.addTransceiver('video', { direction: 'recvonly' });
-            peer.addTransceiver('audio', { direction: 'recvonly' });
+            const heard = peer.addTransceiver('audio', { direction: 'recvonly' });
+            const { codecs } = RTCRtpReceiver.getCapabilities('audio');
+            if (plain) heard.setCodecPreferences(codecs.filter(({ mimeType }) => mimeType !== 'audio/red'));
         });
     };
     window.received = async () => {
         const all = [...(await window.viewer.peer.getStats()).values()].filter(({ type }) => type === 'inbound-rtp');
         const of = (kind) => all.find((entry) => entry.kind === kind) ?? {};
-        const video = of('video');
+        const [video, audio] = [of('video'), of('audio')];
         return {
             frames: video.framesDecoded ?? 0, lost: video.packetsLost ?? 0,
-            audio: of('audio').packetsReceived ?? 0, width: video.frameWidth,
+            audio: audio.packetsReceived ?? 0, width: video.frameWidth,
+            energy: audio.totalAudioEnergy ?? 0, bytesPerSound: audio.bytesReceived / audio.packetsReceived,
         };
     };
     window.remove = async ({ location, headers, peer }) => {
@@ -112,16 +114,20 @@ for (const backend of ['io_uring', 'mmsg']) {
                 return page;
             };
             const [early, publisher, late] = await Promise.all([open(), open(), open()]);
-            const watch = (page) => page.evaluate(([url, token]) => window.watch(url, token), [at('whep'), subscribe]);
+            const watch = (page, plain) =>
+                page.evaluate((wish) => window.watch(...wish), [at('whep'), subscribe, plain]);
             const plays = (page) => until(`${FRAMES} frames`, async () => {
                 const seen = await page.evaluate(() => window.received());
-                return seen.frames >= FRAMES && seen.audio > 10 && seen;
+                return seen.frames >= FRAMES && seen.audio > 10 && seen.energy > 0 && seen;
             }, 15_000);
-            await watch(early);
+            await watch(early, false);
             await publisher.evaluate(([url, token]) => window.publish(url, token), [at('whip'), publish]);
-            assert.equal((await plays(early)).width, 320);
-            await watch(late);
-            await plays(late);
+            // RFC 2198: the sound's redundancy reaches whoever agreed to it, and is taken off for others.
+            const first = await plays(early);
+            assert.equal(first.width, 320);
+            await watch(late, true);
+            const { bytesPerSound } = await plays(late);
+            assert.ok(first.bytesPerSound > 1.5 * bytesPerSound, `${first.bytesPerSound} with, ${bytesPerSound} without`);
             const count = async (kind) => metric(await relay.metrics(), 'fanlight_media_resources', kind);
             await until('all are counted', async () => await count('whep') === 2 && await count('whip') === 1);
 
