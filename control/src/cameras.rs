@@ -52,7 +52,14 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Cameras {
     links: Mutex<HashMap<Hash, Link>>,
-    budgets: Mutex<(Windows<(GroupId, String)>, Windows<GroupId>)>,
+    budgets: Mutex<Budgets>,
+}
+
+/// Messages that count.
+#[derive(Debug)]
+struct Budgets {
+    agents: Windows<(GroupId, String)>,
+    groups: Windows<GroupId>,
 }
 
 impl Cameras {
@@ -60,10 +67,10 @@ impl Cameras {
         let windows = |limit| Rule { limit, length: CAMERA_INVITE_WINDOW };
         Self {
             links: Mutex::default(),
-            budgets: Mutex::new((
-                Windows::new(windows(CAMERA_INVITES_PER_AGENT), ADDRESSES_REMEMBERED_MAX),
-                Windows::new(windows(CAMERA_INVITES_PER_GROUP), ADDRESSES_REMEMBERED_MAX),
-            )),
+            budgets: Mutex::new(Budgets {
+                agents: Windows::new(windows(CAMERA_INVITES_PER_AGENT), ADDRESSES_REMEMBERED_MAX),
+                groups: Windows::new(windows(CAMERA_INVITES_PER_GROUP), ADDRESSES_REMEMBERED_MAX),
+            }),
         }
     }
 
@@ -73,7 +80,7 @@ impl Cameras {
     /// `E_RATE` with the time to wait.
     pub(crate) fn take(&self, inviter: &Inviter, now: Instant) -> Result<(), Denied> {
         let mut budgets = locked(&self.budgets);
-        let (agents, groups) = &mut *budgets;
+        let Budgets { agents, groups } = &mut *budgets;
         let agent = (inviter.group.clone(), inviter.agent.clone());
         if let Some(wait) = agents.wait(&agent, now).max(groups.wait(&inviter.group, now)) {
             let refusal = Refusal::new(Code::Rate, "limits::CAMERA_INVITES_PER_AGENT");

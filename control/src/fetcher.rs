@@ -176,11 +176,9 @@ impl Fetcher {
         if found.is_empty() {
             return Err(FetchError::Unresolved);
         }
-        let allowed = |ip: &IpAddr| match to.origin.tls {
-            true => to.named || is_public(*ip),
-            // In the clear it may not leave this machine, whoever names it.
-            false => ip.to_canonical().is_loopback(),
-        };
+        // In the clear it may not leave this machine, whoever names it.
+        let local = |ip: &IpAddr| ip.to_canonical().is_loopback();
+        let allowed = |ip: &IpAddr| if to.origin.tls { to.named || is_public(*ip) } else { local(ip) };
         if !found.iter().all(allowed) {
             return Err(FetchError::Special);
         }

@@ -1,6 +1,7 @@
 // The console's page of webhooks: added with a secret shown once, tested, failing, its dead letters replayed (R187, R189).
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -34,6 +35,13 @@ async function serious(page) {
     await page.evaluate(AXE);
     const { violations } = await page.evaluate(() => window.axe.run());
     return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+}
+
+/** Nine tries lie behind whatever waits, as after a night, and the tenth is due now. */
+function afterANight() {
+    const sql = 'UPDATE deliveries SET attempts = 9, due = 0 WHERE attempts > 0';
+    const script = `import sqlite3\nstore = sqlite3.connect(${JSON.stringify(join(relay.folder, 'fanlight.db'))}, timeout=10)\nwith store: print(store.execute(${JSON.stringify(sql)}).rowcount)`;
+    return Number(execFileSync('python3', ['-c', script], { encoding: 'utf8' }));
 }
 
 async function visit() {
@@ -80,6 +88,25 @@ describe('webhooks in the console', () => {
         await page.reload();
         await page.getByText('Delivering').waitFor();
         assert.equal(await page.locator('.secret').count(), 0, 'the secret is not shown again');
+        const late = await visit();
+        const tries = () => receiver.received.filter(({ body }) => JSON.parse(body).session === late);
+        await until('it was tried', () => tries().length === 1);
+        await until('the try is written down', () => afterANight() === 1);
+        await until('it was tried for the last time', () => tries().length === 2);
+        await until('it is dead', async () => {
+            await page.reload();
+            await page.locator('.webhook').waitFor();
+            return page.getByRole('button', { name: 'Show 1 dead message' }).isVisible();
+        }, 20_000);
+        await page.getByRole('button', { name: 'Show 1 dead message' }).click();
+        await page.getByRole('cell', { name: 'The host answered 503.' }).waitFor();
+        await picture(page, 'webhook-dead');
+        assert.deepEqual(await serious(page), []);
+        receiver.answer(200);
+        await page.getByRole('button', { name: /^Replay session\.created/u }).click();
+        await page.getByText('The message will be tried again.').waitFor();
+        await until('it is delivered', () => tries().length === 3);
+        assert.equal(new Set(tries().map(({ headers }) => headers['webhook-id'])).size, 1, 'under the same id');
         assert.ok(!(await page.content()).includes(secret));
         await page.locator('.webhook summary').click();
         assert.deepEqual(await serious(page), []);
