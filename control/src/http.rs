@@ -44,7 +44,7 @@ use crate::presence::Caller;
 use crate::routes::cameras::Wish;
 use crate::routes::policies::{self, Inquiry, Place};
 use crate::routes::webhooks::Hook;
-use crate::routes::{cameras, connect, demo, join, keys, login, media, sessions, tickets, webhooks};
+use crate::routes::{cameras, connect, demo, join, keys, login, media, sessions, shareable, tickets, webhooks};
 
 /// What a page of another origin may send.
 const ASKED_HEADERS: &str = "authorization, content-type, idempotency-key";
@@ -73,6 +73,9 @@ pub(crate) enum Route<'a> {
     Join,
     Connect(&'a str),
     End(&'a str),
+    Shareable(&'a str),
+    Bookmarks(&'a str),
+    Suggest(&'a str),
     DemoConfig,
     Sessions,
     Session(&'a str),
@@ -105,6 +108,9 @@ impl<'a> Route<'a> {
             (Door::Public, ("v1", "join", None, None)) => Self::Join,
             (Door::Public, ("v1", "connect", Some(session), None)) => Self::Connect(session),
             (Door::Public, ("v1", "sessions", Some(session), Some("end"))) => Self::End(session),
+            (Door::Public, ("v1", "sessions", Some(session), Some("shareable"))) => Self::Shareable(session),
+            (Door::Public, ("v1", "sessions", Some(session), Some("bookmarks"))) => Self::Bookmarks(session),
+            (Door::Public, ("v1", "sessions", Some(session), Some("suggestions"))) => Self::Suggest(session),
             (Door::Public, ("demo", "config.json", None, None)) => Self::DemoConfig,
             (Door::Public, ("v1", "camera-invites", None, None)) => Self::CameraInvites,
             (Door::Public, ("v1", "camera-invites", Some(session), None)) => Self::CameraInvite(session),
@@ -121,9 +127,16 @@ impl<'a> Route<'a> {
     /// As the `Allow` header says it.
     pub(crate) const fn methods(self) -> &'static str {
         match self {
-            Self::Keys | Self::Login | Self::Join | Self::End(_) | Self::Tickets => "POST",
-            Self::CameraInvites | Self::CameraLinks(_) => "POST",
-            Self::Connect(_) | Self::DemoConfig | Self::OpenApi | Self::CameraInvite(_) => "GET",
+            Self::Keys
+            | Self::Login
+            | Self::Join
+            | Self::End(_)
+            | Self::Bookmarks(_)
+            | Self::Suggest(_)
+            | Self::Tickets
+            | Self::CameraInvites
+            | Self::CameraLinks(_) => "POST",
+            Self::Connect(_) | Self::Shareable(_) | Self::DemoConfig | Self::OpenApi | Self::CameraInvite(_) => "GET",
             Self::Sessions => "GET, POST",
             Self::Session(_) => "DELETE",
             Self::Webhooks(hook) => hook.methods(),
@@ -232,6 +245,9 @@ impl Control {
             Route::Join => join::exchange(self, &asked),
             Route::Connect(session) => connect::show(self, session),
             Route::End(session) => sessions::end(self, &asked, session),
+            Route::Shareable(session) => shareable::show(self, &asked, session),
+            Route::Bookmarks(session) => shareable::opened(self, &asked, session),
+            Route::Suggest(session) => shareable::suggest(self, asked, session).await,
             Route::DemoConfig => demo::show(self),
             Route::Sessions if asked.method == Method::GET => sessions::list(self, &asked),
             Route::Sessions => sessions::create(self, asked).await,
@@ -324,6 +340,11 @@ mod tests {
             ("POST /v1/join", Door::Public, "/v1/join"),
             ("GET /v1/connect/<session>", Door::Public, "/v1/connect/x"),
             ("POST /v1/sessions/<session>/end", Door::Public, "/v1/sessions/x/end"),
+            ("GET /v1/sessions/<session>/shareable", Door::Public, "/v1/sessions/x/shareable"),
+            ("POST /v1/sessions/<session>/bookmarks", Door::Public, "/v1/sessions/x/bookmarks"),
+            ("POST /v1/sessions/<session>/suggestions", Door::Public, "/v1/sessions/x/suggestions"),
+            ("GET /v1/groups/<group>/suggestions", Door::Operator, "/v1/groups/g/suggestions"),
+            ("DELETE /v1/groups/<group>/suggestions/<n>", Door::Operator, "/v1/groups/g/suggestions/1"),
             ("GET /demo/config.json", Door::Public, "/demo/config.json"),
             ("POST /v1/sessions", Door::Operator, "/v1/sessions"),
             ("GET /v1/sessions", Door::Operator, "/v1/sessions"),

@@ -4,7 +4,6 @@
 //! *enforce* reaches running sessions, and only to narrow them. Decides nothing inside a session: the engine gets the
 //! compiled [`Policy`] and tickets carry what a role leaves of an agent's capabilities.
 
-pub(crate) mod address;
 pub(crate) mod bundle;
 pub(crate) mod check;
 mod compile;
@@ -12,7 +11,9 @@ pub(crate) mod diff;
 mod enforce;
 pub(crate) mod judge;
 pub(crate) mod schema;
+pub(crate) mod shareable;
 
+pub(crate) use fanlight_wire::address;
 use fanlight_wire::{Code, GroupId, Refusal};
 
 pub(crate) use bundle::Bundle;

@@ -9,6 +9,7 @@ pub(crate) mod login;
 pub(crate) mod media;
 pub(crate) mod policies;
 pub(crate) mod sessions;
+pub(crate) mod shareable;
 pub(crate) mod tickets;
 pub(crate) mod webhooks;
 

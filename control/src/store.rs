@@ -12,6 +12,7 @@ pub(crate) mod policies;
 mod records;
 mod retention;
 mod schema;
+pub(crate) mod suggestions;
 pub(crate) mod webhooks;
 
 use std::path::Path;

@@ -101,6 +101,7 @@ pub fn signal(standing: Standing, policy: &Policy, signal: &ToRelay) -> Result<(
         ToRelay::Resync => needs(standing, Capabilities::SUB_DOM, "protocol §5"),
         ToRelay::Offer { .. } => active(standing),
         ToRelay::ShareStart { surface, .. } => share_start(standing, policy, *surface),
+        ToRelay::ShareStatement { .. } => only(standing, Role::Agent, "R052"),
         ToRelay::CameraStart { .. } => camera_start(standing),
         ToRelay::CameraStop => only(standing, Role::Visitor, "R110"),
         ToRelay::ShareInvite => invite(standing, policy),
@@ -128,10 +129,26 @@ fn share_start(standing: Standing, policy: &Policy, surface: Option<Surface>) ->
         return Err(Refusal::new(Code::Capability, "R006"));
     }
     // R047: a browser that does not say what it captures is taken to capture everything.
-    if !allowed.contains(&surface.unwrap_or(Surface::Monitor)) {
+    let surface = surface.unwrap_or(Surface::Monitor);
+    if !allowed.contains(&surface) {
         return Err(Refusal::new(Code::Surface, "R007"));
     }
+    if standing.role == Role::Agent && !standing.capabilities.contains(Capabilities::showing(surface)) {
+        return Err(Refusal::new(Code::Surface, "R152"));
+    }
     Ok(())
+}
+
+/// What an agent with these rights may share (R007: group and role).
+pub fn agent_surfaces(policy: &Policy, rights: Capabilities) -> Vec<Surface> {
+    let mine = |surface: &&Surface| rights.contains(Capabilities::showing(**surface));
+    policy.agent_surfaces.iter().filter(mine).copied().collect()
+}
+
+/// What the visitor may share when an agent with these rights has asked for it (R046).
+pub fn visitor_surfaces(policy: &Policy, asker: Capabilities) -> Vec<Surface> {
+    let theirs = |surface: &&Surface| asker.contains(Capabilities::viewing(**surface));
+    policy.visitor_surfaces.iter().filter(theirs).copied().collect()
 }
 
 /// R110: the visitor's own camera; whoever publishes one for it comes over HTTP.
@@ -237,11 +254,30 @@ mod tests {
         }
     }
 
+    fn share(surface: Option<Surface>) -> ToRelay {
+        ToRelay::ShareStart { mid: "2".into(), surface, audio_mid: None, grant: None, url: None, assurance: None }
+    }
+
+    #[test]
+    fn a_role_shares_what_the_group_and_itself_allow() {
+        // R007, R046, R152
+        let policy = Policy { agent_surfaces: vec![Surface::Browser, Surface::Window], ..Policy::default() };
+        let rights = Capabilities::from_bits(Role::Agent.ceiling().bits() & !Capabilities::SHOW_BROWSER.bits());
+        let agent = Standing { capabilities: rights, ..standing(Role::Agent) };
+        for (surface, rule) in [(Surface::Browser, "R152"), (Surface::Monitor, "R007")] {
+            let refused = signal(agent, &policy, &share(Some(surface))).expect_err("not allowed");
+            assert_eq!((refused.code, refused.rule.as_ref()), (Code::Surface, rule));
+        }
+        assert!(signal(agent, &policy, &share(Some(Surface::Window))).is_ok());
+        assert_eq!(agent_surfaces(&policy, rights), [Surface::Window]);
+        assert_eq!(visitor_surfaces(&policy, Capabilities::VIEW_MONITOR), [Surface::Monitor]);
+    }
+
     #[test]
     fn a_surface_that_is_not_named_counts_as_the_monitor() {
         // R007, R047
         let policy = Policy { agent_surfaces: vec![Surface::Browser], ..Policy::default() };
-        let start = |surface| ToRelay::ShareStart { mid: "2".into(), surface, audio_mid: None, grant: None };
+        let start = share;
         assert!(signal(standing(Role::Agent), &policy, &start(Some(Surface::Browser))).is_ok());
         for surface in [None, Some(Surface::Monitor), Some(Surface::Window)] {
             let refused = signal(standing(Role::Agent), &policy, &start(surface)).expect_err("not allowed");
@@ -271,8 +307,10 @@ mod tests {
     fn feature_levels_gate_sharing() {
         // R005, R041
         let policy = Policy { feature_level: 55, ..Policy::default() };
-        let start = ToRelay::ShareStart { mid: "2".into(), surface: None, audio_mid: None, grant: None };
-        assert!(signal(standing(Role::Agent), &policy, &start).is_ok());
+        assert!(signal(standing(Role::Agent), &policy, &share(None)).is_ok());
+        let below = Policy { feature_level: 52, ..Policy::default() };
+        let refused = signal(standing(Role::Agent), &below, &share(None)).expect_err("needs 5.3");
+        assert_eq!((refused.code, refused.rule.as_ref()), (Code::Level, "R005"));
         let invite = signal(standing(Role::Agent), &policy, &ToRelay::ShareInvite).expect_err("needs 5.7");
         assert_eq!(invite.code, Code::Level);
     }

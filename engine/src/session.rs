@@ -7,10 +7,12 @@
 mod asks;
 mod camera;
 mod enforce;
+mod length;
 mod members;
 mod resources;
 mod shares;
 mod signals;
+mod sites;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -22,7 +24,7 @@ use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::signal::{LagState, SnapshotReason, Stage, ToClient};
 use fanlight_wire::{Code, Frame, ParticipantId, PipeId, Refusal, SessionId};
 
-use crate::deadline::{Deadline, Reason};
+use crate::deadline::Deadline;
 use crate::dom::{Dom, DomEvent};
 use crate::fanout::{Fanout, MemberId};
 use crate::floor::Event;
@@ -64,6 +66,8 @@ pub(crate) struct Session {
     born: u8,
     asks: Asks,
     shares: Shares,
+    /// When everybody was told that the session has reached its longest time.
+    warned: Option<Instant>,
     camera: Camera,
     resources: Resources,
     /// How long it may be without participants and resources, counted from its creation.
@@ -93,6 +97,7 @@ impl Session {
             born: 0,
             asks: Asks::default(),
             shares: Shares::default(),
+            warned: None,
             camera: Camera::default(),
             resources: Resources::default(),
             empty_max: NEVER_JOINED_MAX,
@@ -224,11 +229,7 @@ impl Session {
         if re == "share.start" {
             cx.reports.push_back(Report::ShareRefused { session: self.id, participant: who, code: refusal.code });
         }
-        let allowed = match (refusal.code, self.participants.get(&who).map(|asker| asker.role)) {
-            (Code::Surface, Some(Role::Visitor)) => self.policy.visitor_surfaces.clone(),
-            (Code::Surface, _) => self.policy.agent_surfaces.clone(),
-            _ => Vec::new(),
-        };
+        let allowed = if refusal.code == Code::Surface { self.surfaces_of(who) } else { Vec::new() };
         let policy_version = self.policy.version;
         if let Some(asker) = self.participants.get_mut(&who)
             && asker.may_be_told(cx.now, refusal.code)
@@ -274,12 +275,11 @@ impl Session {
         self.fanout.handle_timeout(cx.now);
         self.expire_asks(cx);
         self.expire_shares(cx);
+        self.expire_statements(cx);
         self.expire_camera(cx);
         self.expire_members(cx);
         self.expire_resources(cx);
-        if self.is_empty() && cx.now >= self.created + self.empty_max {
-            self.end(cx, Code::Timeout, None);
-        }
+        self.expire_session(cx);
         self.dispatch(cx);
     }
 
@@ -304,11 +304,6 @@ impl Session {
 
     /// The next moment at which something is due. Looks at everybody.
     pub(crate) fn deadline(&mut self) -> Deadline {
-        let never_joined = if self.is_empty() {
-            Deadline::new(self.created + self.empty_max, Reason::Session)
-        } else {
-            Deadline::IDLE
-        };
         self.beside_media = self
             .dom
             .deadline()
@@ -317,7 +312,7 @@ impl Session {
             .min(self.camera.deadline())
             .min(self.resources.deadline())
             .min(self.grace_deadline())
-            .min(never_joined);
+            .min(self.length_deadline());
         self.media_deadline()
     }
 
@@ -338,11 +333,15 @@ impl Session {
 
     /// Ends the session for everybody; each is told before its carrier closes (R187).
     pub(crate) fn end(&mut self, cx: &mut Context<'_>, code: Code, by: Option<ParticipantId>) {
+        self.end_saying(cx, code, by, code.sentence());
+    }
+
+    fn end_saying(&mut self, cx: &mut Context<'_>, code: Code, by: Option<ParticipantId>, sentence: &'static str) {
         if self.ended.is_some() {
             return;
         }
         self.ended = Some(code);
-        let told = ToClient::SessionEnded { code, sentence: code.sentence().to_owned(), by };
+        let told = ToClient::SessionEnded { code, sentence: sentence.to_owned(), by };
         self.each(|_| true, |member| member.tell(&told));
         self.close_resources(cx, code);
         let all: Vec<ParticipantId> = self.participants.keys().copied().collect();

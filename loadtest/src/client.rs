@@ -352,7 +352,14 @@ impl Client {
     /// [`ClientError`] when the relay does not answer.
     pub async fn start_share(&mut self, grant: Option<u32>) -> Result<(), ClientError> {
         let mid = self.media.as_ref().map(|media| media.with(|peer| peer.own_mid())).unwrap_or_default();
-        let start = ToRelay::ShareStart { mid, surface: Some(Surface::Window), audio_mid: None, grant };
+        let start = ToRelay::ShareStart {
+            mid,
+            surface: Some(Surface::Window),
+            audio_mid: None,
+            grant,
+            url: None,
+            assurance: None,
+        };
         self.tell(&start).await
     }
 

@@ -219,7 +219,10 @@ impl Seat {
             }
             ToClient::PolicyNarrowed { capabilities, .. } => self.note_narrowed(*capabilities)?,
             ToClient::Denied { re, refusal, .. } => self.denials.push((re.clone(), refusal.code)),
-            ToClient::ConsentResult { .. } | ToClient::ShareAnswered { .. } | ToClient::Pong { .. } => {}
+            ToClient::SessionEnding { .. }
+            | ToClient::ConsentResult { .. }
+            | ToClient::ShareAnswered { .. }
+            | ToClient::Pong { .. } => {}
         }
         Ok(())
     }

@@ -112,6 +112,17 @@ export function startBrowser(flags = []) {
     return chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
 }
 
+/**
+ * A browser with a profile, for what a private window does not do (capture handles). It is one context, which ends with whoever
+ * is the first to close it.
+ */
+export async function startProfile(flags = []) {
+    const folder = mkdtempSync(join(tmpdir(), 'fanlight-profile-'));
+    const context = await chromium.launchPersistentContext(folder, { executablePath: '/usr/bin/chromium', headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
+    context.on('close', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+    return { newContext: () => Promise.resolve(context) };
+}
+
 /** Waits until `check` yields something true, with a bound. */
 export async function until(what, check, bound = 10_000) {
     const end = performance.now() + bound;

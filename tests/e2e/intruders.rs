@@ -187,7 +187,9 @@ async fn agree_on_media(round: &mut Round, local: SocketAddr) -> Result<(Peer, S
     visitor.follow("an invitation", |seat| !seat.grants.is_empty()).await?;
     let grant = visitor.seat_mut().grants.pop_front();
     let mid = peer.own_mid();
-    visitor.tell(&ToRelay::ShareStart { mid, surface: None, audio_mid: None, grant }).await?;
+    visitor
+        .tell(&ToRelay::ShareStart { mid, surface: None, audio_mid: None, grant, url: None, assurance: None })
+        .await?;
     peer.publish(clock::now(), screen(666));
     let to = addresses(&sdp).into_iter().find(|(path, _)| *path == Path::Udp);
     let (_, to) = to.ok_or(ClientError::Late("an address"))?;

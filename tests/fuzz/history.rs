@@ -16,6 +16,7 @@ use fanlight_wire::resource::{
     Condition, MediaSource, ResourceId, ResourceInput, ResourceKind, ResourceOutput, ResourceRef,
 };
 use fanlight_wire::signal::{ClientInfo, ToRelay};
+use fanlight_wire::sites::Assurance;
 use fanlight_wire::{Code, Frame, GroupId, Kind, MaskEpoch, PageEpoch, PipeId, Sequence, SessionId, ShardId, StreamId};
 
 const RELAY: ([u8; 4], u16) = ([10, 0, 0, 1], 7_730);
@@ -233,7 +234,14 @@ fn signal(script: &mut Script<'_>) -> ToRelay {
         3 => ToRelay::Pause { on: number % 2 == 0 },
         4 => ToRelay::Resync,
         5 => ToRelay::Offer { sdp: changed_offer(script) },
-        6 => ToRelay::ShareStart { mid: text(script), surface: None, audio_mid: None, grant: Some(number) },
+        6 => ToRelay::ShareStart {
+            mid: text(script),
+            surface: None,
+            audio_mid: None,
+            grant: Some(number),
+            url: None,
+            assurance: None,
+        },
         7 => ToRelay::ShareStop,
         8 => ToRelay::ShareInvite,
         9 => ToRelay::ShareAccept { grant: number },
@@ -243,6 +251,7 @@ fn signal(script: &mut Script<'_>) -> ToRelay {
         13 if number == 0 => ToRelay::End,
         14 => ToRelay::CameraStart { mid: text(script) },
         15 => ToRelay::CameraStop,
+        12 => ToRelay::ShareStatement { url: Some(text(script)), assurance: Assurance::Proved },
         _ => ToRelay::Ping { at: 1.0 },
     }
 }

@@ -311,7 +311,14 @@ impl World {
         if connected {
             actor.asked.push_back(share);
             self.floors.note_request();
-            let start = ToRelay::ShareStart { mid, surface: Some(Surface::Window), audio_mid: None, grant };
+            let start = ToRelay::ShareStart {
+                mid,
+                surface: Some(Surface::Window),
+                audio_mid: None,
+                grant,
+                url: None,
+                assurance: None,
+            };
             self.tell(who, &start);
         }
         share

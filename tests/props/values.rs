@@ -2,6 +2,7 @@
 
 use fanlight_wire::policy::{Capabilities, Mode, Role, Surface};
 use fanlight_wire::signal::{ClientInfo, ToClient, ToRelay};
+use fanlight_wire::sites::Assurance;
 use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
 use fanlight_wire::{GroupId, MaskEpoch, SessionId};
 use proptest::array::uniform16;
@@ -15,6 +16,10 @@ fn text() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..40).prop_map(|chars| chars.into_iter().collect())
 }
 
+fn assurance() -> impl Strategy<Value = Assurance> {
+    select(vec![Assurance::None, Assurance::Surface, Assurance::Stated, Assurance::Proved])
+}
+
 fn signal() -> impl Strategy<Value = ToRelay> {
     let client = (text(), text(), text()).prop_map(|(os, browser, client)| ClientInfo { os, browser, client });
     prop_oneof![
@@ -23,8 +28,18 @@ fn signal() -> impl Strategy<Value = ToRelay> {
         (any::<u32>(), any::<bool>()).prop_map(|(ask, accept)| ToRelay::Consent { ask, accept }),
         any::<u32>().prop_map(|epoch| ToRelay::Mask { epoch: MaskEpoch::new(epoch) }),
         text().prop_map(|sdp| ToRelay::Offer { sdp }),
-        (text(), option::of(select(Surface::ALL.to_vec())), option::of(text()), option::of(any::<u32>()))
-            .prop_map(|(mid, surface, audio_mid, grant)| ToRelay::ShareStart { mid, surface, audio_mid, grant }),
+        (
+            text(),
+            option::of(select(Surface::ALL.to_vec())),
+            option::of(text()),
+            option::of(any::<u32>()),
+            option::of(text()),
+            option::of(assurance()),
+        )
+            .prop_map(|(mid, surface, audio_mid, grant, url, assurance)| {
+                ToRelay::ShareStart { mid, surface, audio_mid, grant, url, assurance }
+            }),
+        (option::of(text()), assurance()).prop_map(|(url, assurance)| ToRelay::ShareStatement { url, assurance }),
         text().prop_map(|mid| ToRelay::CameraStart { mid }),
         (any::<u32>(), text()).prop_map(|(grant, reason)| ToRelay::ShareDecline { grant, reason }),
         select(Mode::ALL.to_vec()).prop_map(|mode| ToRelay::ModeSet { mode }),
@@ -41,7 +56,8 @@ fn near_signal() -> impl Strategy<Value = Value> {
         text().prop_map(Value::from),
     ];
     let field = leaf.prop_recursive(4, 16, 4, |inner| vec(inner, 0..4).prop_map(Value::from));
-    let names = ["schema", "ticket", "resume", "client", "ask", "accept", "epoch", "on", "sdp", "mid", "grant", "mode"];
+    let names =
+        ["schema", "ticket", "resume", "client", "ask", "accept", "epoch", "on", "sdp", "mid", "grant", "mode", "url"];
     (select(ToRelay::TAGS.to_vec()), vec((select(names.to_vec()), field), 0..4)).prop_map(|(tag, fields)| {
         let mut object: serde_json::Map<_, _> =
             fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

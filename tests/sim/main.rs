@@ -6,5 +6,6 @@ mod camera;
 mod dom;
 mod enforce;
 mod screen;
+mod sites;
 mod takeover;
 mod uplink;

@@ -5,6 +5,7 @@ use fanlight_wire::signal::{
     Ask, CameraState, ClientInfo, LagState, Member, Presence, SCHEMA, SharePhase, ShareState, Slot, SnapshotReason,
     Stage, TAKEN_OVER, ToClient, ToRelay,
 };
+use fanlight_wire::sites::Assurance;
 use fanlight_wire::{Code, FloorEpoch, MaskEpoch, PageEpoch, ParticipantId, Refusal, SessionId};
 use serde_json::{Value, json};
 
@@ -35,9 +36,26 @@ fn to_relay() -> Vec<(&'static str, ToRelay)> {
                 surface: Some(Surface::Window),
                 audio_mid: Some("3".into()),
                 grant: Some(7),
+                url: Some("https://www.good.example/a_b".into()),
+                assurance: Some(Assurance::Stated),
             },
         ),
-        ("share_start_bare", ToRelay::ShareStart { mid: "2".into(), surface: None, audio_mid: None, grant: None }),
+        (
+            "share_start_bare",
+            ToRelay::ShareStart {
+                mid: "2".into(),
+                surface: None,
+                audio_mid: None,
+                grant: None,
+                url: None,
+                assurance: None,
+            },
+        ),
+        (
+            "share_statement",
+            ToRelay::ShareStatement { url: Some("https://www.good.example/".into()), assurance: Assurance::Proved },
+        ),
+        ("share_statement_bare", ToRelay::ShareStatement { url: None, assurance: Assurance::Surface }),
         ("share_stop", ToRelay::ShareStop),
         ("camera_start", ToRelay::CameraStart { mid: "4".into() }),
         ("camera_stop", ToRelay::CameraStop),
@@ -127,6 +145,7 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         ("consent_withdrawn", ToClient::ConsentWithdrawn { ask: 1 }),
         ("consent_result", ToClient::ConsentResult { kind: Ask::Screen, accepted: false }),
         ("session_stage", ToClient::SessionStage { stage: Stage::Paused }),
+        ("session_ending", ToClient::SessionEnding { seconds: 60 }),
         ("session_ended", ended(Some(VISITOR))),
         ("session_ended_by_nobody", ended(None)),
         ("member", ToClient::Member(member)),
@@ -136,6 +155,7 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         ("lag", ToClient::Lag { state: LagState::Lagging, bytes: 300_000, ms: 250 }),
         ("answer", ToClient::Answer { sdp: "v=0\r\n".into() }),
         ("share_state", ToClient::Share(share(SharePhase::Waiting))),
+        ("share_state_held", ToClient::Share(share(SharePhase::Held))),
         ("camera_state", ToClient::Camera(camera(SharePhase::Waiting))),
         ("camera_state_off", ToClient::Camera(camera(SharePhase::Empty))),
         (
@@ -144,7 +164,13 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         ),
         (
             "share_invited",
-            ToClient::ShareInvited { grant: 7, participant: AGENT, name: "Ann Ahlberg".into(), seconds: 60 },
+            ToClient::ShareInvited {
+                grant: 7,
+                participant: AGENT,
+                name: "Ann Ahlberg".into(),
+                seconds: 60,
+                surfaces: vec![Surface::Browser, Surface::Monitor],
+            },
         ),
         ("share_answered", ToClient::ShareAnswered { grant: 7, accepted: false, reason: "declined".into() }),
         ("mode_changed", ToClient::ModeChanged { mode: Mode::ViewOnly, by: AGENT }),
@@ -176,6 +202,7 @@ const fn client_tags(signal: &ToClient) -> usize {
         | ToClient::ConsentWithdrawn { .. }
         | ToClient::ConsentResult { .. }
         | ToClient::SessionStage { .. }
+        | ToClient::SessionEnding { .. }
         | ToClient::SessionEnded { .. }
         | ToClient::Member(_)
         | ToClient::MemberLeft { .. }
@@ -193,7 +220,7 @@ const fn client_tags(signal: &ToClient) -> usize {
         | ToClient::PolicyNarrowed { .. }
         | ToClient::Denied { .. }
         | ToClient::ResumeToken { .. }
-        | ToClient::Pong { .. } => 23,
+        | ToClient::Pong { .. } => 24,
     }
 }
 

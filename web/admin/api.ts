@@ -10,6 +10,7 @@ type Schemas = components['schemas'];
 export type Group = Schemas['Group'];
 export type Agent = Schemas['Agent'];
 export type Session = Schemas['Session'];
+export type Suggestion = Schemas['Suggestion'];
 export type Problem = Schemas['BundleProblem'];
 export type Change = Schemas['Change'];
 export type Move = Schemas['Move'];
@@ -197,6 +198,15 @@ export class Api {
   async replay(group: string, webhook: string, delivery?: number): Promise<{ replayed: number }> {
     const wish = { params: { path: { group, webhook } }, body: delivery === undefined ? {} : { delivery } };
     return (await this.#reach(this.#client.POST('/v1/groups/{group}/webhooks/{webhook}/replay', wish))).data;
+  }
+
+  async suggestions(group: string): Promise<Suggestion[]> {
+    const params = { path: { group } };
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/suggestions', { params }))).data.suggestions;
+  }
+
+  async removeSuggestion(group: string, suggestion: number): Promise<void> {
+    await this.#reach(this.#client.DELETE('/v1/groups/{group}/suggestions/{suggestion}', { params: { path: { group, suggestion } } }));
   }
 
   async sessions(): Promise<Session[]> {

@@ -7,6 +7,7 @@ import { settingField, type Form } from './fields.ts';
 import { attempt, card, isChanged, plural, type Console, type Draft } from './place.ts';
 import { placeName, ROLE, SECTIONS } from './settings.ts';
 import { SitesEditor } from './sites.ts';
+import { Suggestions } from './suggestions.ts';
 
 /** A role that has nothing yet: rights are switched on by hand. */
 const NEW_ROLE: Bundle['roles'][string] = {
@@ -44,12 +45,14 @@ class Rules {
     const form: Form = { bundle: this.#draft.bundle, problems: () => this.#problems, changed: () => this.#changed() };
     const sections = SECTIONS.map(({ title, lead, settings }) => card(title, h('p', { class: 'hint' }, lead), ...settings.map((setting) => settingField(form, setting))));
     const [general, ...others] = sections;
-    const sites = card('Sites and bookmarks', new SitesEditor(form, this.#draft.bundle, this.#console.spoken).element);
+    const editor = new SitesEditor(form, this.#draft.bundle, this.#console.spoken);
+    const sites = card('Sites and bookmarks', editor.element);
+    const suggested = new Suggestions(this.#console, this.#group, (url) => editor.allow(url));
     const aside = h('aside', { class: 'aside', 'aria-label': 'Preview' }, this.#preview, this.#file());
     this.#console.root.replaceChildren(
       h('div', { class: 'savebar' }, this.#state, h('div', { class: 'actions' }, this.#discard, this.#save)),
       this.#summary,
-      h('div', { class: 'columns' }, h('div', { class: 'stack stack--wide' }, sites, ...(general ? [general] : []), ...others, this.#roles(form)), aside));
+      h('div', { class: 'columns' }, h('div', { class: 'stack stack--wide' }, sites, suggested.element, ...(general ? [general] : []), ...others, this.#roles(form)), aside));
     this.#drawSummary();
     this.#drawState();
   }

@@ -34,6 +34,15 @@ export class SitesEditor {
     this.#drawItems();
   }
 
+  /** Puts an address on the list, unless it is there. */
+  allow(url: string): void {
+    const { allowed } = this.#bundle.sites;
+    if (!allowed.includes(url)) {
+      allowed.push(url);
+      this.#changed();
+    }
+  }
+
   #drawAllowed(): void {
     const { allowed } = this.#bundle.sites;
     const rows = allowed.map((_, at) => h('div', { class: 'line' },

@@ -54,7 +54,10 @@ function askForKey(by: Login, prefill: string): void {
 }
 
 function enter(entry: Entry): void {
-  const room = new Room(screen, entry, { carrier: carrierChoice(), toasts }, over);
+  if (login === undefined) {
+    return;
+  }
+  const room = new Room(screen, entry, { carrier: carrierChoice(), toasts, login }, over);
   exposeForTests(room);
   drawHeader(room);
 }

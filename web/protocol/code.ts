@@ -61,6 +61,7 @@ const TABLE: ReadonlyArray<readonly [label: string, http: number, close: number,
   ['E_POLICY', 422, 4041, 'The rules of the group do not allow that, or have been tightened in the meantime.'],
   ['E_DISK', 507, 4042, "The control store's disk is full. Running sessions go on; ask the operator to make room."],
   ['E_REPEAT', 422, 4043, 'This Idempotency-Key belongs to another request. Use a new one.'],
+  ['E_SITE', 403, 4044, 'What is shared is not on an allowed site, or cannot be checked. Share an approved page instead.'],
   ['E_BUG', 500, 4099, 'The relay made a mistake and has logged it. Please try again.'],
 ];
 

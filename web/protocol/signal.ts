@@ -16,7 +16,9 @@ export type Surface = 'browser' | 'window' | 'monitor';
 export type Slot = 'agent' | 'visitor';
 export type Presence = 'waiting' | 'here' | 'away';
 export type Stage = 'waiting' | 'active' | 'paused';
-export type SharePhase = 'empty' | 'waiting' | 'live';
+export type SharePhase = 'empty' | 'held' | 'waiting' | 'live';
+/** How surely it is known what a share shows (`wire::sites`). */
+export type Assurance = 'none' | 'surface' | 'stated' | 'proved';
 export type Ask = 'view' | 'screen';
 export type SnapshotReason = 'first' | 'gap' | 'compact' | 'evicted' | 'unpaused';
 export type LagLevel = 'live' | 'lagging' | 'resync' | 'degraded' | 'closed';
@@ -24,7 +26,8 @@ export type LagLevel = 'live' | 'lagging' | 'resync' | 'degraded' | 'closed';
 /** Rights as bits (`wire::policy::Capabilities`). */
 export const Capability = {
   PUB_DOM: 1, PUB_SCREEN: 2, PUB_CAMERA: 4, SUB_DOM: 8, SUB_SCREEN: 16, SUB_CAMERA: 32, POINTER: 64, CONTROL_REQUEST: 128,
-  CONTROL_GRANT: 256, END: 512, INVITE: 1024, ANNOTATE: 2048,
+  CONTROL_GRANT: 256, END: 512, INVITE: 1024, ANNOTATE: 2048, SHOW_BROWSER: 4096, SHOW_WINDOW: 8192, SHOW_MONITOR: 16384, VIEW_BROWSER: 32768,
+  VIEW_WINDOW: 65536, VIEW_MONITOR: 131072,
 } as const;
 
 export interface ClientInfo {
@@ -108,7 +111,8 @@ export type ToRelay =
   | { t: 'pause'; on: boolean }
   | { t: 'resync' }
   | { t: 'offer'; sdp: string }
-  | { t: 'share.start'; mid: string; surface?: Surface; audio_mid?: string; grant?: number }
+  | { t: 'share.start'; mid: string; surface?: Surface; audio_mid?: string; grant?: number; url?: string; assurance?: Assurance }
+  | { t: 'share.statement'; url?: string; assurance: Assurance }
   | { t: 'share.stop' }
   | { t: 'camera.start'; mid: string }
   | { t: 'camera.stop' }
@@ -128,6 +132,7 @@ export type ToClient =
   | { t: 'consent.withdrawn'; ask: number }
   | { t: 'consent.result'; kind: Ask; accepted: boolean }
   | { t: 'session.stage'; stage: Stage }
+  | { t: 'session.ending'; seconds: number }
   | { t: 'session.ended'; code: string; sentence: string; by?: number }
   | ({ t: 'member' } & Member)
   | { t: 'member.left'; id: number }
@@ -138,7 +143,7 @@ export type ToClient =
   | ({ t: 'share.state' } & ShareState)
   | ({ t: 'camera.state' } & CameraState)
   | { t: 'share.taken_over'; slot: Slot; epoch: number; text: string }
-  | { t: 'share.invited'; grant: number; participant: number; name: string; seconds: number }
+  | { t: 'share.invited'; grant: number; participant: number; name: string; seconds: number; surfaces: readonly Surface[] }
   | { t: 'share.answered'; grant: number; accepted: boolean; reason: string }
   | { t: 'mode.changed'; mode: Mode; by: number }
   | { t: 'mask.raised'; epoch: number; masks: Masks }
@@ -149,8 +154,8 @@ export type ToClient =
 
 /** Every tag that a relay of this version sends. */
 export const TO_CLIENT_TAGS: ReadonlySet<string> = new Set<ToClient['t']>([
-  'welcome', 'consent.ask', 'consent.withdrawn', 'consent.result', 'session.stage', 'session.ended', 'member', 'member.left',
-  'snapshot.wanted', 'resync', 'lag', 'answer', 'share.state', 'camera.state', 'share.taken_over', 'share.invited', 'share.answered',
+  'welcome', 'consent.ask', 'consent.withdrawn', 'consent.result', 'session.stage', 'session.ending', 'session.ended', 'member',
+  'member.left', 'snapshot.wanted', 'resync', 'lag', 'answer', 'share.state', 'camera.state', 'share.taken_over', 'share.invited', 'share.answered',
   'mode.changed', 'mask.raised', 'policy.narrowed', 'denied', 'resume', 'pong',
 ]);
 

@@ -4,6 +4,7 @@
  */
 import { button, element } from './dom.ts';
 import { captureAbility } from './share.ts';
+import type { Surface } from '../protocol/signal.ts';
 import type { Question } from './view.ts';
 
 export interface AskEvents {
@@ -112,6 +113,7 @@ export class AskDialog {
     const items = [
       'You choose what to share in the next step.',
       'Hiding does not reach video: everything in what you share can be seen, including passwords and messages.',
+      ...limitOf(question.surfaces),
       ...(ability === 'monitor' ? ['Your browser can only share the entire screen. Close what you do not want to show.'] : []),
     ];
     const accept =
@@ -131,4 +133,12 @@ export class AskDialog {
       element('div', { class: 'row' }, button('Decline', '', () => this.#decline()), accept),
     );
   }
+}
+
+const SURFACES: Readonly<Record<Surface, string>> = { browser: 'a browser tab', window: 'a window', monitor: 'the entire screen' };
+
+/** R046: said beforehand, where not everything may be chosen. */
+function limitOf(surfaces: readonly Surface[]): readonly string[] {
+  const named = Object.entries(SURFACES).filter(([surface]) => surfaces.includes(surface as Surface));
+  return named.length === Object.keys(SURFACES).length || named.length === 0 ? [] : [`You may share ${named.map(([, name]) => name).join(' or ')}.`];
 }

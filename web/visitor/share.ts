@@ -75,13 +75,15 @@ export class Share {
   }
 
   /** Opens the picker. Must be called from a click. Rejects as the browser does when the visitor cancels. */
-  async capture(): Promise<MediaStream> {
+  async capture(surfaces: readonly Surface[]): Promise<MediaStream> {
     const options = {
       video: { frameRate: { max: FRAME_RATE_MAX } },
       audio: true,
       selfBrowserSurface: 'include',
       surfaceSwitching: 'include',
       systemAudio: 'exclude',
+      // R046: a hint; what was chosen is judged by the relay.
+      ...(surfaces.includes('monitor') ? {} : { monitorTypeSurfaces: 'exclude' }),
     };
     return navigator.mediaDevices.getDisplayMedia(options as DisplayMediaStreamOptions);
   }

@@ -1,13 +1,13 @@
 /** What the widget shows: one value, replaced as a whole by visit.ts and drawn by ui.ts. */
 import type { ConnectionState } from '../protocol/connection.ts';
-import type { Member, SharePhase } from '../protocol/signal.ts';
+import type { Member, SharePhase, Surface } from '../protocol/signal.ts';
 import { CAMERA_OFF, type CameraView } from './camera.ts';
 
 export type Phase = 'idle' | 'starting' | 'waiting' | 'active' | 'paused' | 'ended' | 'failed';
 
 export type Question =
   | { readonly kind: 'view'; readonly ask: number; readonly name: string }
-  | { readonly kind: 'screen'; readonly grant: number; readonly name: string }
+  | { readonly kind: 'screen'; readonly grant: number; readonly name: string; readonly surfaces: readonly Surface[] }
   /** The visitor's own: really show the camera? */
   | { readonly kind: 'camera'; readonly name: string };
 

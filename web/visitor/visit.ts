@@ -9,7 +9,8 @@ import { Connection, type CarrierChoice, type Closed, type ConnectionState } fro
 import { Narrator, type Tell } from '../protocol/events.ts';
 import { Kind, type Frame } from '../protocol/frame.ts';
 import {
-  Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type ToClient, type ToRelay, type Welcome,
+  Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type Surface,
+  type ToClient, type ToRelay, type Welcome,
 } from '../protocol/signal.ts';
 import { Api, RefusedError } from './api.ts';
 import { Camera, hasCameras } from './camera.ts';
@@ -56,6 +57,8 @@ export class Visit {
   #view: View = IDLE;
   #you = 0;
   #pageEpoch = 0;
+  /** What the newest invitation allows to share (R046). */
+  #surfaces: readonly Surface[] = [];
   #maskEpoch = 0;
   #over = false;
 
@@ -174,7 +177,7 @@ export class Visit {
 
   /** The visitor said yes to showing a screen. Must be called from the click itself: the browser's picker needs it. */
   async shareScreen(grant: number): Promise<void> {
-    const picking = this.#share.capture();
+    const picking = this.#share.capture(this.#surfaces);
     this.#show({ question: undefined, own: 'picking', notice: undefined });
     this.#say({ t: 'share.accept', grant });
     try {
@@ -305,6 +308,9 @@ export class Visit {
       case 'session.stage':
         this.#onStage(signal.stage);
         break;
+      case 'session.ending':
+        this.#notice(`This session has reached its longest time. It ends in ${signal.seconds} seconds.`);
+        break;
       case 'session.ended':
         this.#ended(signal);
         break;
@@ -318,7 +324,8 @@ export class Visit {
         this.#onWithdrawn(signal.ask);
         break;
       case 'share.invited':
-        this.#show({ question: { kind: 'screen', grant: signal.grant, name: signal.name } });
+        this.#show({ question: { kind: 'screen', grant: signal.grant, name: signal.name, surfaces: signal.surfaces } });
+        this.#surfaces = signal.surfaces;
         break;
       case 'member':
         this.#onMember(signal);

@@ -87,6 +87,7 @@ codes! {
     Policy = "E_POLICY", 422, 4041, "The rules of the group do not allow that, or have been tightened in the meantime.";
     Disk = "E_DISK", 507, 4042, "The control store's disk is full. Running sessions go on; ask the operator to make room.";
     Repeat = "E_REPEAT", 422, 4043, "This Idempotency-Key belongs to another request. Use a new one.";
+    Site = "E_SITE", 403, 4044, "What is shared is not on an allowed site, or cannot be checked. Share an approved page instead.";
     /// An invariant of ours broke and its smallest owner was ended.
     Bug = "E_BUG", 500, 4099, "The relay made a mistake and has logged it. Please try again.";
 }

@@ -90,6 +90,8 @@ events! {
     ShareTakenOver = "share.taken_over", [Audit Webhook Visitor Agent], "Somebody else shares a screen instead.";
     ShareStopped = "share.stopped", [Audit Webhook Visitor Agent], "A screen is no longer shared.";
     ShareRefused = "share.refused", [Audit Webhook Visitor Agent], "A screen was offered and refused; the code says why.";
+    BookmarkOpened = "bookmark.opened", [Audit Webhook], "An agent has opened a bookmark, to look at it before sharing it.";
+    SiteSuggested = "site.suggested", [Audit Webhook], "An agent has asked for an address to be allowed.";
     CameraStarted = "camera.started", [Audit Webhook Visitor Agent], "A camera is switched on.";
     CameraStopped = "camera.stopped", [Audit Webhook Visitor Agent], "A camera is switched off.";
     PublishBegan = "publish.began", [Audit Webhook], "A WHIP client publishes.";

@@ -4,6 +4,7 @@
 //! printing and checking its own values; it does no I/O, keeps no state and knows no clock. `docs/protocol.md` is the
 //! normative text of what is written here, and `tests/vectors` holds bytes that Rust and TypeScript both reproduce.
 
+pub mod address;
 pub mod code;
 pub mod command;
 pub mod event;
@@ -15,6 +16,7 @@ pub mod problem;
 pub mod report;
 pub mod resource;
 pub mod signal;
+pub mod sites;
 pub mod token;
 
 pub use code::{Code, Refusal};

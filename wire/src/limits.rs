@@ -106,6 +106,8 @@ pub const VISITOR_GRACE: Duration = Duration::from_secs(120);
 pub const AGENT_GRACE: Duration = Duration::from_secs(180);
 /// A session that nobody ever joined ends after this long.
 pub const NEVER_JOINED_MAX: Duration = Duration::from_secs(600);
+/// A session that ends for its age is announced this long before, so that people can say goodbye.
+pub const SESSION_WARNING: Duration = Duration::from_secs(60);
 /// A question to the visitor (consent, invitation) is withdrawn after this long.
 pub const CONSENT_MAX: Duration = Duration::from_secs(60);
 /// A "no" is remembered for this long so that an agent cannot nag.
@@ -117,6 +119,11 @@ pub const NAME_CHARS_MAX: usize = 80;
 
 /// A slot whose new holder shows no keyframe for this long becomes empty.
 pub const SHARE_START_MAX: Duration = Duration::from_secs(3);
+/// While allowed sites are on, a share about whose content nothing was said for this long is cut: two statements
+/// ([`STATEMENT_INTERVAL`]) may be late together.
+pub const STATEMENT_MAX: Duration = Duration::from_millis(1_500);
+/// How often a viewer says what its share shows.
+pub const STATEMENT_INTERVAL: Duration = Duration::from_millis(500);
 /// At most one keyframe request per source in this time, however many subscribers wish for one.
 pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 /// Requests without an answering keyframe after which a source is asked only once per [`KEYFRAME_SLOW_INTERVAL`].
@@ -342,6 +349,10 @@ pub const TICKETS_SPENT_MAX: usize = 200_000;
 pub const ADDRESS_BYTES_MAX: usize = 2_048;
 /// Bookmarks and folders of a group together (R035).
 pub const BOOKMARK_ITEMS_MAX: usize = 20;
+/// Lists of allowed sites that hold together, one for each time that others were enforced; beyond it nothing is allowed.
+pub const SITE_LISTS_MAX: usize = 8;
+/// Addresses that a group's agents have suggested and nobody has looked at: more than anybody reads.
+pub const SUGGESTIONS_MAX: usize = 200;
 /// Links to approved documents of a group (R090).
 pub const DOCUMENT_LINKS_MAX: usize = 20;
 /// Patterns of allowed sites of a group; each question is answered by walking them.

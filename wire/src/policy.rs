@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::Kind;
 use crate::limits::MASK_BYTES_MAX;
+use crate::sites::Sites;
 
 /// What a participant is in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,9 +103,17 @@ impl Capabilities {
     /// Ask the visitor to share a screen.
     pub const INVITE: Self = Self(1 << 10);
     pub const ANNOTATE: Self = Self(1 << 11);
+    /// What an agent's share may be of (R007).
+    pub const SHOW_BROWSER: Self = Self(1 << 12);
+    pub const SHOW_WINDOW: Self = Self(1 << 13);
+    pub const SHOW_MONITOR: Self = Self(1 << 14);
+    /// What a visitor whom this agent has invited may share (R046).
+    pub const VIEW_BROWSER: Self = Self(1 << 15);
+    pub const VIEW_WINDOW: Self = Self(1 << 16);
+    pub const VIEW_MONITOR: Self = Self(1 << 17);
 
     /// Names as used on the command line and in documents, in the order of the bits.
-    pub const NAMES: [(&'static str, Self); 12] = [
+    pub const NAMES: [(&'static str, Self); 18] = [
         ("pub.dom", Self::PUB_DOM),
         ("pub.screen", Self::PUB_SCREEN),
         ("pub.camera", Self::PUB_CAMERA),
@@ -117,7 +126,16 @@ impl Capabilities {
         ("end", Self::END),
         ("share.invite", Self::INVITE),
         ("annotate", Self::ANNOTATE),
+        ("show.browser", Self::SHOW_BROWSER),
+        ("show.window", Self::SHOW_WINDOW),
+        ("show.monitor", Self::SHOW_MONITOR),
+        ("view.browser", Self::VIEW_BROWSER),
+        ("view.window", Self::VIEW_WINDOW),
+        ("view.monitor", Self::VIEW_MONITOR),
     ];
+
+    pub const SHOW_ANY: Self = Self(Self::SHOW_BROWSER.0 | Self::SHOW_WINDOW.0 | Self::SHOW_MONITOR.0);
+    pub const VIEW_ANY: Self = Self(Self::VIEW_BROWSER.0 | Self::VIEW_WINDOW.0 | Self::VIEW_MONITOR.0);
 
     const VISITOR: Self = Self(
         Self::PUB_DOM.0
@@ -136,7 +154,9 @@ impl Capabilities {
             | Self::CONTROL_REQUEST.0
             | Self::END.0
             | Self::INVITE.0
-            | Self::ANNOTATE.0,
+            | Self::ANNOTATE.0
+            | Self::SHOW_ANY.0
+            | Self::VIEW_ANY.0,
     );
     const GUEST: Self = Self(Self::SUB_DOM.0 | Self::SUB_SCREEN.0 | Self::SUB_CAMERA.0);
     const UPSTREAM: Self =
@@ -163,6 +183,24 @@ impl Capabilities {
     #[must_use]
     pub const fn narrowed_to(self, ceiling: Self) -> Self {
         Self(self.0 & ceiling.0)
+    }
+
+    /// The right to share a surface of this kind.
+    pub const fn showing(surface: Surface) -> Self {
+        match surface {
+            Surface::Browser => Self::SHOW_BROWSER,
+            Surface::Window => Self::SHOW_WINDOW,
+            Surface::Monitor => Self::SHOW_MONITOR,
+        }
+    }
+
+    /// The right to invite a share of this kind.
+    pub const fn viewing(surface: Surface) -> Self {
+        match surface {
+            Surface::Browser => Self::VIEW_BROWSER,
+            Surface::Window => Self::VIEW_WINDOW,
+            Surface::Monitor => Self::VIEW_MONITOR,
+        }
     }
 
     /// Reads one name of [`Self::NAMES`].
@@ -236,8 +274,12 @@ pub struct Policy {
     pub dom_cache: bool,
     /// The session ends when its last agent leaves on purpose (R186).
     pub end_on_agent_leave: bool,
+    /// The session ends this many minutes after its creation; `None`: never for its age.
+    pub minutes_max: Option<u16>,
     /// What the visitor's page is told to hide (R154).
     pub masks: Masks,
+    /// What agents' shares must show (R004).
+    pub sites: Sites,
 }
 
 impl Default for Policy {
@@ -254,7 +296,9 @@ impl Default for Policy {
             agents_max: 8,
             dom_cache: true,
             end_on_agent_leave: false,
+            minutes_max: None,
             masks: Masks::default(),
+            sites: Sites::default(),
         }
     }
 }
@@ -286,7 +330,9 @@ impl Policy {
             agents_max: self.agents_max.min(ceiling.agents_max),
             dom_cache: self.dom_cache && ceiling.dom_cache,
             end_on_agent_leave: self.end_on_agent_leave || ceiling.end_on_agent_leave,
+            minutes_max: [self.minutes_max, ceiling.minutes_max].into_iter().flatten().min(),
             masks: self.masks.united(&ceiling.masks),
+            sites: self.sites.narrowed_to(&ceiling.sites),
         }
     }
 }
@@ -408,6 +454,10 @@ mod tests {
         assert_eq!(Policy { version: 7, ..back }, narrowed, "a wider ceiling gives nothing back");
         let nothing = tight.narrowed_to(&Policy { allowed_modes: vec![Mode::FullControl], ..Policy::default() });
         assert_eq!(nothing.allowed_modes, [Mode::ViewOnly], "there is always a mode to be in");
+        let lasting = |minutes_max| Policy { minutes_max, ..Policy::default() };
+        for (own, ceiling) in [(None, Some(30)), (Some(30), None), (Some(30), Some(60)), (Some(60), Some(30))] {
+            assert_eq!(lasting(own).narrowed_to(&lasting(ceiling)).minutes_max, Some(30));
+        }
     }
 
     #[test]

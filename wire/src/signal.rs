@@ -10,6 +10,7 @@ use crate::code::{Code, Refusal};
 use crate::frame::{Class, Frame, FrameError, Header, Kind};
 use crate::id::{FloorEpoch, MaskEpoch, PageEpoch, ParticipantId, SessionId};
 use crate::policy::{Capabilities, Masks, Mode, Role, Surface};
+use crate::sites::Assurance;
 
 /// Number of the payload schema (recorder events, signals). Client and relay must agree.
 pub const SCHEMA: u32 = 1;
@@ -92,6 +93,20 @@ pub enum ToRelay {
         /// The accepted grant of [`ToClient::ShareInvited`]; every share of a visitor uses one up (R045).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         grant: Option<u32>,
+        /// Agent, while allowed sites are on: the address that it shows, if it is known already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// How surely `url` is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        assurance: Option<Assurance>,
+    },
+    /// Agent, while allowed sites are on: my share shows this now. Repeated every
+    /// [`crate::limits::STATEMENT_INTERVAL`] (protocol §11).
+    #[serde(rename = "share.statement")]
+    ShareStatement {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        assurance: Assurance,
     },
     #[serde(rename = "share.stop")]
     ShareStop,
@@ -178,6 +193,8 @@ pub struct ShareState {
 #[serde(rename_all = "snake_case")]
 pub enum SharePhase {
     Empty,
+    /// Allowed sites are on, and what the new holder shows is being checked: nothing is forwarded (R013).
+    Held,
     /// The new holder's first keyframe is awaited: "content is loading".
     Waiting,
     Live,
@@ -275,6 +292,9 @@ pub enum ToClient {
     /// The session is on (R117).
     #[serde(rename = "session.stage")]
     SessionStage { stage: Stage },
+    /// To all: the session has reached its longest time and ends in `seconds`.
+    #[serde(rename = "session.ending")]
+    SessionEnding { seconds: u32 },
     /// To all, before their carriers close (R187).
     #[serde(rename = "session.ended")]
     SessionEnded {
@@ -312,7 +332,14 @@ pub enum ToClient {
     ShareTakenOver { slot: Slot, epoch: FloorEpoch, text: String },
     /// To the visitor: an agent asks for your screen; answer with `share.accept` and `share.start`, or `share.decline`.
     #[serde(rename = "share.invited")]
-    ShareInvited { grant: u32, participant: ParticipantId, name: String, seconds: u32 },
+    ShareInvited {
+        grant: u32,
+        participant: ParticipantId,
+        name: String,
+        seconds: u32,
+        /// What the visitor may share on this invitation (R046).
+        surfaces: Vec<Surface>,
+    },
     /// To the inviting agent.
     #[serde(rename = "share.answered")]
     ShareAnswered { grant: u32, accepted: bool, reason: String },
@@ -376,7 +403,7 @@ pub struct SignalError(#[from] serde_json::Error);
 
 impl ToRelay {
     /// Every tag a client may send, for documents and tests.
-    pub const TAGS: [&'static str; 18] = [
+    pub const TAGS: [&'static str; 19] = [
         "hello",
         "consent",
         "mask",
@@ -384,6 +411,7 @@ impl ToRelay {
         "resync",
         "offer",
         "share.start",
+        "share.statement",
         "share.stop",
         "camera.start",
         "camera.stop",
@@ -415,6 +443,7 @@ impl ToRelay {
             Self::Resync => "resync",
             Self::Offer { .. } => "offer",
             Self::ShareStart { .. } => "share.start",
+            Self::ShareStatement { .. } => "share.statement",
             Self::ShareStop => "share.stop",
             Self::CameraStart { .. } => "camera.start",
             Self::CameraStop => "camera.stop",

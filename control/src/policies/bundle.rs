@@ -10,6 +10,7 @@ use fanlight_wire::limits::{
     DOCUMENT_SAVE_BYTES, KEY_DIGITS, KEY_LIFE, KEY_TRIES_PER_AGENT, KEY_TRIES_PER_GROUP_HOUR, RETENTION_DAYS,
 };
 use fanlight_wire::policy::{Masks, Mode, Surface};
+use fanlight_wire::sites::Assurances;
 use serde::{Deserialize, Serialize};
 
 /// Feature levels that something depends on (R005, R021, R041, R056), × 10.
@@ -51,38 +52,6 @@ pub(crate) struct Sharing {
     pub(crate) visitor_surfaces: Vec<Surface>,
     /// What must be known about an agent's share while allowed sites are on (rules.md decision 8).
     pub(crate) assurance: Assurances,
-}
-
-/// How sure the relay is of what a share shows, from nothing to a proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Assurance {
-    None,
-    /// The kind of surface, as declared.
-    Surface,
-    /// The viewer opened the window itself; does not notice later navigation.
-    Stated,
-    /// A capture handle of the captured tab, or an extension.
-    Proved,
-}
-
-/// The least assurance for each kind of surface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Assurances {
-    pub(crate) browser: Assurance,
-    pub(crate) window: Assurance,
-    pub(crate) monitor: Assurance,
-}
-
-impl Assurances {
-    pub(crate) const fn of(&self, surface: Surface) -> Assurance {
-        match surface {
-            Surface::Browser => self.browser,
-            Surface::Window => self.window,
-            Surface::Monitor => self.monitor,
-        }
-    }
 }
 
 /// Allowed sites and bookmarks (R004, R017–R035).
@@ -282,13 +251,6 @@ impl Default for Sharing {
             visitor_surfaces: Surface::ALL.to_vec(),
             assurance: Assurances::default(),
         }
-    }
-}
-
-impl Default for Assurances {
-    fn default() -> Self {
-        // A monitor can be neither stated nor proved: asking for a proof refuses it.
-        Self { browser: Assurance::Proved, window: Assurance::Stated, monitor: Assurance::Proved }
     }
 }
 

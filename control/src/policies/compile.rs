@@ -3,19 +3,12 @@
 //! Invariant: group AND role (R152). A role gives nothing that the group has not; a role that the bundle does not know, or
 //! that is switched off, has nothing; somebody without a role has what the group has.
 
+use fanlight_wire::address::{Address, Pattern};
 use fanlight_wire::limits::AGENTS_MAX;
 use fanlight_wire::policy::{Capabilities, LEVEL_INVITE, LEVEL_SHARE, Mode, Policy, Role, Surface};
+use fanlight_wire::sites::{Assurance, Sites};
 
-use super::bundle::{Assurance, Bundle, ModeSet, RoleRules};
-
-/// The most that can be known of what a surface shows.
-pub(crate) const fn best_assurance(surface: Surface) -> Assurance {
-    match surface {
-        Surface::Browser => Assurance::Proved,
-        Surface::Window => Assurance::Stated,
-        Surface::Monitor => Assurance::Surface,
-    }
-}
+use super::bundle::{Bundle, ModeSet, RoleRules};
 
 /// The rules of a session of this group; with a role, what is left of them for its agents.
 pub(crate) fn compile(bundle: &Bundle, version: u32, role: Option<&str>) -> Policy {
@@ -47,7 +40,10 @@ pub(crate) fn capabilities(bundle: &Bundle, role: Option<&str>) -> Capabilities 
         (Capabilities::CONTROL_REQUEST, controls),
         (Capabilities::ANNOTATE, may_annotate),
     ];
-    let all = given.into_iter().filter(|(_, on)| *on).fold(Capabilities::NONE, |all, (one, _)| all.union(one));
+    let shown = policy.agent_surfaces.iter().map(|surface| (Capabilities::showing(*surface), shows));
+    let viewed = policy.visitor_surfaces.iter().map(|surface| (Capabilities::viewing(*surface), views));
+    let all = given.into_iter().chain(shown).chain(viewed).filter(|(_, on)| *on);
+    let all = all.fold(Capabilities::NONE, |all, (one, _)| all.union(one));
     all.narrowed_to(Role::Agent.ceiling())
 }
 
@@ -63,14 +59,15 @@ pub(crate) fn from_policy(policy: &Policy) -> Bundle {
     bundle.session.agents_max = policy.agents_max.clamp(1, AGENTS_MAX as u16);
     bundle.session.dom_cache = policy.dom_cache;
     bundle.session.end_on_agent_leave = policy.end_on_agent_leave;
+    bundle.session.minutes_max = policy.minutes_max;
     bundle
 }
 
 fn of_group(bundle: &Bundle, version: u32) -> Policy {
     let Bundle { sharing, modes, session, .. } = bundle;
     let on = bundle.cobrowse_enabled;
-    let sites_on = !bundle.sites.allowed.is_empty();
-    let known = |surface: &Surface| !sites_on || best_assurance(*surface) >= sharing.assurance.of(*surface);
+    let sites = sites_of(bundle);
+    let known = |surface: &Surface| !sites.are_on() || Assurance::best(*surface) >= sharing.assurance.of(*surface);
     let default_mode = if on { modes.instant.default } else { Mode::ViewOnly };
     Policy {
         version,
@@ -84,8 +81,18 @@ fn of_group(bundle: &Bundle, version: u32) -> Policy {
         agents_max: session.agents_max,
         dom_cache: session.dom_cache,
         end_on_agent_leave: session.end_on_agent_leave,
+        minutes_max: session.minutes_max,
         masks: bundle.privacy.instant.clone(),
+        sites,
     }
+}
+
+/// What was checked at save reads; what does not read is on no list, which allows less.
+fn sites_of(bundle: &Bundle) -> Sites {
+    let allowed = bundle.sites.allowed.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
+    let active = bundle.bookmarks().into_iter().filter(|(_, _, active)| *active);
+    let bookmarks = active.filter_map(|(_, url, _)| Address::parse(url).ok()).collect();
+    Sites::new(allowed, bookmarks, bundle.sharing.assurance)
 }
 
 fn of_role(rules: Option<&RoleRules>, group: &Policy) -> Policy {
@@ -104,10 +111,10 @@ fn of_role(rules: Option<&RoleRules>, group: &Policy) -> Policy {
 #[cfg(test)]
 mod tests {
     use fanlight_wire::policy::Masks;
+    use fanlight_wire::sites::Assurances;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policies::bundle::Assurances;
 
     fn with_role(rules: RoleRules) -> Bundle {
         Bundle { roles: [("sales".to_owned(), rules)].into(), ..Bundle::default() }
@@ -131,9 +138,13 @@ mod tests {
         let sales = |bundle: &Bundle| compile(bundle, 1, Some("sales"));
         assert!(sales(&bundle).escalate_to_show && !sales(&bundle).escalate_to_view);
         assert_eq!(sales(&bundle).agent_surfaces, [Surface::Window]);
+        // R007: a role's surfaces travel with its agents' tickets.
+        let rights = capabilities(&bundle, Some("sales"));
+        assert!(rights.contains(Capabilities::SHOW_WINDOW) && !rights.contains(Capabilities::SHOW_BROWSER));
         assert_eq!(sales(&bundle).allowed_modes, [Mode::ViewPointer]);
         bundle.sharing.escalate_to_show = false;
         assert!(!sales(&bundle).escalate_to_show, "group off is off for every role");
+        assert!(!capabilities(&bundle, Some("sales")).contains(Capabilities::SHOW_WINDOW));
         bundle.sharing.escalate_to_show = true;
         assert!(sales(&bundle).escalate_to_show, "and the role's own state comes back");
         bundle.cobrowse_enabled = false;
@@ -182,10 +193,23 @@ mod tests {
                     agents_max: numbers.1,
                     dom_cache,
                     end_on_agent_leave,
+                    minutes_max: escalate_to_show.then_some(numbers.1),
                     masks: Masks { everything: dom_cache, ..Masks::default() },
+                    sites: sites(numbers.0, escalate_to_view),
                 }
             },
         )
+    }
+
+    fn sites(level: u16, on: bool) -> Sites {
+        let pattern = Pattern::parse(&format!("https://good.example/{}/*", level % 3)).expect("a pattern");
+        Sites::new(if on { vec![pattern] } else { Vec::new() }, Vec::new(), Assurances::default())
+    }
+
+    /// May a tab be shared that shows the page of one of the three lists?
+    fn may_show(policy: &Policy, n: u16) -> bool {
+        let url = format!("https://good.example/{n}/x");
+        policy.sites.judge(Surface::Browser, Some(&url), Assurance::Proved).is_ok()
     }
 
     /// Is everything that `inner` allows allowed by `outer`? View Only is what is left when nothing is.
@@ -202,6 +226,8 @@ mod tests {
             && inner.agents_max <= outer.agents_max
             && inner.dom_cache <= outer.dom_cache
             && inner.masks.everything >= outer.masks.everything
+            && outer.minutes_max.is_none_or(|most| inner.minutes_max.is_some_and(|minutes| minutes <= most))
+            && (0..3).all(|n| may_show(inner, n) <= may_show(outer, n))
     }
 
     proptest! {

@@ -1,11 +1,12 @@
 //! Would it be allowed, and which rule decides? The answers of `POST /v1/policy/evaluate`.
 
 use fanlight_wire::policy::{LEVEL_INVITE, LEVEL_SHARE, Mode, Surface};
+use fanlight_wire::sites::Assurance;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Pattern};
-use super::bundle::{Assurance, Bundle, LEVEL_DOCUMENTS, RoleRules};
-use super::compile::{best_assurance, compile};
+use super::bundle::{Bundle, LEVEL_DOCUMENTS, RoleRules};
+use super::compile::compile;
 
 /// On which side somebody is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -110,7 +111,7 @@ fn agent_share(
     )?;
     let sites: Vec<Pattern> = bundle.sites.allowed.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
     let needed = bundle.sharing.assurance.of(surface);
-    let known = assurance.unwrap_or_else(|| best_assurance(surface)).min(best_assurance(surface));
+    let known = assurance.unwrap_or_else(|| Assurance::best(surface)).min(Assurance::best(surface));
     let sure = sites.is_empty() || known >= needed;
     on(sure, "rules decision 8", "With allowed sites on, it must be surer what this surface shows.")?;
     on(policy.agent_surfaces.contains(&surface), "R152", "The role may not share that kind of surface.")?;

@@ -8,6 +8,7 @@ mod agents;
 mod groups;
 mod heads;
 mod looks;
+mod suggestions;
 
 use bytes::Bytes;
 use fanlight_wire::limits::NAME_CHARS_MAX;
@@ -40,6 +41,8 @@ pub(crate) enum Place<'a> {
     Diff(&'a str),
     History(&'a str),
     Rollout(&'a str),
+    Suggestions(&'a str),
+    Suggestion(&'a str, &'a str),
 }
 
 impl<'a> Place<'a> {
@@ -63,6 +66,8 @@ impl<'a> Place<'a> {
             ["groups", group, "policy", "diff"] => Self::Diff(group),
             ["groups", group, "policy", "history"] => Self::History(group),
             ["groups", group, "policy", "rollout"] => Self::Rollout(group),
+            ["groups", group, "suggestions"] => Self::Suggestions(group),
+            ["groups", group, "suggestions", id] => Self::Suggestion(group, id),
             _ => return None,
         })
     }
@@ -78,6 +83,7 @@ impl<'a> Place<'a> {
             Self::Groups => "GET, POST",
             Self::Group(_) => "GET, PATCH",
             Self::Agent(..) => "PUT",
+            Self::Suggestion(..) => "DELETE",
             Self::Head(_, Head::Staging) => "GET, PUT",
             Self::Evaluate | Self::Import(_) | Self::Publish(_) | Self::Rollback(_) | Self::Enforce(_) => "POST",
             Self::Schema
@@ -87,6 +93,7 @@ impl<'a> Place<'a> {
             | Self::Export(..)
             | Self::Diff(_)
             | Self::History(_)
+            | Self::Suggestions(_)
             | Self::Rollout(_) => "GET",
         }
     }
@@ -149,6 +156,8 @@ pub(crate) async fn answer(
         Place::Diff(group) => looks::diff(control, &inquiry, named(group)?).await,
         Place::History(group) => looks::history(control, &inquiry, named(group)?).await,
         Place::Rollout(group) => looks::rollout(control, named(group)?).await,
+        Place::Suggestions(group) => suggestions::list(control, named(group)?).await,
+        Place::Suggestion(group, id) => suggestions::remove(control, named(group)?, id).await,
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn mint(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
     let wish: Wish = asked.json()?;
     let home = control.home_of(&wish.session)?;
     let capabilities = match &wish.capabilities {
-        Some(names) => named(names)?,
+        Some(names) => surfaces_meant(wish.role, named(names)?),
         None => wish.role.ceiling(),
     };
     if !wish.role.ceiling().contains(capabilities) {
@@ -88,6 +88,15 @@ fn media_life(role: Role, seconds: u64) -> Result<Duration, Refusal> {
     }
     let sentence = "A media token lives between a minute and a day.";
     Err(Refusal::new(Code::Input, "limits::MEDIA_TOKEN_LIFE_MAX").saying(sentence))
+}
+
+/// An agent that may share or invite, and no kind of surface is named: every kind is meant.
+fn surfaces_meant(role: Role, given: Capabilities) -> Capabilities {
+    let kinds = [(Capabilities::PUB_SCREEN, Capabilities::SHOW_ANY), (Capabilities::INVITE, Capabilities::VIEW_ANY)];
+    let meant = kinds.into_iter().filter(|(right, any)| {
+        role == Role::Agent && given.contains(*right) && given.narrowed_to(*any) == Capabilities::NONE
+    });
+    meant.fold(given, |all, (_, any)| all.union(any))
 }
 
 fn named(names: &[String]) -> Result<Capabilities, Refusal> {

@@ -15,6 +15,7 @@ const STEPS: &[Step] = &[
     Step { sql: RETENTION, after: None },
     Step { sql: EVENTS, after: None },
     Step { sql: WEBHOOKS, after: None },
+    Step { sql: SUGGESTIONS, after: None },
 ];
 
 /// What is done to a file, and what SQL alone cannot say.
@@ -150,6 +151,19 @@ const WEBHOOKS: &str = "
     ) STRICT;
     CREATE INDEX deliveries_waiting ON deliveries(webhook, session, id) WHERE dead = 0;
     CREATE INDEX deliveries_of_webhook ON deliveries(webhook, dead, id);
+";
+
+/// One row per address, however often it is wished for.
+const SUGGESTIONS: &str = "
+    CREATE TABLE suggestions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id TEXT NOT NULL REFERENCES groups(id),
+        url TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        times INTEGER NOT NULL,
+        UNIQUE (group_id, url)
+    ) STRICT;
 ";
 
 /// The version that this release reads and writes.

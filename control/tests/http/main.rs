@@ -12,4 +12,5 @@ mod matrix;
 mod media;
 mod policy;
 mod receiver;
+mod sharing;
 mod webhooks;

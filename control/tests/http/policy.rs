@@ -17,7 +17,7 @@ const PUBLISH: &str = "/v1/groups/demo/policy/publish";
 const ROLLBACK: &str = "/v1/groups/demo/policy/rollback";
 
 impl Desk {
-    fn change(&self, method: Method, path: &str, seen: Option<&str>, body: &Value) -> Answer {
+    pub(crate) fn change(&self, method: Method, path: &str, seen: Option<&str>, body: &Value) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("host", HOST);
         request = request.header("authorization", format!("Bearer {}", self.control.operator_token()));
         if let Some(seen) = seen {
@@ -27,7 +27,7 @@ impl Desk {
         self.send(Door::Operator, request.body(body).expect("a request"))
     }
 
-    fn read(&self, path: &str) -> Answer {
+    pub(crate) fn read(&self, path: &str) -> Answer {
         let answer = self.operate(Method::GET, path, "");
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.body);
         answer
@@ -45,7 +45,7 @@ impl Desk {
         answer.body["version"].as_u64().expect("a number")
     }
 
-    fn publish(&self, bundle: &Value) -> u64 {
+    pub(crate) fn publish(&self, bundle: &Value) -> u64 {
         let version = self.stage(bundle);
         let answer = self.change(Method::POST, PUBLISH, Some(&self.etag(PRODUCTION)), &Value::Null);
         assert_eq!(

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use fanlight_wire::limits::{CONSENT_MAX, DENIAL_REMEMBERED};
-use fanlight_wire::policy::Role;
+use fanlight_wire::policy::{Capabilities, Role, Surface};
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Ask, Stage, ToClient};
 use fanlight_wire::{Code, ParticipantId, Refusal};
 
+use super::sites::counted;
 use super::{Context, Session};
 use crate::deadline::{Deadline, Reason};
 use crate::participant::Participant;
+use crate::permit;
 
 /// One open question about one agent.
 #[derive(Debug, Clone, Copy)]
@@ -192,17 +194,30 @@ impl Session {
         Ok(())
     }
 
-    /// Uses up an accepted grant: the visitor's share begins (R045: single use).
-    pub(super) fn redeem_grant(&mut self, number: Option<u32>) -> Result<(), Refusal> {
+    /// Uses up an accepted grant: the visitor's share begins (R045: single use). Who asked for it. A surface that the
+    /// asker may not be shown leaves the grant open for another try.
+    pub(super) fn redeem_grant(
+        &mut self,
+        number: Option<u32>,
+        surface: Option<Surface>,
+    ) -> Result<ParticipantId, Refusal> {
         let refusal = || Refusal::new(Code::Grant, "R045");
         let number = number.ok_or_else(refusal)?;
-        match self.asks.grants.get(&number) {
-            Some(grant) if grant.accepted => {
-                self.asks.grants.remove(&number);
-                Ok(())
-            }
-            _ => Err(refusal()),
+        let asker = match self.asks.grants.get(&number) {
+            Some(grant) if grant.accepted => grant.asker,
+            _ => return Err(refusal()),
+        };
+        let rights = self.participants.get(&asker).map_or(Capabilities::NONE, |asker| asker.capabilities);
+        if !rights.contains(Capabilities::viewing(counted(surface))) {
+            return Err(Refusal::new(Code::Surface, "R046"));
         }
+        self.asks.grants.remove(&number);
+        Ok(asker)
+    }
+
+    /// Who has asked the visitor for a screen and waits for it.
+    pub(super) fn askers(&self) -> impl Iterator<Item = ParticipantId> {
+        self.asks.grants.values().map(|grant| grant.asker)
     }
 
     /// Nobody is asked for a screen any more, and what was promised is not taken up.
@@ -274,7 +289,9 @@ impl Session {
         let Some(Grant { asker, until, .. }) = self.asks.grants.get(&grant).copied() else { return };
         let name = self.name_of(asker);
         let seconds = seconds_left(now, until);
-        self.tell_visitor(&ToClient::ShareInvited { grant, participant: asker, name, seconds });
+        let rights = self.participants.get(&asker).map_or(Capabilities::NONE, |asker| asker.capabilities);
+        let surfaces = permit::visitor_surfaces(&self.policy, rights);
+        self.tell_visitor(&ToClient::ShareInvited { grant, participant: asker, name, seconds, surfaces });
     }
 
     /// Whoever has left in the meantime was one of the session's agents.

@@ -11,6 +11,7 @@ use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Slot, ToClient};
 use fanlight_wire::{Code, ParticipantId, Refusal};
 
+use super::sites::counted;
 use super::{Context, Session};
 
 /// What is left of agents' rights by every narrowing so far.
@@ -92,15 +93,21 @@ impl Session {
 
     fn end_refused_shares(&mut self, cx: &mut Context<'_>) {
         for slot in Slot::ALL {
-            let Some((holder, surface)) = self.sharing(slot) else { continue };
-            let Err(refusal) = self.may_go_on(slot, holder, surface) else { continue };
+            let Some((holder, surface, asker)) = self.sharing(slot) else { continue };
+            let Err(refusal) = self.may_go_on(slot, holder, surface, asker) else { continue };
             self.revoke_share(cx, slot);
             self.refuse(cx, holder, "share.start", refusal);
         }
     }
 
     /// Would this share be allowed to begin now?
-    fn may_go_on(&self, slot: Slot, holder: ParticipantId, surface: Option<Surface>) -> Result<(), Refusal> {
+    fn may_go_on(
+        &mut self,
+        slot: Slot,
+        holder: ParticipantId,
+        surface: Option<Surface>,
+        asker: Option<ParticipantId>,
+    ) -> Result<(), Refusal> {
         let told = |rule: &'static str| {
             Refusal::new(Code::Policy, rule).saying("Your administrator has changed the rules. Your share has ended.")
         };
@@ -108,11 +115,25 @@ impl Session {
             Slot::Agent => (LEVEL_SHARE, "R006", self.policy.escalate_to_show, &self.policy.agent_surfaces),
             Slot::Visitor => (LEVEL_INVITE, "R043", self.policy.escalate_to_view, &self.policy.visitor_surfaces),
         };
-        let capable = self.participants.get(&holder).is_none_or(|p| p.capabilities.contains(Capabilities::PUB_SCREEN));
+        let holder = self.participants.get(&holder);
+        let capable = holder.is_none_or(|p| p.capabilities.contains(Capabilities::PUB_SCREEN));
         if !on || !capable || self.policy.feature_level < level {
             return Err(told(rule));
         }
-        // R047: what a browser does not say counts as the whole monitor.
-        if surfaces.contains(&surface.unwrap_or(Surface::Monitor)) { Ok(()) } else { Err(told("R007")) }
+        let kind = counted(surface);
+        let of_role = match slot {
+            Slot::Agent => holder.filter(|p| p.role == Role::Agent).map(|p| (p, Capabilities::showing(kind))),
+            Slot::Visitor => {
+                asker.and_then(|asker| self.participants.get(&asker)).map(|p| (p, Capabilities::viewing(kind)))
+            }
+        };
+        if !surfaces.contains(&kind) || of_role.is_some_and(|(p, right)| !p.capabilities.contains(right)) {
+            return Err(told("R007"));
+        }
+        let is_agents = slot == Slot::Agent && holder.is_some_and(|p| p.role == Role::Agent);
+        if is_agents && !self.still_on_sites(surface) {
+            return Err(told("R004"));
+        }
+        Ok(())
     }
 }

@@ -27,6 +27,7 @@ use fanlight_wire::signal::{ClientInfo, Slot, Stage, ToRelay};
 use fanlight_wire::{Code, ParticipantId, Refusal};
 
 use super::shares::{Capture, watched_slot};
+use super::sites::Stated;
 use super::{Context, Session};
 use crate::deadline::{Deadline, Reason};
 use crate::fanout::{Lane, MemberId};
@@ -363,7 +364,12 @@ impl Session {
         let standing = self.standing(who).ok_or_else(gone)?;
         let stage = if self.stage == Stage::Waiting { Stage::Active } else { self.stage };
         permit::signal(Standing { stage, ..standing }, &self.policy, &a_screen())?;
-        self.start_share(cx, who, Role::Upstream, Capture { mid, audio_mid, surface: None, grant: None })
+        self.start_share(
+            cx,
+            who,
+            Role::Upstream,
+            Capture { mid, audio_mid, surface: None, grant: None, stated: Stated::default() },
+        )
     }
 
     /// A resource's media is cut off.
@@ -459,7 +465,7 @@ impl Session {
 
 /// What a published screen asks for. Nobody knows what a tool captures, so it counts as the monitor (R047).
 const fn a_screen() -> ToRelay {
-    ToRelay::ShareStart { mid: String::new(), surface: None, audio_mid: None, grant: None }
+    ToRelay::ShareStart { mid: String::new(), surface: None, audio_mid: None, grant: None, url: None, assurance: None }
 }
 
 /// What is needed to watch a lane.

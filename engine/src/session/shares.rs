@@ -8,6 +8,7 @@ use fanlight_wire::report::Report;
 use fanlight_wire::signal::{SharePhase, ShareState, Slot, Stage, TAKEN_OVER, ToClient};
 use fanlight_wire::{Code, ParticipantId, Refusal};
 
+use super::sites::{Stated, Watch};
 use super::{Context, Session};
 use crate::deadline::{Deadline, Reason};
 use crate::fanout::{MediaEvent, Source};
@@ -15,14 +16,18 @@ use crate::floor::{Effects, Event, Floor};
 
 /// One slot: its floor and what is shown of it.
 #[derive(Debug)]
-struct Share {
+pub(super) struct Share {
     slot: Slot,
-    floor: Floor,
-    asked: Option<Instant>,
+    pub(super) floor: Floor,
+    pub(super) asked: Option<Instant>,
     /// How long the holder may show nothing.
-    patience: Duration,
-    surface: Option<Surface>,
+    pub(super) patience: Duration,
+    pub(super) surface: Option<Surface>,
     audio: bool,
+    /// Of a visitor's: who asked for it.
+    asker: Option<ParticipantId>,
+    /// Of an agent's while allowed sites are on: what is known of it.
+    pub(super) watch: Option<Watch>,
 }
 
 /// Both slots.
@@ -38,6 +43,8 @@ impl Default for Shares {
             patience: SHARE_START_MAX,
             surface: None,
             audio: false,
+            asker: None,
+            watch: None,
         }))
     }
 }
@@ -48,11 +55,12 @@ impl Shares {
     }
 
     pub(super) fn deadline(&self) -> Deadline {
-        let starts = self.0.iter().filter_map(Share::start_deadline).min();
-        starts.map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Floor))
+        let starts = self.0.iter().filter_map(Share::start_deadline);
+        let statements = self.0.iter().filter_map(Share::statement_deadline);
+        starts.chain(statements).min().map_or(Deadline::IDLE, |at| Deadline::new(at, Reason::Floor))
     }
 
-    const fn of(&mut self, slot: Slot) -> &mut Share {
+    pub(super) const fn of(&mut self, slot: Slot) -> &mut Share {
         let [agent, visitor] = &mut self.0;
         match slot {
             Slot::Agent => agent,
@@ -62,9 +70,10 @@ impl Shares {
 }
 
 impl Share {
-    fn state(&self) -> ShareState {
+    pub(super) fn state(&self) -> ShareState {
         let phase = match self.floor {
             Floor::Empty { .. } => SharePhase::Empty,
+            Floor::Waiting { .. } if self.is_held() => SharePhase::Held,
             Floor::Waiting { .. } => SharePhase::Waiting,
             Floor::Live { .. } => SharePhase::Live,
         };
@@ -81,9 +90,17 @@ impl Share {
 
     fn start_deadline(&self) -> Option<Instant> {
         match self.floor {
-            Floor::Waiting { .. } => self.asked.map(|asked| asked + self.patience),
-            Floor::Empty { .. } | Floor::Live { .. } => None,
+            Floor::Waiting { .. } if !self.is_held() => self.asked.map(|asked| asked + self.patience),
+            Floor::Empty { .. } | Floor::Waiting { .. } | Floor::Live { .. } => None,
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::holds)
+    }
+
+    pub(super) fn statement_deadline(&self) -> Option<Instant> {
+        self.floor.holder().and(self.watch.as_ref()).map(Watch::deadline)
     }
 }
 
@@ -94,6 +111,7 @@ pub(super) struct Capture {
     pub audio_mid: Option<String>,
     pub surface: Option<Surface>,
     pub grant: Option<u32>,
+    pub stated: Stated,
 }
 
 impl Session {
@@ -110,8 +128,13 @@ impl Session {
             return Err(Refusal::new(Code::Sdp, "protocol §12")
                 .saying("There is no media section to share with. Send an offer first."));
         }
-        if slot == Slot::Visitor {
-            self.redeem_grant(capture.grant)?;
+        let asker = match slot {
+            Slot::Visitor => Some(self.redeem_grant(capture.grant, capture.surface)?),
+            Slot::Agent => None,
+        };
+        let watched = self.wants_statements(role, capture.surface);
+        if watched {
+            self.refuse_known_sites(capture.surface, &capture.stated)?;
         }
         let patience = self.patience_with(who);
         let share = self.shares.of(slot);
@@ -121,9 +144,17 @@ impl Session {
         share.patience = patience;
         share.surface = capture.surface;
         share.audio = capture.audio_mid.is_some();
+        share.asker = asker;
+        share.watch = None;
         cx.reports.push_back(Report::ShareStarted { session: self.id, slot, participant: who });
         let source = Source { who: who.into(), mid: capture.mid, audio_mid: capture.audio_mid, epoch: floor.epoch() };
-        self.carry_out(cx, slot, effects, Some(source));
+        if watched {
+            // The slot is the new holder's, and nothing of it is forwarded before the first good statement.
+            self.shares.of(slot).watch = Some(Watch::holding(cx.now, source));
+            self.carry_out(cx, slot, effects, None);
+        } else {
+            self.carry_out(cx, slot, effects, Some(source));
+        }
         Ok(())
     }
 
@@ -153,10 +184,10 @@ impl Session {
         }
     }
 
-    /// Who fills a slot, with what.
-    pub(super) fn sharing(&mut self, slot: Slot) -> Option<(ParticipantId, Option<Surface>)> {
+    /// Who fills a slot, with what, and who asked for it.
+    pub(super) fn sharing(&mut self, slot: Slot) -> Option<(ParticipantId, Option<Surface>, Option<ParticipantId>)> {
         let share = self.shares.of(slot);
-        share.floor.holder().map(|holder| (holder, share.surface))
+        share.floor.holder().map(|holder| (holder, share.surface, share.asker))
     }
 
     /// The rules no longer allow the share in this slot.
@@ -221,7 +252,7 @@ impl Session {
     }
 
     /// Fence first, then tell, then forward: no packet of the old share leaves after its holder was told.
-    fn carry_out(&mut self, cx: &mut Context<'_>, slot: Slot, effects: Effects, source: Option<Source>) {
+    pub(super) fn carry_out(&mut self, cx: &mut Context<'_>, slot: Slot, effects: Effects, source: Option<Source>) {
         if effects.fence || source.is_some() {
             self.fanout.set_source(cx.now, slot.into(), source);
         }

@@ -6,6 +6,7 @@ use fanlight_wire::signal::{Stage, ToClient, ToRelay};
 use fanlight_wire::{Code, Frame, MaskEpoch, ParticipantId, Refusal};
 
 use super::shares::{Capture, watched_slot};
+use super::sites::Stated;
 use super::{Context, Session};
 use crate::fanout::Views;
 use crate::floor::Event;
@@ -42,8 +43,13 @@ impl Session {
                 Ok(())
             }
             ToRelay::Offer { sdp } => self.offer(cx, who, role, &sdp),
-            ToRelay::ShareStart { mid, surface, audio_mid, grant } => {
-                self.start_share(cx, who, role, Capture { mid, audio_mid, surface, grant })
+            ToRelay::ShareStart { mid, surface, audio_mid, grant, url, assurance } => {
+                let stated = Stated { url, assurance };
+                self.start_share(cx, who, role, Capture { mid, audio_mid, surface, grant, stated })
+            }
+            ToRelay::ShareStatement { url, assurance } => {
+                self.state_share(cx, who, Stated { url, assurance: Some(assurance) });
+                Ok(())
             }
             ToRelay::ShareStop => self.stop_share(cx, who, role),
             ToRelay::CameraStart { mid } => self.start_camera(cx, who, mid),

@@ -55,7 +55,7 @@ impl World {
             ToClient::Share(share) => {
                 self.floors.note_state(share);
                 let mine = share.holder == Some(me);
-                let waiting = share.phase == SharePhase::Waiting;
+                let waiting = matches!(share.phase, SharePhase::Held | SharePhase::Waiting);
                 if mine
                     && waiting
                     && let Some(number) = self.actors[who.0].asked.pop_front()

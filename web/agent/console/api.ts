@@ -1,6 +1,7 @@
 /** The public door's HTTP calls an agent makes (`docs/api.md`). Every refusal becomes a {@link RefusedError}. */
 
 import type { Connect } from '../../protocol/connection.ts';
+import type { Assurance, Surface } from '../../protocol/signal.ts';
 
 /** The relay said no, in words for a person. */
 export class RefusedError extends Error {
@@ -28,6 +29,33 @@ export interface Joined {
   readonly session: string;
   readonly ticket: string;
   readonly connect: Connect;
+}
+
+/** A page that administrators have prepared for sharing. */
+export interface Bookmark {
+  readonly title: string;
+  readonly url: string;
+}
+
+export type BookmarkEntry =
+  | ({ readonly kind: 'link' } & Bookmark)
+  | { readonly kind: 'folder'; readonly name: string; readonly links: readonly Bookmark[] };
+
+export interface ApprovedDocument {
+  readonly id: string;
+  readonly name: string;
+  readonly type: 'pdf' | 'xls' | 'csv';
+  readonly download: boolean;
+}
+
+/** What this agent can open and share in this session, by the rules that the session has pinned. */
+export interface Shareable {
+  readonly policy_version: number;
+  readonly surfaces: readonly Surface[];
+  /** Only while allowed sites are on. */
+  readonly sites?: Readonly<Record<Surface, Assurance>>;
+  readonly bookmarks: readonly BookmarkEntry[];
+  readonly documents: readonly ApprovedDocument[];
 }
 
 /** Accounts that a demo relay offers by themselves. */
@@ -84,6 +112,20 @@ export async function connectOf(session: string): Promise<Connect> {
 /** Ends a session for everybody, when there is no carrier to say it on. */
 export async function endSession(login: Login, session: string): Promise<void> {
   await post<unknown>(`/v1/sessions/${session}/end`, {}, login.token);
+}
+
+export async function shareable(login: Login, session: string): Promise<Shareable> {
+  return answerOf<Shareable>(await reach(`/v1/sessions/${session}/shareable`, { headers: { authorization: `Bearer ${login.token}` } }));
+}
+
+/** R019, R037: the relay looks once more whether it is a bookmark, and notes that it was opened. */
+export async function bookmarkOpened(login: Login, session: string, url: string): Promise<void> {
+  await post<unknown>(`/v1/sessions/${session}/bookmarks`, { url }, login.token);
+}
+
+/** R054: an address for the administrator to allow. */
+export async function suggestSite(login: Login, session: string, url: string): Promise<void> {
+  await post<unknown>(`/v1/sessions/${session}/suggestions`, { url }, login.token);
 }
 
 async function post<T>(path: string, body: unknown, token?: string): Promise<T> {

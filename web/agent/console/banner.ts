@@ -18,8 +18,9 @@ export class Banner {
       h('span', { class: 'banner-dot', 'aria-hidden': 'true' }), this.text);
   }
 
-  render(state: SessionState, step: ShareStep): void {
-    const words = bannerWords(state, step);
+  /** `stated`: the relay takes the agent's word for what the window shows. */
+  render(state: SessionState, step: ShareStep, stated: boolean): void {
+    const words = bannerWords(state, step, stated);
     show(this.element, words !== undefined);
     if (words !== undefined) {
       this.element.dataset['kind'] = words.kind;
@@ -29,17 +30,21 @@ export class Banner {
 }
 
 /** What the banner says; our own share first, because its owner must never be unsure about it. */
-export function bannerWords(state: SessionState, step: ShareStep): Words | undefined {
+export function bannerWords(state: SessionState, step: ShareStep, stated = false): Words | undefined {
   const mine = state.shares.agent;
   if (step === 'picking') {
     return { kind: 'info', text: 'Choose what to share in the window of your browser. Nothing is shared yet.' };
+  }
+  if (step === 'sharing' && mine?.phase === 'held') {
+    return { kind: 'loading', text: 'Your content is loading: the page that you share is being checked…' };
   }
   if (step === 'asking' || (step === 'sharing' && mine?.phase === 'waiting')) {
     return { kind: 'loading', text: 'Your content is loading for the visitor…' };
   }
   if (step === 'sharing') {
     const what = mine?.surface === undefined ? 'your screen' : SURFACE_NAMES[mine.surface];
-    return { kind: 'live', text: `Your content is being shared with the visitor: ${what}.` };
+    const limits = stated ? ' Only the page that you opened is checked, not where you go in that window.' : '';
+    return { kind: 'live', text: `Your content is being shared with the visitor: ${what}.${limits}` };
   }
   return visitorWords(state) ?? othersWords(state);
 }

@@ -8,6 +8,8 @@ export interface MenuItem {
   /** Why it cannot be chosen now; the item stays reachable so that the reason can be read. */
   readonly blocked?: string | undefined;
   readonly act: () => void;
+  /** A heading that is shown above the first of the items with it. */
+  readonly under?: string;
 }
 
 export class Menu {
@@ -35,8 +37,13 @@ export class Menu {
     });
   }
 
-  private open(): void {
-    this.list.replaceChildren(...this.items().map((item) => this.itemElement(item)));
+  open(): void {
+    let under: string | undefined;
+    this.list.replaceChildren(...this.items().flatMap((item) => {
+      const heading = item.under !== undefined && item.under !== under ? [h('div', { class: 'menu-heading', role: 'presentation' }, item.under)] : [];
+      under = item.under;
+      return [...heading, this.itemElement(item)];
+    }));
     show(this.list, true);
     this.button.setAttribute('aria-expanded', 'true');
     this.focus(0);

@@ -1,7 +1,8 @@
 /** Beside the picture: who is here, how the connection is, and what the clients are (R169). */
 
 import type { ClientInfo } from '../../protocol/signal.ts';
-import { h, say } from './dom.ts';
+import type { ApprovedDocument } from './api.ts';
+import { h, say, show } from './dom.ts';
 import { displayName, MODE_NAMES, visitor, type SessionState } from './state.ts';
 
 /** What the console measures itself. */
@@ -22,14 +23,29 @@ export class Panel {
   private readonly connection = h('dl', { class: 'facts' });
   private readonly theirs = h('dl', { class: 'facts' });
   private readonly yours = h('dl', { class: 'facts' });
+  private readonly documents = h('ul', { class: 'documents' });
+  private readonly approved: HTMLElement;
 
   constructor(client: ClientInfo) {
     writeFacts(this.yours, clientFacts(client));
+    this.approved = h('section', { hidden: true }, h('h2', {}, 'Approved documents you can share'), this.documents);
     this.element = h('aside', { class: 'panel', 'aria-label': 'People and details' },
       h('h2', {}, 'People'), this.members,
+      this.approved,
       h('h2', {}, 'Connection'), this.connection,
       h('h2', {}, 'Visitor’s client'), this.theirs,
       h('h2', {}, 'Your client'), this.yours);
+  }
+
+  /** R089, R101: what administrators have approved for this agent's role. */
+  listDocuments(documents: readonly ApprovedDocument[]): void {
+    show(this.approved, documents.length > 0);
+    const key = documents.map((one) => one.id).join();
+    if (this.documents.dataset['key'] !== key) {
+      this.documents.dataset['key'] = key;
+      this.documents.replaceChildren(...documents.map((one) => h('li', {},
+        h('span', { class: 'document-name' }, one.name), h('span', { class: 'document-type' }, DOCUMENT_TYPES[one.type]))));
+    }
   }
 
   render(state: SessionState, quality: Quality): void {
@@ -55,6 +71,8 @@ export class Panel {
     writeFacts(this.theirs, clientFacts(visitor(state)?.client));
   }
 }
+
+const DOCUMENT_TYPES = { pdf: 'PDF', xls: 'Excel', csv: 'CSV' } as const;
 
 /** R169: versions only. */
 function clientFacts(client: ClientInfo | undefined): readonly Fact[] {

@@ -1,14 +1,16 @@
 /** The session screen: puts toolbar, banner, stage and panel together and draws them from the session's state. */
 
 import { clientInfo, type CarrierChoice, type Closed } from '../../protocol/connection.ts';
-import { TAKEN_OVER } from '../../protocol/signal.ts';
+import { TAKEN_OVER, type Surface } from '../../protocol/signal.ts';
 import { Banner } from './banner.ts';
+import type { Login } from './api.ts';
 import { closeDialog, dialog, macHowTo } from './dialogs.ts';
 import { h } from './dom.ts';
 import { Panel, QualityBadge } from './panel.ts';
 import { Session, type Entry } from './session.ts';
+import { Sites } from './sites.ts';
 import { Stage } from './stage.ts';
-import { endedBy, isCameraOnly, SURFACE_NAMES, type ShareRefusal } from './state.ts';
+import { admitted, endedBy, isCameraOnly, SURFACE_NAMES, surfacesOf, type ShareRefusal } from './state.ts';
 import { savePlace } from './storage.ts';
 import { Toasts } from './toasts.ts';
 import { Toolbar } from './toolbar.ts';
@@ -23,12 +25,15 @@ export class Room {
   private readonly panel = new Panel(clientInfo());
   private readonly toasts: Toasts;
   private readonly element: HTMLElement;
+  private readonly sites: Sites;
+  /** The version of the rules under which the list of approved pages was asked for. */
+  private listed: number | undefined;
   private drawn = false;
 
   constructor(
     root: HTMLElement,
     entry: Entry,
-    options: { readonly carrier: CarrierChoice; readonly toasts: Toasts },
+    options: { readonly carrier: CarrierChoice; readonly toasts: Toasts; readonly login: Login },
     private readonly over: (closed: Closed) => void,
   ) {
     this.toasts = options.toasts;
@@ -41,6 +46,12 @@ export class Room {
       () => this.draw(),
       () => this.session.leave(),
     );
+    this.sites = new Sites(options.login, entry.session, options.toasts, {
+      changed: () => this.draw(),
+      opened: (url) => this.session.share.noteOpened(url),
+      shareWindow: () => this.share('window'),
+      chooseAgain: () => this.toolbar.openShareMenu(),
+    });
     this.toolbar = this.makeToolbar();
     this.banner = new Banner();
     this.element = h('div', { class: 'room' }, this.toolbar.element, this.banner.element,
@@ -65,7 +76,8 @@ export class Room {
   private makeToolbar(): Toolbar {
     return new Toolbar({
       setMode: (mode) => this.session.setMode(mode),
-      shareMine: () => void this.session.share.start(),
+      shareMine: () => this.share(),
+      bookmarks: (blocked) => this.sites.items(blocked),
       askVisitor: () => this.session.inviteVisitor(),
       stopSharing: () => this.session.share.stop(),
       showPicture: (picture) => this.stage.choose(picture),
@@ -91,11 +103,27 @@ export class Room {
   private render(): void {
     const { state, quality, shareStep } = this.session;
     this.element.classList.toggle('room--camera', isCameraOnly(state));
+    this.list();
     this.toolbar.render(state, shareStep, this.stage.picture);
-    this.banner.render(state, shareStep);
+    this.banner.render(state, shareStep, this.session.share.isStated);
     this.stage.render(state, quality.connection);
     this.panel.render(state, quality);
+    this.panel.listDocuments(this.sites.shareable?.documents ?? []);
+    this.session.share.namesSites = this.sites.shareable?.sites !== undefined;
     this.badge.render(state, quality);
+  }
+
+  /** R036: the list comes with the session; narrower rights make it anew. */
+  private list(): void {
+    const { state } = this.session;
+    if (admitted(state) && this.listed !== state.policyVersion) {
+      this.listed = state.policyVersion;
+      void this.sites.load();
+    }
+  }
+
+  private share(prefer?: Surface): void {
+    void this.session.share.start(prefer, surfacesOf(this.session.state));
   }
 
   /** R172: local only; the visitor is not told. */
@@ -118,11 +146,14 @@ export class Room {
       const cure = allowed === '' ? refusal.sentence : `Your group allows sharing ${allowed}. Press Retry and choose that.`;
       const [only] = refusal.allowed.length === 1 ? refusal.allowed : [];
       dialog('That kind of screen may not be shared', ['Nothing was shown to the visitor.', cure], [
-        { label: 'Retry', act: () => void this.session.share.start(only) },
+        { label: 'Retry', act: () => this.share(only) },
         { label: 'Cancel' },
       ]);
+    } else if (refusal.code === 'E_SITE') {
+      this.sites.refused(refusal);
     } else {
-      dialog('Sharing did not start', [refusal.sentence], [{ label: 'OK' }]);
+      const title = refusal.code === 'E_POLICY' ? 'Your screen share has ended' : 'Sharing did not start';
+      dialog(title, [refusal.sentence], [{ label: 'OK' }]);
     }
   }
 
@@ -132,7 +163,7 @@ export class Room {
     const mac = /Mac OS X/u.test(navigator.userAgent);
     if (name === 'NotAllowedError' && mac) {
       dialog('Nothing was shared', [macHowTo()], [
-        { label: 'Retry', act: () => void this.session.share.start() },
+        { label: 'Retry', act: () => this.share() },
         { label: 'Close' },
       ]);
     } else if (name === 'NotAllowedError' || name === 'AbortError') {

@@ -85,6 +85,39 @@ test('a refused surface stops the capture at once and says what is allowed', asy
   assert.equal(sent.length, 1, 'the relay knows that it refused');
 });
 
+test('while the relay holds a share it is told what is shown, again and again, until the end', async (t) => {
+  // R013, R052: the relay asks by holding; statements go on while it is live.
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { share, log, sent } = setUp();
+  share.noteOpened('https://good.example/a');
+  await share.start();
+  share.take(slot('held', 2));
+  assert.ok(share.isStated);
+  share.take(slot('waiting', 2));
+  share.take(slot('live', 2));
+  t.mock.timers.tick(1_000);
+  const statement = { t: 'share.statement', url: 'https://good.example/a', assurance: 'stated' };
+  assert.deepEqual(sent.slice(1), [statement, statement, statement]);
+  share.take(slot('empty'));
+  share.take({ t: 'denied', re: 'share.start', code: 'E_SITE', rule: 'R052', sentence: 'No.', policy_version: 1 });
+  assert.deepEqual(log.slice(-2), ['tracks stopped', 'refused E_SITE '], 'the capture is over before the answer is read');
+  t.mock.timers.tick(5_000);
+  assert.equal(sent.length, 4, 'nothing more is said');
+});
+
+test('an address that is known is named at once only while sites are allowed by list', async () => {
+  // R011: a share that may not be shown takes the slot from nobody.
+  const { share, sent } = setUp();
+  share.noteOpened('https://good.example/a');
+  await share.start();
+  share.namesSites = true;
+  await share.start();
+  assert.deepEqual(sent, [
+    { t: 'share.start', mid: '2', surface: 'window' },
+    { t: 'share.start', mid: '2', surface: 'window', url: 'https://good.example/a', assurance: 'stated' },
+  ]);
+});
+
 test('taken over: tracks stop, the message is shown word for word, nothing comes back by itself', async () => {
   // R014, R015
   const { share, log, sent } = setUp();

@@ -24,6 +24,8 @@ export interface ShareRefusal {
   readonly code: string;
   readonly sentence: string;
   readonly allowed: readonly Surface[];
+  /** What the share showed, as far as it was known. */
+  readonly url: string | undefined;
 }
 
 export interface SessionState {
@@ -34,6 +36,7 @@ export interface SessionState {
   readonly capabilities: number;
   readonly mode: Mode;
   readonly modes: readonly Mode[];
+  readonly policyVersion: number;
   readonly members: readonly Member[];
   readonly shares: Readonly<Partial<Record<Slot, ShareState>>>;
   readonly camera: CameraState;
@@ -54,6 +57,7 @@ export const INITIAL: SessionState = {
   capabilities: 0,
   mode: 'view_only',
   modes: [],
+  policyVersion: 0,
   members: [],
   shares: {},
   camera: { epoch: 0, phase: 'empty' },
@@ -85,7 +89,7 @@ export function next(state: SessionState, signal: ToClient): SessionState {
     case 'mode.changed':
       return { ...state, mode: signal.mode };
     case 'policy.narrowed':
-      return { ...state, capabilities: signal.capabilities, modes: signal.modes };
+      return { ...state, capabilities: signal.capabilities, modes: signal.modes, policyVersion: signal.policy_version };
     case 'share.state':
       return withShare(state, signal);
     case 'camera.state':
@@ -122,6 +126,8 @@ export function noticeOf(before: SessionState, signal: ToClient): Notice | undef
     }
     case 'mode.changed':
       return signal.by === before.you ? undefined : { kind: 'info', text: `The mode is now ${MODE_NAMES[signal.mode]}.` };
+    case 'session.ending':
+      return { kind: 'warning', text: `The session has reached its longest time. It ends in ${signal.seconds} seconds.` };
     case 'camera.state':
       return cameraNotice(before.camera, signal);
     case 'share.answered':
@@ -205,6 +211,14 @@ export function shareBlocked(state: SessionState, capability: number): string | 
   return undefined;
 }
 
+/** What this agent may share (R007). */
+export function surfacesOf(state: SessionState): readonly Surface[] {
+  const rights: readonly (readonly [Surface, number])[] = [
+    ['browser', Capability.SHOW_BROWSER], ['window', Capability.SHOW_WINDOW], ['monitor', Capability.SHOW_MONITOR],
+  ];
+  return rights.filter(([, right]) => (state.capabilities & right) !== 0).map(([surface]) => surface);
+}
+
 function welcomed(state: SessionState, signal: Extract<ToClient, { t: 'welcome' }>): SessionState {
   const shares: Partial<Record<Slot, ShareState>> = {};
   for (const share of signal.shares) {
@@ -219,6 +233,7 @@ function welcomed(state: SessionState, signal: Extract<ToClient, { t: 'welcome' 
     capabilities: signal.capabilities,
     mode: signal.mode,
     modes: signal.modes,
+    policyVersion: signal.policy_version,
     members: signal.members,
     shares,
     camera: signal.camera ?? INITIAL.camera,

@@ -3,7 +3,7 @@
 import { Capability, type Mode } from '../../protocol/signal.ts';
 import type { Zoom } from '../viewer.ts';
 import { button, h, icon, say, show } from './dom.ts';
-import { Menu } from './menu.ts';
+import { Menu, type MenuItem } from './menu.ts';
 import type { ShareStep } from './share.ts';
 import type { Picture } from './stage.ts';
 import { MODE_NAMES, shareBlocked, type SessionState } from './state.ts';
@@ -11,6 +11,8 @@ import { MODE_NAMES, shareBlocked, type SessionState } from './state.ts';
 export interface ToolbarActions {
   readonly setMode: (mode: Mode) => void;
   readonly shareMine: () => void;
+  /** Approved pages to open, or none. */
+  readonly bookmarks: (blocked: string | undefined) => readonly MenuItem[];
   readonly askVisitor: () => void;
   readonly stopSharing: () => void;
   readonly showPicture: (picture: Picture) => void;
@@ -85,8 +87,13 @@ export class Toolbar {
     this.mode.value = state.mode;
   }
 
+  /** R053: shows what can be shared. */
+  openShareMenu(): void {
+    this.shareMenu.open();
+  }
+
   /** R002: two things the one button offers. */
-  private shareItems(): readonly { label: string; detail: string; blocked?: string | undefined; act: () => void }[] {
+  private shareItems(): readonly MenuItem[] {
     const { state } = this;
     const mine = state === undefined ? 'Not connected.' : shareBlocked(state, Capability.PUB_SCREEN);
     const theirs = state === undefined ? 'Not connected.' : shareBlocked(state, Capability.INVITE);
@@ -103,6 +110,7 @@ export class Toolbar {
         detail: 'Sends an invitation. The visitor decides and chooses what to show.',
         blocked: theirs ?? pending, act: this.act.askVisitor,
       },
+      ...this.act.bookmarks(mine),
     ];
   }
 

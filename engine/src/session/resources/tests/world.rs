@@ -287,7 +287,10 @@ impl World {
         self.clients.push(client);
         self.connect(index);
         let surface = Some(fanlight_wire::policy::Surface::Browser);
-        self.say(agent.0, &ToRelay::ShareStart { mid, surface, audio_mid: None, grant: None });
+        self.say(
+            agent.0,
+            &ToRelay::ShareStart { mid, surface, audio_mid: None, grant: None, url: None, assurance: None },
+        );
         self.send_frames(index, 3);
     }
 

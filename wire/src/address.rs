@@ -1,4 +1,5 @@
-//! Web addresses and the patterns that allow them: the one parser of the house (rules.md decision 8; G-71).
+//! Web addresses and the patterns that allow them: the one parser of the house (rules.md decision 8; G-71). The control
+//! plane reads with it what administrators write, the engine what shares are said to show.
 //!
 //! Invariant: what is compared was parsed, by the WHATWG URL Standard (crate `url`), after everything that parsers are
 //! known to disagree about was refused on the raw text. Never a prefix of a string, never a pixel (R055). Host names are
@@ -6,8 +7,10 @@
 
 use std::fmt;
 
-use fanlight_wire::limits::ADDRESS_BYTES_MAX;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
+
+use crate::limits::ADDRESS_BYTES_MAX;
 
 /// Port of `https` where none is written.
 const HTTPS: u16 = 443;
@@ -18,8 +21,9 @@ const NAME_BYTES_MAX: usize = 253;
 const WILDCARD: &str = "https://*.";
 
 /// A parsed `https` address. Fragment and one trailing dot of the host are gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
     host: Name,
     port: u16,
     /// Percent-encoding in one spelling; dot segments resolved.
@@ -37,17 +41,19 @@ enum Name {
 
 /// What an administrator allows: one address, or with a trailing `/*` everything at and below it, on one host or, with
 /// `*.` as the whole left-most label, on each host one label below it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pattern {
     address: Address,
     subtree: bool,
     wildcard: bool,
 }
 
 /// Why a text is no address or no pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}", self.sentence())]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Unfit {
+pub enum Unfit {
     Empty,
     Long,
     Control,
@@ -67,7 +73,7 @@ pub(crate) enum Unfit {
 
 impl Unfit {
     /// For a person.
-    pub(crate) const fn sentence(self) -> &'static str {
+    pub const fn sentence(self) -> &'static str {
         match self {
             Self::Empty => "Enter an address that begins with https://.",
             Self::Long => "The address is too long: at most 2 048 bytes.",
@@ -93,7 +99,7 @@ impl Address {
     ///
     /// # Errors
     /// [`Unfit`] for anything but an unambiguous `https` address.
-    pub(crate) fn parse(raw: &str) -> Result<Self, Unfit> {
+    pub fn parse(raw: &str) -> Result<Self, Unfit> {
         refuse_ambiguous(raw)?;
         let url = Url::parse(raw).map_err(|_| Unfit::Unreadable)?;
         if url.scheme() != "https" {
@@ -112,7 +118,7 @@ impl Address {
     }
 
     /// Lower case and punycode, without a trailing dot.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         match &self.host {
             Name::Domain(name) | Name::Ip(name) => name,
         }
@@ -128,8 +134,27 @@ impl Address {
     }
 
     /// Does the host hold characters beyond ASCII, so that it may look like another one (promises D3)?
-    pub(crate) fn is_international(&self) -> bool {
+    pub fn is_international(&self) -> bool {
         self.host().split('.').any(|label| label.starts_with("xn--"))
+    }
+
+    /// The page alone: a query may hold what is nobody else's business.
+    #[must_use]
+    pub fn without_query(mut self) -> Self {
+        self.query = None;
+        self
+    }
+
+    /// In the one spelling, with what stands before the host and after the path.
+    fn write(&self, f: &mut fmt::Formatter<'_>, before: &str, after: &str) -> fmt::Result {
+        let Self { host, port, path, query } = self;
+        let port = if *port == HTTPS { String::new() } else { format!(":{port}") };
+        let host = match host {
+            Name::Ip(ip) if ip.contains(':') => format!("[{ip}]"),
+            Name::Ip(name) | Name::Domain(name) => name.clone(),
+        };
+        let query = query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+        write!(f, "https://{before}{host}{port}{path}{after}{query}")
     }
 }
 
@@ -138,7 +163,7 @@ impl Pattern {
     ///
     /// # Errors
     /// [`Unfit`] for what is no unambiguous `https` address, or allows more than one owner's hosts.
-    pub(crate) fn parse(raw: &str) -> Result<Self, Unfit> {
+    pub fn parse(raw: &str) -> Result<Self, Unfit> {
         if raw.contains('#') {
             return Err(Unfit::Fragment);
         }
@@ -163,7 +188,7 @@ impl Pattern {
     }
 
     /// Is this address allowed? A query counts only if the pattern has one.
-    pub(crate) fn matches(&self, address: &Address) -> bool {
+    pub fn matches(&self, address: &Address) -> bool {
         self.matches_host(address)
             && self.address.port == address.port
             && self.matches_path(&address.path)
@@ -171,7 +196,7 @@ impl Pattern {
     }
 
     /// Is this the host, or with a wildcard one of the hosts, that the pattern speaks of (R019)?
-    pub(crate) fn matches_host(&self, address: &Address) -> bool {
+    pub fn matches_host(&self, address: &Address) -> bool {
         match (&self.address.host, &address.host) {
             (Name::Domain(mine), Name::Domain(theirs)) if self.wildcard => {
                 theirs.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == mine)
@@ -180,7 +205,7 @@ impl Pattern {
         }
     }
 
-    pub(crate) fn is_international(&self) -> bool {
+    pub fn is_international(&self) -> bool {
         self.address.is_international()
     }
 
@@ -195,17 +220,43 @@ impl Pattern {
     }
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, "", "")
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wildcard = if self.wildcard { "*." } else { "" };
-        let Address { host, port, path, query } = &self.address;
-        let port = if *port == HTTPS { String::new() } else { format!(":{port}") };
-        let host = match host {
-            Name::Ip(ip) if ip.contains(':') => format!("[{ip}]"),
-            Name::Ip(name) | Name::Domain(name) => name.clone(),
-        };
-        let query = query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-        write!(f, "https://{wildcard}{host}{port}{path}{}{query}", if self.subtree { "*" } else { "" })
+        self.address.write(f, if self.wildcard { "*." } else { "" }, if self.subtree { "*" } else { "" })
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = Unfit;
+
+    fn try_from(text: String) -> Result<Self, Unfit> {
+        Self::parse(&text)
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = Unfit;
+
+    fn try_from(text: String) -> Result<Self, Unfit> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.to_string()
     }
 }
 
