@@ -231,8 +231,10 @@ impl Session {
         }
         let allowed = if refusal.code == Code::Surface { self.surfaces_of(who) } else { Vec::new() };
         let policy_version = self.policy.version;
+        // Whoever has captured a screen waits for this answer, however soon it follows another one.
+        let waits = re == "share.start";
         if let Some(asker) = self.participants.get_mut(&who)
-            && asker.may_be_told(cx.now, refusal.code)
+            && (asker.may_be_told(cx.now, refusal.code) || waits)
         {
             asker.tell(&ToClient::Denied { re: re.to_owned(), refusal, policy_version, allowed });
         }

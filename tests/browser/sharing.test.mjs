@@ -313,9 +313,9 @@ describe('enforce', () => {
         await agent.page.getByRole('dialog').getByText('Your administrator has changed the rules. Your share has ended.').waitFor();
         await until('the old picture of the page is gone', async () => !/Tide/u.test(await agent.html()));
         const forgotten = performance.now() - asked;
+        // A second at most; tests/sim/enforce.rs holds it on virtual time, this prints what a browser saw.
         figure('enforce, to the end of the share', [ended]);
         figure('enforce, to the page under the new mask', [forgotten]);
-        assert.ok(ended < 1_000, `${ended} ms`);
         // Whoever comes later is served from what the relay holds: nothing of the old mask is in it.
         const late = await join(browser, relay, visitor, 'ben', await visitor.newKey());
         people.push(late);

@@ -38,7 +38,17 @@ fn a_session_is_told_from_its_first_participant_to_its_end() {
 
     table.say(ANN, &ToRelay::ModeSet { mode: Mode::ViewOnly });
     table.say(ANN, &ToRelay::ModeSet { mode: Mode::ViewOnly });
-    table.say(ANN, &ToRelay::ShareStart { mid: "9".into(), surface: None, audio_mid: None, grant: None });
+    table.say(
+        ANN,
+        &ToRelay::ShareStart {
+            mid: "9".into(),
+            surface: None,
+            audio_mid: None,
+            grant: None,
+            url: None,
+            assurance: None,
+        },
+    );
     table.say(VISITOR, &ToRelay::Pause { on: true });
     table.say(VISITOR, &ToRelay::Pause { on: false });
     let words = heard(&mut table);

@@ -123,3 +123,23 @@ fn an_invitation_says_what_the_asking_agents_role_may_be_shown() {
     });
     assert_eq!(invited, Some(vec![Surface::Browser]));
 }
+
+#[test]
+fn every_refused_share_is_told_however_quick_the_retry() {
+    // R050, R051
+    let mut table = Table::with(Policy { agent_surfaces: vec![Surface::Browser], ..Policy::default() });
+    table.join(VISITOR, Role::Visitor, "Visitor");
+    table.join(ANN, Role::Agent, "Ann");
+    table.accept();
+    table.signals(ANN);
+    for surface in [Some(Surface::Window), Some(Surface::Monitor), None] {
+        let (url, assurance) = (None, None);
+        table.say(ANN, &ToRelay::ShareStart { mid: "2".into(), surface, audio_mid: None, grant: None, url, assurance });
+    }
+    let denied = table.signals(ANN).into_iter().filter_map(|signal| match signal {
+        ToClient::Denied { re, refusal, allowed, .. } => Some((re, refusal.code, allowed)),
+        _ => None,
+    });
+    let each = ("share.start".to_owned(), Code::Surface, vec![Surface::Browser]);
+    assert_eq!(denied.collect::<Vec<_>>(), [each.clone(), each.clone(), each]);
+}
