@@ -119,7 +119,8 @@ export function startBrowser(flags = []) {
 export async function startProfile(flags = []) {
     const folder = mkdtempSync(join(tmpdir(), 'fanlight-profile-'));
     const context = await chromium.launchPersistentContext(folder, { executablePath: '/usr/bin/chromium', headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
-    context.on('close', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 }));
+    // Chromium writes to it until it has gone.
+    process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
     return { newContext: () => Promise.resolve(context) };
 }
 
