@@ -80,7 +80,7 @@ export class Sites {
 
   /** R052: what was shared may not be; share something else? */
   refused(refusal: ShareRefusal): void {
-    dialog('This page may not be shared', [refusal.sentence, 'The visitor does not see it any more. Do you want to share a different, approved page?'], [
+    dialog('This page may not be shared', [refusal.sentence, 'The visitor does not see it. Do you want to share a different, approved page?'], [
       { label: 'Yes', act: () => this.on.chooseAgain() },
       { label: 'No', act: () => this.suggest(refusal.url) },
     ]);
