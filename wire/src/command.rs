@@ -8,6 +8,7 @@ use crate::policy::{Capabilities, Policy, Role};
 
 /// What control wants of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a session is opened once, and its rules are moved then")]
 pub enum Command {
     /// There shall be this session. A session that exists keeps its policy.
     Open { session: SessionId, group: GroupId, policy: Policy },
