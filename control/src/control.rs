@@ -30,16 +30,19 @@ use crate::directory::{Counts, Directory, Home};
 use crate::fetcher::Fetcher;
 use crate::http::{Denied, Door, Repeats};
 use crate::keys::Keys;
+use crate::live::Live;
 use crate::locked;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
 use crate::placement::Placement;
 use crate::policies::{Numbered, compile, to_pin};
 use crate::presence::Presence;
+use crate::receipts::Signer;
 use crate::routes::demo::Demo;
 use crate::routes::login::Logins;
 use crate::secrets::{keep_or_make, opaque, random};
 use crate::sms::Sms;
+use crate::store::receipts::close_interrupted;
 use crate::store::{Store, close_left_open, insert_session};
 use crate::tokens::Tokens;
 use crate::webhooks::Webhooks;
@@ -55,6 +58,7 @@ pub struct Control {
     draining: AtomicBool,
     store: Store,
     tokens: Tokens,
+    signer: Arc<Signer>,
     keys: Keys,
     presence: Presence,
     directory: Directory,
@@ -98,6 +102,9 @@ impl Control {
     /// [`StartError`] when a file cannot be read, made or understood.
     pub fn open(config: &ControlConfig, hooks: Hooks) -> Result<Arc<Self>, StartError> {
         let tokens = Tokens::open(config.key_path.as_deref())?;
+        // Beside the key of tickets: one folder holds what the node is known by.
+        let receipt_key = config.key_path.as_ref().map(|path| path.with_file_name("receipt.key"));
+        let signer = Arc::new(Signer::open(receipt_key.as_deref())?);
         let operator_token = operator_token(config)?;
         let webhooks = Webhooks::open(config.webhook_key_path.as_deref())?;
         let fetcher =
@@ -105,6 +112,7 @@ impl Control {
         let demo = config.demo.then(Demo::new);
         let started = hooks.clock.unix_seconds();
         let store = Store::open(config.store_path.as_deref(), |connection| {
+            close_interrupted(connection, started, &signer)?;
             close_left_open(connection, started)?;
             Demo::seed(demo.as_ref(), connection, started)
         })?;
@@ -115,6 +123,7 @@ impl Control {
             draining: AtomicBool::new(false),
             store,
             tokens,
+            signer,
             keys: Keys::new(),
             presence: Presence::new(shards, &operator_token),
             operator_token,
@@ -322,6 +331,7 @@ impl Control {
             in_force: pinned.version,
             roles: BTreeMap::new(),
             enforced: Vec::new(),
+            live: Live { mode: Some(policy.default_mode), ..Live::default() },
             pinned: Arc::new(pinned),
         };
         self.directory.insert(session, home);
@@ -417,6 +427,11 @@ impl Control {
         &self.public_url
     }
 
+    /// Who signs consent receipts.
+    pub(crate) const fn signer(&self) -> &Arc<Signer> {
+        &self.signer
+    }
+
     pub(crate) const fn logins(&self) -> &Logins {
         &self.logins
     }
@@ -455,6 +470,7 @@ mod tests {
             pinned,
             roles: BTreeMap::new(),
             enforced: Vec::new(),
+            live: Live::default(),
         }
     }
 

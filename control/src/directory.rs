@@ -11,10 +11,11 @@ use fanlight_wire::limits::PARTICIPANTS_LIFETIME_MAX;
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::{GroupId, SessionId, ShardId};
 
+use crate::live::Live;
 use crate::policies::{Numbered, capabilities};
 use crate::secrets::Hash;
 
-/// A session as control knows it. No content, no names.
+/// A session as control knows it. No content; of agents the names that the visitor is shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
     pub(crate) shard: ShardId,
@@ -34,6 +35,8 @@ pub(crate) struct Home {
     pub(crate) roles: BTreeMap<String, String>,
     /// What has been enforced on it.
     pub(crate) enforced: Vec<Arc<Numbered>>,
+    /// What is going on in it.
+    pub(crate) live: Live,
 }
 
 impl Home {
@@ -86,6 +89,13 @@ impl Directory {
     pub(crate) fn count(&self, session: &SessionId, change: impl FnOnce(&mut Counts)) {
         if let Some(mut home) = self.homes.get_mut(session) {
             change(&mut home.counts);
+        }
+    }
+
+    /// Changes what is known of what is going on in a session; nothing happens if it is gone.
+    pub(crate) fn live(&self, session: &SessionId, change: impl FnOnce(&mut Live)) {
+        if let Some(mut home) = self.homes.get_mut(session) {
+            change(&mut home.live);
         }
     }
 

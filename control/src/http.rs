@@ -14,6 +14,7 @@
 //! | public | PATCH, DELETE | `/v1/sessions/<session>/whip/<resource>`, `…/whep/<resource>` | a media token | changes or ends it |
 //! | operator | POST, GET | `/v1/sessions` | operator | create, list |
 //! | operator | DELETE | `/v1/sessions/<session>` | operator | ends it |
+//! | operator | GET | `/v1/sessions/<session>/receipts`, `/v1/reports/…`, `/v1/audit` | operator | what was, and who allowed it ([`reports`]) |
 //! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
 //! | public | POST, GET | `/v1/camera-invites`, `…/<session>` | agent | sends a camera link, says how it stands |
 //! | public | POST | `/v1/camera-links/look`, `…/open`, `…/decline` | whoever holds the link | the phone's side |
@@ -25,6 +26,7 @@
 mod answer;
 mod page;
 mod repeat;
+mod table;
 
 use std::net::IpAddr;
 
@@ -37,12 +39,14 @@ pub(crate) use answer::{Denied, empty, json};
 pub(crate) use page::{Page, link};
 use repeat::Claim;
 pub(crate) use repeat::Repeats;
+pub(crate) use table::{Form, csv, download};
 
 use crate::control::Control;
 use crate::openapi;
 use crate::presence::Caller;
 use crate::routes::cameras::Wish;
 use crate::routes::policies::{self, Inquiry, Place};
+use crate::routes::reports::{self, Report};
 use crate::routes::webhooks::Hook;
 use crate::routes::{cameras, connect, demo, join, keys, login, media, sessions, shareable, tickets, webhooks};
 
@@ -86,6 +90,7 @@ pub(crate) enum Route<'a> {
     CameraLinks(Wish),
     Webhooks(Hook<'a>),
     Policies(Place<'a>),
+    Reports(Report<'a>),
 }
 
 impl<'a> Route<'a> {
@@ -95,6 +100,9 @@ impl<'a> Route<'a> {
         }
         if let Some(hook) = Hook::of(path).filter(|_| door == Door::Operator) {
             return Some(Self::Webhooks(hook));
+        }
+        if let Some(report) = Report::of(path).filter(|_| door == Door::Operator) {
+            return Some(Self::Reports(report));
         }
         let mut segments = path.strip_prefix('/')?.split('/');
         let four = (segments.next()?, segments.next()?, segments.next(), segments.next());
@@ -136,7 +144,12 @@ impl<'a> Route<'a> {
             | Self::Tickets
             | Self::CameraInvites
             | Self::CameraLinks(_) => "POST",
-            Self::Connect(_) | Self::Shareable(_) | Self::DemoConfig | Self::OpenApi | Self::CameraInvite(_) => "GET",
+            Self::Connect(_)
+            | Self::Shareable(_)
+            | Self::DemoConfig
+            | Self::OpenApi
+            | Self::CameraInvite(_)
+            | Self::Reports(_) => "GET",
             Self::Sessions => "GET, POST",
             Self::Session(_) => "DELETE",
             Self::Webhooks(hook) => hook.methods(),
@@ -258,6 +271,7 @@ impl Control {
             Route::CameraInvite(session) => cameras::show(self, &asked, session),
             Route::CameraLinks(wish) => cameras::answer(self, &asked, wish),
             Route::Webhooks(hook) => webhooks::answer(self, hook, asked).await,
+            Route::Reports(report) => reports::answer(self, report, &asked).await,
             Route::Policies(place) => policies::answer(self, place, Inquiry::new(asked, request)).await,
         }
     }
@@ -353,6 +367,11 @@ mod tests {
             ("GET /v1/openapi.json", Door::Public, "/v1/openapi.json"),
             ("GET /v1/policy/schema.json", Door::Public, "/v1/policy/schema.json"),
             ("POST /v1/policy/evaluate", Door::Operator, "/v1/policy/evaluate"),
+            ("GET /v1/sessions/<session>/receipts", Door::Operator, "/v1/sessions/x/receipts"),
+            ("GET /v1/reports/sessions", Door::Operator, "/v1/reports/sessions"),
+            ("GET /v1/reports/sessions/<session>", Door::Operator, "/v1/reports/sessions/x"),
+            ("GET /v1/reports/summary", Door::Operator, "/v1/reports/summary"),
+            ("GET /v1/audit", Door::Operator, "/v1/audit"),
             ("GET /v1/groups", Door::Operator, "/v1/groups"),
             ("POST /v1/groups", Door::Operator, "/v1/groups"),
             ("GET /v1/groups/<group>", Door::Operator, "/v1/groups/g"),

@@ -1,4 +1,6 @@
-//! What shards report becomes counts, audit lines, metrics, and the end of a session's entry.
+//! What shards report becomes counts, audit lines, receipts, metrics, and the end of a session's entry.
+
+mod ledger;
 
 use fanlight_wire::limits::RETENTION_INTERVAL;
 use fanlight_wire::policy::Role;
@@ -17,8 +19,9 @@ use crate::store::{SessionEnd, end_session, forget_old};
 impl Control {
     /// Takes in one report. Never waits; may be called from any thread but a shard's, because it takes locks.
     pub fn report(&self, report: Report) {
+        self.record(&report);
         match report {
-            Report::Joined { session, participant, role, resumed } => {
+            Report::Joined { session, participant, role, resumed, .. } => {
                 self.directory().count(&session, |counts| counts.joined(role, resumed));
                 self.joined(session, participant, role, resumed);
             }
@@ -37,11 +40,7 @@ impl Control {
                 self.asked(Event::ConsentExpired, session, participant, kind);
             }
             Report::Consent { session, participant, role, kind, accepted } => {
-                let event = if accepted { Event::ConsentGiven } else { Event::ConsentDenied };
-                self.asked(event, session, participant, kind);
-                if accepted && role == Role::Guest && kind == Ask::View {
-                    self.note(Event::GuestAdmitted, of(session, participant));
-                }
+                self.answered((session, participant, role), kind, accepted);
             }
             Report::ModeChanged { session, mode, by } => {
                 self.note(Event::ModeChanged, About { detail: Some(mode.label()), ..of(session, by) });
@@ -85,7 +84,16 @@ impl Control {
                 let about = About { who: shown(participant), session: Some(session), ..About::default() };
                 self.note(event, About { code: Some(code), ..about });
             }
+            Report::Withdrawn { .. } | Report::Stage { .. } | Report::Lag { .. } => {}
             Report::Ended { session, code, by, .. } => self.ended(session, code, by),
+        }
+    }
+
+    fn answered(&self, (session, participant, role): (SessionId, ParticipantId, Role), kind: Ask, accepted: bool) {
+        let event = if accepted { Event::ConsentGiven } else { Event::ConsentDenied };
+        self.asked(event, session, participant, kind);
+        if accepted && role == Role::Guest && kind == Ask::View {
+            self.note(Event::GuestAdmitted, of(session, participant));
         }
     }
 
@@ -145,6 +153,7 @@ impl Control {
             About { group: Some(home.group.clone()), session: Some(session), who: shown(by), ..About::default() };
         self.audit(Event::SessionEnded, About { code: Some(code), ..about });
         self.metrics().session_ended(home.counts.agreed);
+        self.close_record(session, home.clone(), code);
         self.placement().release(home.shard);
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);

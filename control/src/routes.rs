@@ -8,6 +8,7 @@ pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod media;
 pub(crate) mod policies;
+pub(crate) mod reports;
 pub(crate) mod sessions;
 pub(crate) mod shareable;
 pub(crate) mod tickets;

@@ -6,10 +6,13 @@
 //! whose asker has given up may still be done later: every job is written so that this is harmless.
 
 pub(crate) mod agents;
+pub(crate) mod attendance;
 mod backup;
 mod keeper;
 pub(crate) mod policies;
+pub(crate) mod receipts;
 mod records;
+pub(crate) mod reports;
 mod retention;
 mod schema;
 pub(crate) mod suggestions;

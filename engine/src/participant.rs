@@ -14,6 +14,7 @@ use fanlight_wire::limits::{
     POINTERS_PER_SECOND, SIGNALS_BURST, SIGNALS_PER_SECOND,
 };
 use fanlight_wire::policy::{Capabilities, Role};
+use fanlight_wire::report::Report;
 use fanlight_wire::signal::{ClientInfo, Member, Presence, ToClient};
 use fanlight_wire::{Code, Frame, ParticipantId, PipeId, Refusal, SessionId};
 
@@ -105,6 +106,12 @@ impl Participant {
         // R169: agents are shown the visitor's client, nobody is shown an agent's.
         let client = (self.role == Role::Visitor).then(|| self.client.clone());
         Member { id: self.id, role: self.role, name: self.name.clone(), presence, client }
+    }
+
+    /// That it has come, or come back.
+    pub(crate) fn joined(&self, session: SessionId, resumed: bool) -> Report {
+        let (subject, name) = (self.subject.clone(), self.name.clone());
+        Report::Joined { session, participant: self.id, role: self.role, resumed, subject, name }
     }
 
     /// Attaches a carrier; the one before, if any, is returned to be closed.

@@ -263,6 +263,7 @@ impl Session {
                 self.tell(agent, &ToClient::Resync { reason: reason.to_owned() });
             }
             DomEvent::Lag { agent, state, bytes, ms } => {
+                cx.reports.push_back(Report::Lag { session: self.id, participant: agent, state });
                 if state != LagState::Closed {
                     self.tell(agent, &ToClient::Lag { state, bytes, ms });
                 }
@@ -360,6 +361,7 @@ impl Session {
             return;
         }
         let before = std::mem::replace(&mut self.stage, stage);
+        cx.reports.push_back(Report::Stage { session: self.id, stage });
         if stage != Stage::Active {
             self.revoke_shares(cx);
             self.camera_event(cx, Event::Revoked);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use fanlight_control::receipts::verify;
 use fanlight_wire::limits;
 use serde_json::json;
 
@@ -47,6 +48,15 @@ pub enum Verb {
         /// The new file
         #[arg(value_name = "FILE")]
         to: PathBuf,
+    },
+    /// Check a file of consent receipts; needs neither a node nor its configuration
+    VerifyReceipts {
+        /// What `GET /v1/sessions/<session>/receipts` gave
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The public key that the node is known to have; without it, the file only agrees with itself
+        #[arg(long)]
+        key: Option<String>,
     },
     /// Print the version
     Version,
@@ -111,6 +121,23 @@ impl Cli {
 /// `fanlight version`.
 pub fn version() -> String {
     format!("fanlight {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// `fanlight verify-receipts`.
+///
+/// # Errors
+/// [`StartError::Receipts`] that names the first broken link; [`StartError::Config`] for a file that cannot be read.
+pub fn verify_receipts(file: &Path, key: Option<&str>) -> Result<String, StartError> {
+    let content = std::fs::read(file).map_err(|e| StartError::config(file.display().to_string(), e))?;
+    let verified = verify(&content, key).map_err(StartError::Receipts)?;
+    let lost = match verified.lost {
+        0 => String::new(),
+        lost => format!("\nlost      {lost} that the node's store could not take"),
+    };
+    Ok(format!(
+        "whole and signed\nsession   {}\nreceipts  {}{lost}\nkey       {}",
+        verified.session, verified.receipts, verified.key
+    ))
 }
 
 /// `fanlight check`: the effective file as TOML, what would run and what the host can do as comments, so that the output

@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use fanlight_control::receipts::Fault;
 use fanlight_wire::{ShardId, limits};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,9 @@ pub enum StartError {
     /// Exit code 69.
     #[error("{what}: {problem}")]
     Host { what: String, problem: String },
+    /// A file of receipts is not what a node wrote. Exit code 65, or 75 when only its end is missing.
+    #[error("receipts: {0}")]
+    Receipts(Fault),
 }
 
 impl StartError {
@@ -45,11 +49,14 @@ impl StartError {
         Self::Host { what: what.into(), problem: one_line(&problem) }
     }
 
-    /// `EX_USAGE` for a bad configuration, `EX_UNAVAILABLE` for an unfit host (sysexits.h).
+    /// `EX_USAGE` for a bad configuration, `EX_UNAVAILABLE` for an unfit host, `EX_DATAERR` for bad receipts and
+    /// `EX_TEMPFAIL` for receipts that are not closed (sysexits.h).
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Config { .. } => 64,
             Self::Host { .. } => 69,
+            Self::Receipts(Fault::Open) => 75,
+            Self::Receipts(_) => 65,
         }
     }
 }

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let cli = Cli::read();
     let done = match cli.verb() {
         Verb::Version => Ok(cli::version()),
+        Verb::VerifyReceipts { file, key } => cli::verify_receipts(&file, key.as_deref()),
         verb => cli.config().and_then(|config| act(verb, config)),
     };
     match done {
@@ -35,6 +36,8 @@ fn act(verb: Verb, config: Config) -> Result<String, StartError> {
         Verb::Drain => cli::drain(&config),
         Verb::Token(wish) => cli::token(&config, &wish),
         Verb::Backup { to } => cli::backup(&config, &to),
+        // Neither needs a configuration.
+        Verb::VerifyReceipts { file, key } => cli::verify_receipts(&file, key.as_deref()),
         Verb::Version => Ok(cli::version()),
     }
 }

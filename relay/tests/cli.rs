@@ -39,6 +39,23 @@ fn a_bad_configuration_ends_with_64_and_names_the_key() {
 }
 
 #[test]
+fn receipts_are_checked_without_a_node() {
+    let dir = folder("receipts");
+    let written = |name: &str, text: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).expect("a temporary file");
+        path.display().to_string()
+    };
+    assert!(complaint(&fanlight(&["verify-receipts", "/nonexistent/file"]), 64).contains("/nonexistent/file"));
+    let other = written("other.json", "{\"a\":1}");
+    assert!(complaint(&fanlight(&["verify-receipts", &other]), 65).contains("not a file of receipts"));
+    let running = r#"{"format":"fanlight-receipts/1","session":"s","group":"g","key":"k","texts":{},"records":[]}"#;
+    assert!(complaint(&fanlight(&["verify-receipts", &written("running.json", running)]), 75).contains("closing"));
+    let key = ["verify-receipts", &written("key.json", running), "--key", "other"];
+    assert!(complaint(&fanlight(&key), 65).contains("another key"));
+}
+
+#[test]
 fn check_says_what_will_run() {
     let output = fanlight(&["check"]);
     let text = String::from_utf8_lossy(&output.stdout);

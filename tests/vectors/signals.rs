@@ -1,5 +1,6 @@
 //! One sample of every signal in both directions, with every optional field present somewhere and absent somewhere.
 
+use fanlight_wire::consent::Question;
 use fanlight_wire::policy::{Capabilities, Masks, Mode, Role, Surface};
 use fanlight_wire::signal::{
     Ask, CameraState, ClientInfo, LagState, Member, Presence, SCHEMA, SharePhase, ShareState, Slot, SnapshotReason,
@@ -140,6 +141,10 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
                 participant: AGENT,
                 name: "Ann Ahlberg".into(),
                 seconds: 60,
+                question: Question {
+                    text: "May we look?\nYou can stop.".into(),
+                    terms: Some("https://shop.example/terms".into()),
+                },
             },
         ),
         ("consent_withdrawn", ToClient::ConsentWithdrawn { ask: 1 }),
@@ -170,6 +175,7 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
                 name: "Ann Ahlberg".into(),
                 seconds: 60,
                 surfaces: vec![Surface::Browser, Surface::Monitor],
+                question: Question { text: "Your screen?".into(), terms: None },
             },
         ),
         ("share_answered", ToClient::ShareAnswered { grant: 7, accepted: false, reason: "declined".into() }),

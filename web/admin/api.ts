@@ -20,6 +20,20 @@ export type Webhook = Schemas['Webhook'];
 export type Delivery = Schemas['Delivery'];
 export type Webhooks = operations['listWebhooks']['responses'][200]['content']['application/json'];
 export type Tested = operations['testWebhook']['responses'][200]['content']['application/json'];
+export type SessionRecord = Schemas['SessionRecord'];
+export type Attendance = Schemas['Attendance'];
+export type AuditLine = Schemas['AuditLine'];
+export type Summary = Schemas['Summary'];
+export type Filter = Omit<NonNullable<operations['reportSessions']['parameters']['query']>, 'limit' | 'after' | 'format'>;
+export type AuditFilter = Omit<NonNullable<operations['audit']['parameters']['query']>, 'limit' | 'after' | 'format'>;
+export interface SessionPage {
+  readonly sessions: readonly SessionRecord[];
+  readonly next: string | null;
+}
+export interface AuditPage {
+  readonly lines: readonly AuditLine[];
+  readonly next: string | null;
+}
 export type Rollout = operations['rollout']['responses'][200]['content']['application/json'];
 
 /** What the relay answers says every setting; only what is sent may leave some out. */
@@ -214,6 +228,43 @@ export class Api {
       const { sessions, next } = (await this.#reach(this.#client.GET('/v1/sessions', { params: { query: page } }))).data;
       return { items: sessions, next };
     });
+  }
+
+  async summary({ outcome: _, ...query }: Filter): Promise<Summary> {
+    return (await this.#reach(this.#client.GET('/v1/reports/summary', { params: { query } }))).data;
+  }
+
+  /** Newest first, a page at a time. */
+  async sessionReport(wish: Filter, after?: string): Promise<SessionPage> {
+    const query = { ...wish, ...(after === undefined ? {} : { after }) };
+    // Only an export is CSV.
+    return (await this.#reach(this.#client.GET('/v1/reports/sessions', { params: { query } }))).data as SessionPage;
+  }
+
+  async sessionDetails(session: string): Promise<SessionRecord & { who: Attendance[] }> {
+    return (await this.#reach(this.#client.GET('/v1/reports/sessions/{session}', { params: { path: { session } } }))).data;
+  }
+
+  async audit(wish: AuditFilter, after?: string): Promise<AuditPage> {
+    const query = { ...wish, ...(after === undefined ? {} : { after }) };
+    return (await this.#reach(this.#client.GET('/v1/audit', { params: { query } }))).data as AuditPage;
+  }
+
+  sessionFile(wish: Filter, format: 'csv' | 'json'): Promise<Blob> {
+    return this.#file(this.#client.GET('/v1/reports/sessions', { params: { query: { ...wish, format } }, parseAs: 'blob' }));
+  }
+
+  auditFile(wish: AuditFilter, format: 'csv' | 'json'): Promise<Blob> {
+    return this.#file(this.#client.GET('/v1/audit', { params: { query: { ...wish, format } }, parseAs: 'blob' }));
+  }
+
+  /** What the visitor was asked and answered, as `fanlight verify-receipts` checks it. */
+  receipts(session: string): Promise<Blob> {
+    return this.#file(this.#client.GET('/v1/sessions/{session}/receipts', { params: { path: { session } }, parseAs: 'blob' }));
+  }
+
+  async #file(asking: Promise<{ data?: Blob; error?: unknown; response: Response }>): Promise<Blob> {
+    return (await this.#reach(asking)).data;
   }
 
   async endSession(session: string): Promise<void> {

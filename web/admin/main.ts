@@ -8,11 +8,13 @@ import { button, h, say } from '../agent/console/dom.ts';
 import { Toasts } from '../agent/console/toasts.ts';
 import { agentsPage } from './agents.ts';
 import { Api } from './api.ts';
+import { auditPage } from './audit.ts';
 import { evaluatePage } from './evaluate.ts';
 import { frame, groupsPage, PAGES, type Page } from './groups.ts';
 import { historyPage } from './history.ts';
 import { isChanged, sentenceOf, type Console, type Draft } from './place.ts';
 import { releasePage } from './release.ts';
+import { reportsPage } from './reports.ts';
 import { rulesPage } from './rules.ts';
 import { sessionsPage } from './sessions.ts';
 import { webhooksPage } from './webhooks.ts';
@@ -21,6 +23,9 @@ const KEPT = 'fanlight.admin';
 const SHOW: Readonly<Record<Page, (console: Console, group: string) => Promise<void>>> = {
   rules: rulesPage, release: releasePage, agents: agentsPage, history: historyPage, evaluate: evaluatePage, webhooks: webhooksPage,
 };
+
+/** Pages about the whole relay. */
+const SECTIONS: Readonly<Record<string, (console: Console) => Promise<void>>> = { sessions: sessionsPage, reports: reportsPage, audit: auditPage };
 
 /** Who is signed in; the name is for the history. */
 interface Login {
@@ -62,7 +67,7 @@ function keep(now: Login | undefined): void {
 function drawHeader(section: string): void {
   const link = (name: string, label: string): HTMLElement => h('a', { href: `#/${name}`, 'aria-current': section === name ? 'true' : undefined }, label);
   const inside = login === undefined ? [] : [
-    h('nav', { class: 'sections', 'aria-label': 'Console' }, link('groups', 'Groups'), link('sessions', 'Sessions')), h('span', { class: 'spacer' }),
+    h('nav', { class: 'sections', 'aria-label': 'Console' }, link('groups', 'Groups'), link('sessions', 'Sessions'), link('reports', 'Reports'), link('audit', 'Audit')), h('span', { class: 'spacer' }),
     h('span', { class: 'account' }, login.by ?? 'operator'), button('Sign out', { class: 'button button--quiet' }, signOut),
   ];
   header.replaceChildren(h('span', { class: 'brand' }, h('span', { class: 'brand-mark', 'aria-hidden': 'true' }), 'Fanlight'), h('span', { class: 'brand-sub' }, 'Admin console'), ...inside);
@@ -115,10 +120,11 @@ async function show(): Promise<void> {
     signIn('The token is no longer good. Sign in again.');
   });
   const console: Console = { api, toasts, root: main, drafts, spoken, here: () => mine === turn };
-  drawHeader(section === 'sessions' ? 'sessions' : 'groups');
+  const whole = Object.hasOwn(SECTIONS, section) ? SECTIONS[section] : undefined;
+  drawHeader(whole === undefined ? 'groups' : section);
   try {
-    if (section === 'sessions') {
-      await sessionsPage(console);
+    if (whole !== undefined) {
+      await whole(console);
     } else if (section === 'groups' && group !== '') {
       const root = await frame(console, group, page);
       await SHOW[page]({ ...console, root }, group);

@@ -34,6 +34,24 @@ export async function sessionsPage(console: Console): Promise<void> {
   }, EVERY_MS);
 }
 
+const badge = (level: string, words: string): HTMLElement => h('span', { class: 'badge', 'data-level': level }, words);
+
+function stageOf({ stage }: Session): HTMLElement {
+  const [level, words] = ({ waiting: ['info', 'Waiting'], active: ['good', 'Active'], paused: ['fair', 'Paused'] } as const)[stage];
+  return badge(level, words);
+}
+
+/** How the slowest agent's copy of the page keeps up. */
+function lagOf({ lag }: Session): HTMLElement | string {
+  if (lag === null) {
+    return '';
+  }
+  const [level, words] = ({
+    live: ['good', 'Live'], lagging: ['fair', 'Behind'], resync: ['fair', 'Begins anew'], degraded: ['poor', 'Far behind'], closed: ['poor', 'Given up'],
+  } as const)[lag];
+  return badge(level, words);
+}
+
 function listOf(console: Console, sessions: readonly Session[], look: () => Promise<void>): HTMLElement {
   const end = (session: string): HTMLElement => button('End', { class: 'button button--quiet', 'aria-label': `End session ${session.slice(0, 8)}` }, () => {
     dialog('End this session?', ['Everybody in it is told, and it is over at once.'], [
@@ -48,8 +66,8 @@ function listOf(console: Console, sessions: readonly Session[], look: () => Prom
     ]);
   });
   const rows = sessions.map((one) => [
-    h('code', { title: one.session }, one.session.slice(0, 8)), moment(one.created), String(one.agents_joined), String(one.shares), String(one.takeovers),
-    String(one.refusals), String(one.shard), end(one.session),
+    h('code', { title: one.session }, one.session.slice(0, 8)), one.group, stageOf(one), String(one.participants), (one.mode ?? '').replaceAll('_', ' '), lagOf(one),
+    moment(one.created), String(one.agents_joined), String(one.shares), String(one.refusals), String(one.shard), end(one.session),
   ] as const);
-  return table('Live sessions', ['Session', 'Since', 'Agents joined', 'Shares', 'Takeovers', 'Refusals', 'Shard', ''], rows);
+  return table('Live sessions', ['Session', 'Group', 'State', 'Present', 'Mode', 'Page keeps up', 'Since', 'Agents joined', 'Shares', 'Refusals', 'Shard', ''], rows);
 }

@@ -125,10 +125,16 @@ export type ToRelay =
   | { t: 'end' }
   | { t: 'ping'; at: number };
 
+/** The words of a question to the visitor: plain text, one statement per line, and an https address of terms (R082). */
+export interface Words {
+  readonly text: string;
+  readonly terms?: string;
+}
+
 /** Relay → client. */
 export type ToClient =
   | Welcome
-  | { t: 'consent.ask'; ask: number; kind: Ask; participant: number; name: string; seconds: number }
+  | ({ t: 'consent.ask'; ask: number; kind: Ask; participant: number; name: string; seconds: number } & Words)
   | { t: 'consent.withdrawn'; ask: number }
   | { t: 'consent.result'; kind: Ask; accepted: boolean }
   | { t: 'session.stage'; stage: Stage }
@@ -143,7 +149,7 @@ export type ToClient =
   | ({ t: 'share.state' } & ShareState)
   | ({ t: 'camera.state' } & CameraState)
   | { t: 'share.taken_over'; slot: Slot; epoch: number; text: string }
-  | { t: 'share.invited'; grant: number; participant: number; name: string; seconds: number; surfaces: readonly Surface[] }
+  | ({ t: 'share.invited'; grant: number; participant: number; name: string; seconds: number; surfaces: readonly Surface[] } & Words)
   | { t: 'share.answered'; grant: number; accepted: boolean; reason: string }
   | { t: 'mode.changed'; mode: Mode; by: number }
   | { t: 'mask.raised'; epoch: number; masks: Masks }

@@ -4,7 +4,7 @@
  */
 import { button, element } from './dom.ts';
 import { captureAbility } from './share.ts';
-import type { Surface } from '../protocol/signal.ts';
+import type { Surface, Words } from '../protocol/signal.ts';
 import type { Question } from './view.ts';
 
 export interface AskEvents {
@@ -83,7 +83,7 @@ export class AskDialog {
     );
   }
 
-  #viewAsk(question: Question): HTMLElement {
+  #viewAsk(question: Extract<Question, { kind: 'view' }>): HTMLElement {
     return element(
       'div',
       { class: 'ask' },
@@ -91,13 +91,7 @@ export class AskDialog {
       element(
         'div',
         { id: 'ask-text' },
-        element(
-          'ul',
-          {},
-          element('li', {}, 'They see this website as you see it, nothing else on your device.'),
-          element('li', {}, 'What you type, passwords and card numbers stay hidden.'),
-          element('li', {}, 'You can pause or end at any time.'),
-        ),
+        ...said(question.words),
       ),
       element(
         'div',
@@ -110,9 +104,7 @@ export class AskDialog {
 
   #screenAsk(question: Extract<Question, { kind: 'screen' }>): HTMLElement {
     const ability = captureAbility();
-    const items = [
-      'You choose what to share in the next step.',
-      'Hiding does not reach video: everything in what you share can be seen, including passwords and messages.',
+    const limits = [
       ...limitOf(question.surfaces),
       ...(ability === 'monitor' ? ['Your browser can only share the entire screen. Close what you do not want to show.'] : []),
     ];
@@ -128,7 +120,8 @@ export class AskDialog {
         'div',
         { id: 'ask-text' },
         element('p', {}, `${question.name} asks you to share your screen.`),
-        element('ul', {}, ...items.map((item) => element('li', {}, item))),
+        ...said(question.words),
+        ...limits.map((limit) => element('p', {}, limit)),
       ),
       element('div', { class: 'row' }, button('Decline', '', () => this.#decline()), accept),
     );
@@ -141,4 +134,16 @@ const SURFACES: Readonly<Record<Surface, string>> = { browser: 'a browser tab', 
 function limitOf(surfaces: readonly Surface[]): readonly string[] {
   const named = Object.entries(SURFACES).filter(([surface]) => surfaces.includes(surface as Surface));
   return named.length === Object.keys(SURFACES).length || named.length === 0 ? [] : [`You may share ${named.map(([, name]) => name).join(' or ')}.`];
+}
+
+/** The words as the relay keeps them for the receipt: text, never markup, and the terms behind a link that leaves this page alone. */
+function said({ text, terms }: Words): HTMLElement[] {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const [only] = lines;
+  const words = lines.length === 1 ? element('p', {}, only ?? '') : element('ul', {}, ...lines.map((line) => element('li', {}, line)));
+  if (terms === undefined) {
+    return [words];
+  }
+  const link = element('a', { href: terms, target: '_blank', rel: 'noopener noreferrer' }, 'Terms and conditions');
+  return [words, element('p', { class: 'terms' }, link, element('span', { class: 'soft' }, ` (${new URL(terms).host}, opens in a new tab)`))];
 }

@@ -55,6 +55,9 @@ dialog::backdrop { background: rgb(15 23 42 / 55%); }
 .ask { padding: 24px; display: grid; gap: 14px; }
 .ask h2 { font-size: 20px; line-height: 1.3; }
 .ask ul { padding-left: 20px; display: grid; gap: 6px; color: var(--soft); font-size: 14px; }
+.ask #ask-text { display: grid; gap: 10px; }
+.ask p { font-size: 14px; line-height: 1.45; overflow-wrap: anywhere; }
+.ask .terms { font-size: 13px; }
 .ask .row { display: flex; gap: 10px; justify-content: flex-end; margin-top: 4px; flex-wrap: wrap; }
 .ask .row button { min-width: 120px; }
 .screen { position: fixed; left: 20px; bottom: 20px; width: min(560px, calc(100vw - 24px)); min-width: 240px; min-height: 180px; max-width: calc(100vw - 24px);

@@ -1,13 +1,13 @@
 /** What the widget shows: one value, replaced as a whole by visit.ts and drawn by ui.ts. */
 import type { ConnectionState } from '../protocol/connection.ts';
-import type { Member, SharePhase, Surface } from '../protocol/signal.ts';
+import type { Member, SharePhase, Surface, Words } from '../protocol/signal.ts';
 import { CAMERA_OFF, type CameraView } from './camera.ts';
 
 export type Phase = 'idle' | 'starting' | 'waiting' | 'active' | 'paused' | 'ended' | 'failed';
 
 export type Question =
-  | { readonly kind: 'view'; readonly ask: number; readonly name: string }
-  | { readonly kind: 'screen'; readonly grant: number; readonly name: string; readonly surfaces: readonly Surface[] }
+  | { readonly kind: 'view'; readonly ask: number; readonly name: string; readonly words: Words }
+  | { readonly kind: 'screen'; readonly grant: number; readonly name: string; readonly surfaces: readonly Surface[]; readonly words: Words }
   /** The visitor's own: really show the camera? */
   | { readonly kind: 'camera'; readonly name: string };
 
@@ -40,3 +40,9 @@ export const IDLE: View = {
   theirs: { phase: 'empty', name: '' },
   notice: undefined,
 };
+
+/** The words of a question as they may be shown: whatever the relay says, only an https address becomes a link (R082). */
+export function wordsOf({ text, terms }: Words): Words {
+  const legal = terms !== undefined && URL.canParse(terms) && new URL(terms).protocol === 'https:';
+  return legal ? { text, terms } : { text };
+}

@@ -10,7 +10,7 @@ import { Narrator, type Tell } from '../protocol/events.ts';
 import { Kind, type Frame } from '../protocol/frame.ts';
 import {
   Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type Surface,
-  type ToClient, type ToRelay, type Welcome,
+  type ToClient, type ToRelay, type Welcome, type Words,
 } from '../protocol/signal.ts';
 import { Api, RefusedError } from './api.ts';
 import { Camera, hasCameras } from './camera.ts';
@@ -20,7 +20,7 @@ import { compileRules, type MaskOptions } from './rules.ts';
 import { Share } from './share.ts';
 import { forgetSession, keepSession, type Kept } from './store.ts';
 import { PageStream } from './stream.ts';
-import { IDLE, type Question, type View } from './view.ts';
+import { IDLE, type Question, type View, wordsOf } from './view.ts';
 
 export interface VisitOptions {
   readonly group: string;
@@ -324,7 +324,7 @@ export class Visit {
         this.#onWithdrawn(signal.ask);
         break;
       case 'share.invited':
-        this.#show({ question: { kind: 'screen', grant: signal.grant, name: signal.name, surfaces: signal.surfaces } });
+        this.#show({ question: { kind: 'screen', grant: signal.grant, name: signal.name, surfaces: signal.surfaces, words: wordsOf(signal) } });
         this.#surfaces = signal.surfaces;
         break;
       case 'member':
@@ -436,10 +436,10 @@ export class Visit {
     this.#notice('Your page cannot be shown safely, so nothing is shown.');
   }
 
-  #onAsk(ask: { ask: number; kind: string; name: string }): void {
+  #onAsk(ask: { ask: number; kind: string; name: string } & Words): void {
     // A question about the screen comes with its grant in `share.invited`; asking twice would only confuse.
     if (ask.kind === 'view') {
-      this.#show({ question: { kind: 'view', ask: ask.ask, name: ask.name } });
+      this.#show({ question: { kind: 'view', ask: ask.ask, name: ask.name, words: wordsOf(ask) } });
     }
   }
 

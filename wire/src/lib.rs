@@ -7,6 +7,7 @@
 pub mod address;
 pub mod code;
 pub mod command;
+pub mod consent;
 pub mod event;
 pub mod frame;
 pub mod id;

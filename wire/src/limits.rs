@@ -404,6 +404,11 @@ pub const BACKUP_MAX: Duration = Duration::from_secs(10);
 /// Jobs that may wait for the store.
 pub const STORE_QUEUE_MAX: usize = 4_096;
 
+/// Days that one question about the past may span: a month, whatever month it is.
+pub const REPORT_DAYS_MAX: u16 = 31;
+/// Rows of one export: some megabytes, read within [`STORE_MAX`].
+pub const REPORT_ROWS_MAX: usize = 20_000;
+
 // ---- the outside --------------------------------------------------------------------------------------------------
 
 /// How long a request to the outside may take in all, and one connection of it.

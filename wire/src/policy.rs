@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::consent::Questions;
 use crate::frame::Kind;
 use crate::limits::MASK_BYTES_MAX;
 use crate::sites::Sites;
@@ -280,6 +281,8 @@ pub struct Policy {
     pub masks: Masks,
     /// What agents' shares must show (R004).
     pub sites: Sites,
+    /// What the visitor is asked, in which words. *Enforce* leaves them: what was agreed to does not change.
+    pub questions: Box<Questions>,
 }
 
 impl Default for Policy {
@@ -299,6 +302,7 @@ impl Default for Policy {
             minutes_max: None,
             masks: Masks::default(),
             sites: Sites::default(),
+            questions: Box::default(),
         }
     }
 }
@@ -333,6 +337,7 @@ impl Policy {
             minutes_max: [self.minutes_max, ceiling.minutes_max].into_iter().flatten().min(),
             masks: self.masks.united(&ceiling.masks),
             sites: self.sites.narrowed_to(&ceiling.sites),
+            questions: self.questions.clone(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Shard → control: facts that a session record, an audit line or a metric is made of. No page content, no names.
+//! Shard → control: facts that a session record, a receipt, an audit line or a metric is made of. No page content; no
+//! names but those that the visitor was shown.
 //! What happened once is a [`Report`]; what is only counted is in [`ShardTotals`].
 
 use std::time::Duration;
@@ -7,7 +8,7 @@ use crate::code::Code;
 use crate::id::{ParticipantId, SessionId};
 use crate::policy::{Mode, Role};
 use crate::resource::ResourceKind;
-use crate::signal::{Ask, LagState, Slot};
+use crate::signal::{Ask, LagState, Slot, Stage};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum Report {
         participant: ParticipantId,
         role: Role,
         resumed: bool,
+        /// Its ticket's `sub`.
+        subject: String,
+        /// As everybody in the session sees it.
+        name: String,
     },
     Left {
         session: SessionId,
@@ -57,6 +62,23 @@ pub enum Report {
         role: Role,
         kind: Ask,
         accepted: bool,
+    },
+    /// A question was taken back: `participant` has left, or may no longer ask.
+    Withdrawn {
+        session: SessionId,
+        participant: ParticipantId,
+        kind: Ask,
+    },
+    /// The session is in another stage now.
+    Stage {
+        session: SessionId,
+        stage: Stage,
+    },
+    /// An agent's copy of the page keeps up differently now.
+    Lag {
+        session: SessionId,
+        participant: ParticipantId,
+        state: LagState,
     },
     ShareStarted {
         session: SessionId,

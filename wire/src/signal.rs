@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::code::{Code, Refusal};
+use crate::consent::Question;
 use crate::frame::{Class, Frame, FrameError, Header, Kind};
 use crate::id::{FloorEpoch, MaskEpoch, PageEpoch, ParticipantId, SessionId};
 use crate::policy::{Capabilities, Masks, Mode, Role, Surface};
@@ -282,7 +283,16 @@ pub enum ToClient {
     },
     /// To the visitor: will you? Answered by [`ToRelay::Consent`].
     #[serde(rename = "consent.ask")]
-    ConsentAsk { ask: u32, kind: Ask, participant: ParticipantId, name: String, seconds: u32 },
+    ConsentAsk {
+        ask: u32,
+        kind: Ask,
+        participant: ParticipantId,
+        name: String,
+        seconds: u32,
+        /// The words to show: plain text, one statement per line.
+        #[serde(flatten)]
+        question: Question,
+    },
     /// To the visitor: the question is withdrawn (timed out, or the agent left).
     #[serde(rename = "consent.withdrawn")]
     ConsentWithdrawn { ask: u32 },
@@ -339,6 +349,8 @@ pub enum ToClient {
         seconds: u32,
         /// What the visitor may share on this invitation (R046).
         surfaces: Vec<Surface>,
+        #[serde(flatten)]
+        question: Question,
     },
     /// To the inviting agent.
     #[serde(rename = "share.answered")]

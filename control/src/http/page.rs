@@ -42,6 +42,15 @@ impl Page {
         Ok(page)
     }
 
+    /// The place after which this page begins, as a number.
+    ///
+    /// # Errors
+    /// `E_INPUT` for a cursor of another list.
+    pub(crate) fn after_number(&self) -> Result<Option<i64>, Refusal> {
+        let parsed = self.after.as_deref().map(str::parse).transpose();
+        parsed.map_err(|_| Refusal::new(Code::Input, "limits::PAGE_ITEMS_MAX").saying("\"after\" is of another list."))
+    }
+
     /// This page of a whole list that is in order, and the cursor of the next one.
     pub(crate) fn cut<T>(&self, all: Vec<T>, place: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
         let after = self.after.as_deref();
@@ -96,6 +105,7 @@ mod tests {
         }
         let page = Page::of("after=eA&other=1").expect("a legal query");
         assert_eq!(page.after.as_deref(), Some("x"));
+        assert!(page.after_number().is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! that is switched off, has nothing; somebody without a role has what the group has.
 
 use fanlight_wire::address::{Address, Pattern};
+use fanlight_wire::consent::{Matter, Question, Questions};
 use fanlight_wire::limits::AGENTS_MAX;
 use fanlight_wire::policy::{Capabilities, LEVEL_INVITE, LEVEL_SHARE, Mode, Policy, Role, Surface};
 use fanlight_wire::sites::{Assurance, Sites};
@@ -84,6 +85,22 @@ fn of_group(bundle: &Bundle, version: u32) -> Policy {
         minutes_max: session.minutes_max,
         masks: bundle.privacy.instant.clone(),
         sites,
+        questions: Box::new(questions(bundle)),
+    }
+}
+
+/// The group's words, or the standard ones where it has none (R045, R082).
+fn questions(bundle: &Bundle) -> Questions {
+    let Bundle { consent, terms, .. } = bundle;
+    let of = |matter, text: &str, terms: &Option<String>| Question {
+        text: if text.is_empty() { Questions::standard(matter).to_owned() } else { text.to_owned() },
+        terms: terms.clone(),
+    };
+    Questions {
+        view: of(Matter::View, &consent.view, &terms.view),
+        screen: of(Matter::Screen, &consent.screen, &terms.screen),
+        control: of(Matter::Control, &consent.control, &terms.control),
+        document: of(Matter::Document, &consent.document, &terms.document),
     }
 }
 
@@ -118,6 +135,25 @@ mod tests {
 
     fn with_role(rules: RoleRules) -> Bundle {
         Bundle { roles: [("sales".to_owned(), rules)].into(), ..Bundle::default() }
+    }
+
+    #[test]
+    fn a_groups_words_and_terms_reach_the_question() {
+        // R045 R082 R165
+        let mut bundle = Bundle::default();
+        bundle.consent.view = "May we look?".into();
+        bundle.terms.view = Some("https://shop.example/terms".into());
+        bundle.consent.control = "May we click?".into();
+        bundle.terms.document = Some("https://shop.example/documents".into());
+        let Questions { view, screen, control, document } = *compile(&bundle, 1, None).questions;
+        assert_eq!((view.text.as_str(), view.terms.as_deref()), ("May we look?", Some("https://shop.example/terms")));
+        assert_eq!((screen.text.as_str(), screen.terms), (Questions::standard(Matter::Screen), None));
+        assert_eq!(control.text, "May we click?");
+        assert_eq!(document.text, Questions::standard(Matter::Document));
+        assert_eq!(document.terms.as_deref(), Some("https://shop.example/documents"));
+        // What was agreed to is not rewritten by *enforce*.
+        let narrowed = compile(&bundle, 1, None).narrowed_to(&compile(&Bundle::default(), 2, None));
+        assert_eq!(narrowed.questions.view.text, "May we look?");
     }
 
     #[test]
@@ -196,6 +232,7 @@ mod tests {
                     minutes_max: escalate_to_show.then_some(numbers.1),
                     masks: Masks { everything: dom_cache, ..Masks::default() },
                     sites: sites(numbers.0, escalate_to_view),
+                    questions: Box::default(),
                 }
             },
         )

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanlight_wire::limits::SESSION_KEPT_MAX;
+use fanlight_wire::policy::Mode;
+use fanlight_wire::signal::{LagState, Stage};
 use fanlight_wire::{Code, GroupId, Refusal, SessionId, ShardId};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,13 @@ struct Listed {
     shares: u32,
     takeovers: u32,
     refusals: u32,
+    group: GroupId,
+    /// `waiting`, `active`, `paused`.
+    stage: Stage,
+    mode: Option<Mode>,
+    participants: usize,
+    /// How the slowest copy of the page keeps up.
+    lag: Option<LagState>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +102,11 @@ pub(crate) fn list(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
         shares: home.counts.shares,
         takeovers: home.counts.takeovers,
         refusals: home.counts.refusals,
+        stage: home.live.stage.unwrap_or(Stage::Waiting),
+        mode: home.live.mode,
+        participants: home.live.present(),
+        lag: home.live.worst_lag(),
+        group: home.group,
     };
     let all = control.directory().all();
     let count = all.len();

@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
     Step { sql: EVENTS, after: None },
     Step { sql: WEBHOOKS, after: None },
     Step { sql: SUGGESTIONS, after: None },
+    Step { sql: RECORDS, after: None },
 ];
 
 /// What is done to a file, and what SQL alone cannot say.
@@ -164,6 +165,46 @@ const SUGGESTIONS: &str = "
         times INTEGER NOT NULL,
         UNIQUE (group_id, url)
     ) STRICT;
+";
+
+/// Who was in a session, and its consent receipts: written once, and gone with the session's record, never before.
+const RECORDS: &str = "
+    CREATE TABLE session_agents (
+        session TEXT NOT NULL,
+        participant INTEGER NOT NULL,
+        agent TEXT NOT NULL,
+        role TEXT NOT NULL,
+        joined INTEGER NOT NULL,
+        answer TEXT,
+        allowed INTEGER,
+        left_at INTEGER,
+        code TEXT,
+        modes TEXT NOT NULL,
+        shares INTEGER NOT NULL,
+        screens INTEGER NOT NULL,
+        cameras INTEGER NOT NULL,
+        PRIMARY KEY (session, participant)
+    ) STRICT;
+    CREATE INDEX session_agents_of_agent ON session_agents(agent, session);
+    CREATE INDEX sessions_by_creation ON sessions(created);
+    CREATE TABLE receipts (
+        session TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        signature TEXT,
+        PRIMARY KEY (session, seq)
+    ) STRICT;
+    CREATE TRIGGER receipts_are_written_once BEFORE UPDATE ON receipts
+        BEGIN SELECT RAISE(ABORT, 'a receipt is immutable'); END;
+    CREATE TRIGGER receipts_are_kept BEFORE DELETE ON receipts
+        WHEN EXISTS (SELECT 1 FROM sessions WHERE id = OLD.session)
+        BEGIN SELECT RAISE(ABORT, 'a receipt stays as long as its session'); END;
+    CREATE TRIGGER sessions_take_their_records AFTER DELETE ON sessions
+        BEGIN
+            DELETE FROM session_agents WHERE session = OLD.id;
+            DELETE FROM receipts WHERE session = OLD.id;
+        END;
 ";
 
 /// The version that this release reads and writes.

@@ -13,7 +13,14 @@ use crate::desk::{Desk, Folder};
 
 fn reports(session: SessionId) -> Vec<Report> {
     let (visitor, ann, gil) = (ParticipantId(1), ParticipantId(2), ParticipantId(3));
-    let joined = |participant, role, resumed| Report::Joined { session, participant, role, resumed };
+    let joined = |participant, role, resumed| Report::Joined {
+        session,
+        participant,
+        role,
+        resumed,
+        subject: "ann".into(),
+        name: "Ann Ahlberg".into(),
+    };
     let consent =
         |participant, role, accepted| Report::Consent { session, participant, role, kind: Ask::View, accepted };
     let slot = Slot::Agent;

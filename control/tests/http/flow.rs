@@ -11,6 +11,11 @@ use hyper::{Method, StatusCode};
 
 use crate::desk::Desk;
 
+fn joined(session: SessionId, participant: ParticipantId, resumed: bool) -> Report {
+    let (subject, name) = ("ann".to_owned(), "Ann Ahlberg".to_owned());
+    Report::Joined { session, participant, role: Role::Agent, resumed, subject, name }
+}
+
 fn session_of(text: &str) -> SessionId {
     text.parse().expect("a session id")
 }
@@ -164,10 +169,10 @@ fn reports_become_counts_that_the_operator_sees() {
     let session = session_of(&desk.visit().text("session"));
     let (slot, [a, b]) = (fanlight_wire::signal::Slot::Agent, [ParticipantId(2), ParticipantId(3)]);
     for participant in [a, b] {
-        desk.control.report(Report::Joined { session, participant, role: Role::Agent, resumed: false });
+        desk.control.report(joined(session, participant, false));
         desk.control.report(Report::ShareStarted { session, slot, participant });
     }
-    desk.control.report(Report::Joined { session, participant: a, role: Role::Agent, resumed: true });
+    desk.control.report(joined(session, a, true));
     desk.control.report(Report::ShareTakenOver { session, slot, from: a, to: b });
     desk.control.report(Report::ShareLive { session, slot, participant: b, after: Duration::from_millis(80) });
     desk.control.report(Report::Refused { session, participant: a, code: Code::Mode });

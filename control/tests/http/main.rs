@@ -12,5 +12,6 @@ mod matrix;
 mod media;
 mod policy;
 mod receiver;
+mod records;
 mod sharing;
 mod webhooks;

@@ -93,6 +93,7 @@ impl Session {
             return Err(Refusal::new(Code::State, "R116").saying("This question is no longer open."));
         };
         if until <= cx.now {
+            cx.reports.push_back(Report::Unanswered { session: self.id, participant: about, kind: Ask::View });
             return Err(Refusal::new(Code::Timeout, "R116"));
         }
         cx.reports.push_back(Report::Consent {
@@ -221,19 +222,23 @@ impl Session {
     }
 
     /// Nobody is asked for a screen any more, and what was promised is not taken up.
-    pub(super) fn withdraw_grants(&mut self) {
+    pub(super) fn withdraw_grants(&mut self, cx: &mut Context<'_>) {
         let open = std::mem::take(&mut self.asks.grants);
-        for ask in open.into_keys() {
+        for (ask, grant) in open {
+            self.note_withdrawn(cx, grant.asker, Ask::Screen);
             self.tell_visitor(&ToClient::ConsentWithdrawn { ask });
         }
     }
 
     /// Withdraws every question that concerns a participant who left.
-    pub(super) fn withdraw_asks_about(&mut self, who: ParticipantId) {
-        let views = self.asks.views.iter().filter(|(_, question)| question.about == who).map(|(ask, _)| *ask);
-        let grants = self.asks.grants.iter().filter(|(_, grant)| grant.asker == who).map(|(grant, _)| *grant);
-        let asks: Vec<u32> = views.chain(grants).collect();
-        for ask in asks {
+    pub(super) fn withdraw_asks_about(&mut self, cx: &mut Context<'_>, who: ParticipantId) {
+        let views = self.asks.views.iter().filter(|(_, question)| question.about == who);
+        let views = views.map(|(ask, _)| (*ask, Ask::View));
+        let grants = self.asks.grants.iter().filter(|(_, grant)| grant.asker == who);
+        let grants = grants.map(|(grant, _)| (*grant, Ask::Screen));
+        let asks: Vec<(u32, Ask)> = views.chain(grants).collect();
+        for (ask, kind) in asks {
+            self.note_withdrawn(cx, who, kind);
             self.asks.views.remove(&ask);
             self.asks.grants.remove(&ask);
             self.tell_visitor(&ToClient::ConsentWithdrawn { ask });
@@ -272,6 +277,10 @@ impl Session {
         self.asks.denied.retain(|_, until| *until > cx.now);
     }
 
+    fn note_withdrawn(&self, cx: &mut Context<'_>, participant: ParticipantId, kind: Ask) {
+        cx.reports.push_back(Report::Withdrawn { session: self.id, participant, kind });
+    }
+
     fn remember_denial(&mut self, now: Instant, kind: Ask, who: ParticipantId) {
         if let Some(participant) = self.participants.get(&who) {
             self.asks.denied.insert((kind, participant.subject.clone()), now + DENIAL_REMEMBERED);
@@ -282,7 +291,8 @@ impl Session {
         let Some(Question { about, until }) = self.asks.views.get(&ask).copied() else { return };
         let name = self.name_of(about);
         let seconds = seconds_left(now, until);
-        self.tell_visitor(&ToClient::ConsentAsk { ask, kind: Ask::View, participant: about, name, seconds });
+        let question = self.policy.questions.view.clone();
+        self.tell_visitor(&ToClient::ConsentAsk { ask, kind: Ask::View, participant: about, name, seconds, question });
     }
 
     fn put_screen_question(&mut self, now: Instant, grant: u32) {
@@ -291,7 +301,8 @@ impl Session {
         let seconds = seconds_left(now, until);
         let rights = self.participants.get(&asker).map_or(Capabilities::NONE, |asker| asker.capabilities);
         let surfaces = permit::visitor_surfaces(&self.policy, rights);
-        self.tell_visitor(&ToClient::ShareInvited { grant, participant: asker, name, seconds, surfaces });
+        let question = self.policy.questions.screen.clone();
+        self.tell_visitor(&ToClient::ShareInvited { grant, participant: asker, name, seconds, surfaces, question });
     }
 
     /// Whoever has left in the meantime was one of the session's agents.

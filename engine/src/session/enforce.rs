@@ -46,10 +46,12 @@ impl Session {
         self.narrow_resources();
         self.end_refused_shares(cx);
         if !self.policy.escalate_to_view || self.policy.feature_level < LEVEL_INVITE {
-            self.withdraw_grants();
+            self.withdraw_grants(cx);
         }
         if !self.policy.allowed_modes.contains(&self.mode) {
             self.mode = self.policy.default_mode;
+            let (by, mode) = (ParticipantId::RELAY, self.mode);
+            cx.reports.push_back(Report::ModeChanged { session: self.id, by, mode });
             let told = ToClient::ModeChanged { mode: self.mode, by: ParticipantId::RELAY };
             self.each(|member| member.consented, |member| member.tell(&told));
         }

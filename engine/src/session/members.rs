@@ -35,9 +35,9 @@ impl Session {
         self.displace(cx, &admission);
         let mut participant = Participant::new(id, self.narrowed_admission(admission), client);
         participant.attach(pipe);
-        let (role, consented) = (participant.role, participant.consented);
+        let consented = participant.consented;
+        cx.reports.push_back(participant.joined(self.id, false));
         self.participants.insert(id, participant);
-        cx.reports.push_back(Report::Joined { session: self.id, participant: id, role, resumed: false });
         self.welcome(cx, id, false);
         self.announce(id);
         if consented {
@@ -69,7 +69,7 @@ impl Session {
             cx.orphans.push_back((old, PipeOutput::Close(Code::Replaced)));
         }
         let (role, watches) = (participant.role, participant.may_watch());
-        cx.reports.push_back(Report::Joined { session: self.id, participant: id, role, resumed: true });
+        cx.reports.push_back(participant.joined(self.id, true));
         self.welcome(cx, id, true);
         self.announce(id);
         if role == Role::Visitor {
@@ -115,7 +115,7 @@ impl Session {
         let Some(mut participant) = self.participants.remove(&who) else { return };
         self.dom.leave(who);
         self.fanout.remove(who.into(), cx.demux);
-        self.withdraw_asks_about(who);
+        self.withdraw_asks_about(cx, who);
         self.both_floors(cx, Event::Left(who));
         self.camera_event(cx, Event::Left(who));
         if let Some((id, pipe)) = &mut participant.carrier {

@@ -183,9 +183,8 @@ impl Session {
             self.born -= 1;
         })?;
         let participant = Participant::without_pipe(id, admission.clone(), ClientInfo::default());
+        cx.reports.push_back(participant.joined(self.id, false));
         self.participants.insert(id, participant);
-        let role = admission.role;
-        cx.reports.push_back(Report::Joined { session: self.id, participant: id, role, resumed: false });
         self.announce(id);
         Ok(self.keep(cx, id.into(), ResourceKind::Whip, &admission, lane, offer, answer))
     }

@@ -1,0 +1,133 @@
+//! What an auditor will ask for: consent receipts, and who saw what.
+
+use std::sync::Arc;
+
+use fanlight_wire::consent::{Answer, Matter};
+use fanlight_wire::policy::Policy;
+use fanlight_wire::report::Report;
+use fanlight_wire::signal::{Ask, Slot, Stage};
+use fanlight_wire::{Code, ParticipantId, SessionId};
+
+use crate::control::Control;
+use crate::directory::Home;
+use crate::live::Attendee;
+use crate::policies::compile;
+use crate::receipts::{Closing, Happened, Receipt};
+use crate::store::attendance::keep_attendee;
+use crate::store::receipts::{append_receipt, close_receipts};
+
+/// A consent that something happened to.
+struct Noted<'a> {
+    matter: Matter,
+    happened: Happened,
+    agent: Option<&'a Attendee>,
+}
+
+impl Control {
+    /// Notes what a report says about who is in its session, and writes the receipt that it calls for.
+    pub(super) fn record(&self, report: &Report) {
+        let Some(session) = session_of(report) else { return };
+        let Some(before) = self.directory().home(&session) else { return };
+        let at = self.clock().unix_seconds();
+        self.directory().live(&session, |live| live.note(report, at));
+        let Some(home) = self.directory().home(&session) else { return };
+        for noted in noted(report, &before, &home) {
+            self.write_receipt(session, &home, at, &noted);
+        }
+        if let Report::Consent { participant, .. }
+        | Report::Unanswered { participant, .. }
+        | Report::Left { participant, .. } = report
+        {
+            self.keep_attendees(session, &home, |who| who == participant);
+        }
+    }
+
+    /// The session is over: whoever was in it has left it, and its receipts are closed and signed.
+    pub(super) fn close_record(&self, session: SessionId, mut home: Home, code: Code) {
+        let at = self.clock().unix_seconds();
+        for attendee in home.live.attendees.values_mut() {
+            attendee.left.get_or_insert((at, code));
+        }
+        self.keep_attendees(session, &home, |_| true);
+        let wanted = Some(home.live.receipts);
+        let closing = Closing { session, group: home.group, at, code: Some(code.label()), wanted };
+        let signer = Arc::clone(self.signer());
+        let lost = self.metrics().audit_line_lost();
+        self.store().tell(move |connection| close_receipts(connection, &closing, &signer), lost);
+    }
+
+    fn write_receipt(&self, session: SessionId, home: &Home, at: u64, noted: &Noted<'_>) {
+        let policy: Policy = compile(&home.pinned.bundle, home.pinned.version, None);
+        let asked = matches!(noted.happened, Happened::Answered(_));
+        let question = policy.questions.about(noted.matter).filter(|_| asked && noted.agent.is_some());
+        let receipt = Receipt {
+            session,
+            group: home.group.clone(),
+            at,
+            matter: noted.matter,
+            happened: noted.happened,
+            agent: noted.agent.map(|agent| (agent.subject.clone(), agent.name.clone())),
+            shown: question.map(|question| (question.text.clone(), question.terms.clone())),
+            policy_version: home.pinned.version,
+        };
+        self.directory().live(&session, |live| live.receipts += 1);
+        let lost = self.metrics().audit_line_lost();
+        self.store().tell(move |connection| append_receipt(connection, &session, receipt.record()), lost);
+    }
+
+    fn keep_attendees(&self, session: SessionId, home: &Home, chosen: impl Fn(&ParticipantId) -> bool) {
+        for (who, attendee) in home.live.attendees.iter().filter(|(who, _)| chosen(who)) {
+            let (who, attendee) = (*who, attendee.clone());
+            let lost = self.metrics().audit_line_lost();
+            self.store().tell(move |connection| keep_attendee(connection, &session, who, &attendee), lost);
+        }
+    }
+}
+
+/// What a report says about consents; `before` and `home` are the session before and after it.
+fn noted<'a>(report: &Report, before: &Home, home: &'a Home) -> Vec<Noted<'a>> {
+    let one = |matter, happened, agent| vec![Noted { matter, happened, agent }];
+    let answered = |who: ParticipantId, kind: Ask, answer| {
+        one(kind.into(), Happened::Answered(answer), home.live.attendees.get(&who))
+    };
+    match report {
+        Report::Consent { participant, kind, accepted, .. } => {
+            answered(*participant, *kind, if *accepted { Answer::Accepted } else { Answer::Declined })
+        }
+        Report::Unanswered { participant, kind, .. } => answered(*participant, *kind, Answer::TimedOut),
+        Report::Withdrawn { participant, kind, .. } => answered(*participant, *kind, Answer::Withdrawn),
+        Report::Left { participant, .. } => {
+            let was_in = before.live.attendees.get(participant).is_some_and(Attendee::watches);
+            let agent = home.live.attendees.get(participant).filter(|_| was_in);
+            agent.map_or_else(Vec::new, |agent| one(Matter::View, Happened::Over, Some(agent)))
+        }
+        Report::Stage { stage, .. } => match (before.live.stage, stage) {
+            (_, Stage::Paused) => one(Matter::View, Happened::Paused, None),
+            (Some(Stage::Paused), Stage::Active) => one(Matter::View, Happened::Resumed, None),
+            _ => Vec::new(),
+        },
+        Report::ShareStopped { slot: Slot::Visitor, .. } => one(Matter::Screen, Happened::Over, None),
+        Report::CameraStarted { .. } => one(Matter::Camera, Happened::Answered(Answer::Accepted), None),
+        Report::CameraStopped { .. } => one(Matter::Camera, Happened::Over, None),
+        _ => Vec::new(),
+    }
+}
+
+/// The session that a report changes the record of; its end is another matter.
+const fn session_of(report: &Report) -> Option<SessionId> {
+    match report {
+        Report::Joined { session, .. }
+        | Report::Left { session, .. }
+        | Report::Consent { session, .. }
+        | Report::Unanswered { session, .. }
+        | Report::Withdrawn { session, .. }
+        | Report::Stage { session, .. }
+        | Report::ModeChanged { session, .. }
+        | Report::Lag { session, .. }
+        | Report::ShareStarted { session, .. }
+        | Report::ShareStopped { session, .. }
+        | Report::CameraStarted { session, .. }
+        | Report::CameraStopped { session, .. } => Some(*session),
+        _ => None,
+    }
+}
