@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::house::{House, root, say};
 use crate::plain;
 
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().expect("it can be run");
     let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&said));
@@ -16,8 +16,9 @@ fn run(command: &mut Command) -> Output {
 }
 
 /// A Python of our own with what `requirements.txt` names; made once.
-fn python(requirements: &Path) -> PathBuf {
-    let folder = root().join("target/interop-venv");
+pub(crate) fn python(requirements: &Path) -> PathBuf {
+    let name = requirements.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
+    let folder = root().join("target/venv").join(name);
     let (python, stamp) = (folder.join("bin/python"), folder.join("installed"));
     let wanted = std::fs::read_to_string(requirements).expect("it is in the repository");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {

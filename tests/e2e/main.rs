@@ -4,6 +4,7 @@
 //! `FANLIGHT_BIN` names the binary; without it `target/release/fanlight` is used. Figures are printed with the load
 //! average under which they were taken, because latencies of a busy machine say little about the product.
 
+mod control;
 mod dom;
 mod flood;
 mod garble;

@@ -59,6 +59,25 @@ fn the_visitors_screen_reaches_every_agent_on_both_paths() {
 }
 
 #[test]
+fn both_slots_are_live_at_once_and_each_owner_stops_its_own() {
+    // R040, R042, R049
+    let mut world = World::new(15);
+    let (visitor, agents) = meeting(&mut world, 1);
+    let agent = agents[0];
+    world.share(agent, None);
+    world.until("the agent's share to go live", |world| is_live(world, visitor, Slot::Agent, agent));
+    world.tell(agent, &ToRelay::ShareInvite);
+    world.until("the visitor's on top of it", |world| is_live(world, agent, Slot::Visitor, visitor));
+    assert!(is_live(&world, visitor, Slot::Agent, agent), "the agent's own goes on");
+    world.stop_share(agent);
+    world.until("the agent's slot to be empty", |world| !is_live(world, visitor, Slot::Agent, agent));
+    assert!(is_live(&world, agent, Slot::Visitor, visitor), "the visitor's goes on");
+    world.stop_share(visitor);
+    world.until("the visitor's slot to be empty", |world| !is_live(world, agent, Slot::Visitor, visitor));
+    world.check();
+}
+
+#[test]
 fn a_second_agent_takes_over_and_nothing_comes_back() {
     // R014, R015, P17.
     let mut world = World::new(13);

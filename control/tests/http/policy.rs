@@ -100,6 +100,25 @@ fn staging_changes_nothing_until_it_is_published_and_a_session_keeps_its_version
 }
 
 #[test]
+fn approved_documents_are_staged_and_published_by_who_runs_the_node() {
+    // R022, R032, R092, R099, R100
+    let desk = Desk::new(true);
+    let link = json!({"id": "terms", "name": "Terms", "url": "https://good.example/t.pdf", "roles": [], "active": true,
+                      "download": false, "type": "pdf"});
+    let folder = json!({"kind": "folder", "name": "Help", "active": true, "links": []});
+    let bundle = json!({"documents": {"links": [link]}, "sites": {"bookmarks": [folder]}});
+    assert_eq!(desk.stage(&bundle), 2);
+    let links = |head: &str| desk.read(head).body["bundle"]["documents"]["links"].clone();
+    assert_eq!((links(STAGING), links(PRODUCTION)), (json!([link]), json!([])), "staging changes nothing");
+    let answer = desk.change(Method::POST, PUBLISH, Some(&desk.etag(PRODUCTION)), &json!({"by": "Ada"}));
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(links(PRODUCTION), json!([link]));
+    assert_eq!(desk.read(PRODUCTION).body["bundle"]["sites"]["bookmarks"], json!([folder]));
+    let public = desk.ask(Door::Public, Method::GET, STAGING, None, "");
+    assert_eq!(public.status, StatusCode::NOT_FOUND, "agents and visitors have no such section");
+}
+
+#[test]
 fn a_head_moves_only_for_whoever_has_seen_it() {
     // R026
     let desk = Desk::new(true);

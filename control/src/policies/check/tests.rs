@@ -56,6 +56,26 @@ fn twenty_document_links_fit_and_no_more() {
 }
 
 #[test]
+fn a_document_link_has_a_name_a_safe_address_and_a_known_type() {
+    // R060, R093, R094, R098
+    let with = |name: &str, url: &str, kind: &str| {
+        let link = json!({"id": "terms", "name": name, "url": url, "roles": [], "active": true, "download": true, "type": kind});
+        json!({"documents": {"links": [link]}})
+    };
+    for kind in ["pdf", "xls", "csv"] {
+        assert!(check(&with("Terms", "https://good.example/t", kind)).is_ok(), "{kind}");
+    }
+    for (name, url, kind, place) in [
+        ("", "https://good.example/t", "pdf", "/documents/links/0/name"),
+        ("Terms", "http://good.example/t", "pdf", "/documents/links/0/url"),
+        ("Terms", "https://good.example/t", "docx", "/documents/links/0/type"),
+    ] {
+        let places: Vec<String> = refused(&with(name, url, kind)).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(places, [place]);
+    }
+}
+
+#[test]
 fn a_bookmark_must_be_on_both_lists_while_sites_are_allowed() {
     // R018, R019, R020
     let other = "https://other.example/x";

@@ -80,6 +80,23 @@ fn levels_and_switches_decide_before_details() {
 }
 
 #[test]
+fn what_may_be_saved_has_a_size_and_what_is_only_seen_has_none() {
+    // R057, R058, R061, R066–R068: the blank row of the source is the visitor's; the stricter of two levels wins.
+    let saving = json!({"documents": {"visitor_may_save": true, "agent_may_save": true}});
+    for side in ["agent", "visitor"] {
+        let file = |bytes: u64, save: bool| json!({"ask": "document", "side": side, "bytes": bytes, "save": save});
+        let judged = |document: &Value, wish: Value| decided(&bundle(document), None, wish);
+        assert_eq!(judged(&saving, file(5_000_000, true)), (true, "R057"), "{side}");
+        assert_eq!(judged(&saving, file(5_000_001, true)), (false, "R067"), "{side}");
+        assert_eq!(judged(&saving, file(u64::MAX, false)), (true, "R057"), "{side}: view only has no limit");
+        assert!(!judged(&json!({}), file(1, true)).0, "{side}: saving is off until it is switched on");
+        let at = |level: u16| json!({"feature_level": level});
+        assert_eq!(judged(&at(51), file(1, false)), (false, "R056"), "{side}");
+        assert_eq!(judged(&at(52), file(1, false)), (true, "R057"), "{side}");
+    }
+}
+
+#[test]
 fn documents_follow_four_flags_two_limits_and_their_links() {
     // R067, R069–R072, R095–R097
     let link = |id: &str, roles: Value, active: bool| {
