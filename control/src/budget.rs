@@ -61,10 +61,9 @@ impl Window {
     /// `None` when an event may happen now, else the time until one may.
     pub(crate) fn wait(&mut self, now: Instant, rule: Rule) -> Option<Duration> {
         self.forget(now, rule);
-        if self.events.len() < rule.limit as usize {
-            return None;
-        }
-        self.events.front().map(|oldest| (*oldest + rule.length).saturating_duration_since(now))
+        // With a limit that was lowered in the meantime, more than one event has to leave.
+        let over = self.events.len().checked_sub(rule.limit as usize)?;
+        self.events.get(over).map(|last| (*last + rule.length).saturating_duration_since(now))
     }
 
     pub(crate) fn note(&mut self, now: Instant) {
@@ -101,8 +100,13 @@ impl<K: Hash + Eq> Windows<K> {
 
     /// `None` when this key may have an event now, else the time until it may.
     pub(crate) fn wait(&mut self, key: &K, now: Instant) -> Option<Duration> {
+        self.wait_within(key, self.rule.limit, now)
+    }
+
+    /// The same for a key whose limit is another one, at least 1.
+    pub(crate) fn wait_within(&mut self, key: &K, limit: u32, now: Instant) -> Option<Duration> {
         if let Some(window) = self.windows.get_mut(key) {
-            return window.wait(now, self.rule);
+            return window.wait(now, Rule { limit, ..self.rule });
         }
         (!self.has_room(now)).then_some(self.rule.length)
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use fanlight_wire::command::Command;
 use fanlight_wire::resource::{ResourceInput, ResourceOutput};
-use fanlight_wire::{Refusal, ShardId};
+use fanlight_wire::{GroupId, Refusal, ShardId};
 use serde::Serialize;
 
 use crate::fetcher::Outbound;
@@ -38,6 +38,39 @@ pub struct ControlConfig {
     /// The group `demo` with its two agents exists, `/demo/config.json` shows their secrets, and pages that this host
     /// itself serves may use it. Never for a relay that strangers can reach.
     pub demo: bool,
+    /// Administrators and agents sign in with the operator's identity provider.
+    pub identity: Option<IdentityConfig>,
+}
+
+/// An OpenID Connect provider, and what its word gives (`docs/identity.md`).
+#[derive(Debug, Clone)]
+pub struct IdentityConfig {
+    /// Exactly as the provider's tokens say it.
+    pub issuer: String,
+    pub client_id: String,
+    /// File with the client's secret; `None`: a public client, protected by PKCE alone.
+    pub client_secret_path: Option<PathBuf>,
+    /// What is asked for; holds `openid`.
+    pub scope: String,
+    /// The claim that names a person in the operator's own terms, for example `sub` or `preferred_username`.
+    pub subject: String,
+    /// The claim that says what somebody belongs to: a name, or a JSON pointer.
+    pub claim: String,
+    /// Values of that claim that make an administrator.
+    pub admins: Vec<String>,
+    /// Values of that claim that make an agent, the first that fits.
+    pub agents: Vec<AgentRule>,
+    /// How browsers reach the two doors, as registered with the provider.
+    pub public_url: String,
+    pub operator_url: String,
+}
+
+/// Whoever belongs to `value` is an agent of this group.
+#[derive(Debug, Clone)]
+pub struct AgentRule {
+    pub value: String,
+    pub group: GroupId,
+    pub role: Option<String>,
 }
 
 /// Where time comes from; the relay's one clock, or a test's.

@@ -22,33 +22,38 @@ use fanlight_wire::resource::ResourceInput;
 use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId, ShardId};
 
+use crate::admins::Admins;
 use crate::audit::About;
 use crate::budget::{Rule, Standing, Windows};
 use crate::cameras::Cameras;
+use crate::codes::Codes;
 use crate::config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, StartError};
 use crate::directory::{Counts, Directory, Home};
 use crate::fetcher::Fetcher;
 use crate::http::{Denied, Door, Repeats};
+use crate::identity::Identity;
 use crate::keys::Keys;
+use crate::leases::Leases;
 use crate::live::Live;
 use crate::locked;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
+use crate::passes::Passes;
 use crate::placement::Placement;
 use crate::policies::{Numbered, compile, to_pin};
 use crate::presence::Presence;
 use crate::receipts::Signer;
+use crate::revoke::Revocations;
 use crate::routes::demo::Demo;
 use crate::routes::login::Logins;
 use crate::secrets::{keep_or_make, opaque, random};
+use crate::servers::Servers;
 use crate::sms::Sms;
 use crate::store::receipts::close_interrupted;
+use crate::store::server_keys;
 use crate::store::{Store, close_left_open, insert_session};
 use crate::tokens::Tokens;
 use crate::webhooks::Webhooks;
-
-/// The epoch of a session's rights at its creation.
-const FIRST_EPOCH: u32 = 1;
 
 /// The control plane of one node. Shared; every method may be called from any thread.
 pub struct Control {
@@ -60,6 +65,13 @@ pub struct Control {
     tokens: Tokens,
     signer: Arc<Signer>,
     keys: Keys,
+    leases: Leases,
+    passes: Passes,
+    servers: Servers,
+    admins: Admins,
+    identity: Option<Identity>,
+    codes: Codes,
+    revocations: Revocations,
     presence: Presence,
     directory: Directory,
     placement: Placement,
@@ -111,10 +123,13 @@ impl Control {
             Fetcher::open(&config.outbound).map_err(|reason| StartError::Outbound { setting: "outbound", reason })?;
         let demo = config.demo.then(Demo::new);
         let started = hooks.clock.unix_seconds();
+        let mut server_keys = Vec::new();
         let store = Store::open(config.store_path.as_deref(), |connection| {
             close_interrupted(connection, started, &signer)?;
             close_left_open(connection, started)?;
-            Demo::seed(demo.as_ref(), connection, started)
+            Demo::seed(demo.as_ref(), connection, started)?;
+            server_keys = server_keys::good(connection)?;
+            Ok(())
         })?;
         let shards = hooks.shards.shard_count();
         let creations = Rule { limit: SESSIONS_PER_ADDRESS, length: SESSION_WINDOW };
@@ -125,6 +140,13 @@ impl Control {
             tokens,
             signer,
             keys: Keys::new(),
+            leases: Leases::default(),
+            passes: Passes::default(),
+            servers: Servers::new(server_keys),
+            admins: Admins::default(),
+            identity: config.identity.as_ref().map(Identity::open).transpose()?,
+            codes: Codes::default(),
+            revocations: Revocations::default(),
             presence: Presence::new(shards, &operator_token),
             operator_token,
             directory: Directory::default(),
@@ -164,9 +186,7 @@ impl Control {
         let claims = self.tokens.verify(ticket, self.hooks.clock.unix_seconds())?;
         self.refuse_while_draining()?;
         let home = self.home_of(&claims.session)?;
-        if claims.epoch < home.epoch || claims.group != home.group {
-            return Err(Refusal::new(Code::Ticket, "G-54"));
-        }
+        self.refuse_revoked(&claims, &home)?;
         self.tokens.spend(&claims.jti, self.hooks.clock.now())?;
         let Claims { sub: subject, session, epoch, role, capabilities, name, .. } = claims;
         Ok(Admission { session, role, capabilities, name, subject, epoch })
@@ -179,11 +199,14 @@ impl Control {
     pub(crate) fn admit_media(&self, token: &str) -> Result<(Admission, ShardId), Refusal> {
         let claims = self.tokens.verify_media(token, self.hooks.clock.unix_seconds())?;
         let home = self.home_of(&claims.session)?;
-        if claims.epoch < home.epoch || claims.group != home.group {
-            return Err(Refusal::new(Code::Ticket, "G-54"));
-        }
+        self.refuse_revoked(&claims, &home)?;
         let Claims { sub: subject, session, epoch, role, capabilities, name, .. } = claims;
         Ok((Admission { session, role, capabilities, name, subject, epoch }, home.shard))
+    }
+
+    fn refuse_revoked(&self, claims: &Claims, home: &Home) -> Result<(), Refusal> {
+        let good = self.passes.is_good(&claims.session, claims.role, &claims.sub, claims.epoch);
+        if good && claims.group == home.group { Ok(()) } else { Err(Refusal::new(Code::Ticket, "G-54")) }
     }
 
     /// A shard has told how busy it is, in thousandths: new sessions and viewers go by that.
@@ -270,6 +293,7 @@ impl Control {
     fn claims(&self, session: &SessionId, mint: Mint, life: Duration) -> Result<Claims, Refusal> {
         let home = self.home_of(session)?;
         let now = self.hooks.clock.unix_seconds();
+        let epoch = self.passes.give(session, mint.role, &mint.subject, None)?;
         Ok(Claims {
             iss: ISSUER.into(),
             aud: AUDIENCE.into(),
@@ -279,7 +303,7 @@ impl Control {
             sub: mint.subject,
             group: home.group,
             session: *session,
-            epoch: home.epoch,
+            epoch,
             role: mint.role,
             capabilities: mint.capabilities,
             name: mint.name,
@@ -287,7 +311,7 @@ impl Control {
     }
 
     /// A new session of this group; its id and its visitor's handle.
-    pub(crate) async fn create(&self, group: &GroupId, who: &'static str) -> Result<(SessionId, String), Refusal> {
+    pub(crate) async fn create(&self, group: &GroupId, who: &str) -> Result<(SessionId, String), Refusal> {
         self.refuse_while_draining()?;
         let pinned = to_pin(&self.store, group).await?;
         let session = SessionId::from_bytes(random());
@@ -302,7 +326,7 @@ impl Control {
         let about = About {
             group: Some(group.clone()),
             session: Some(session),
-            who: Some(who.into()),
+            who: Some(who.to_owned()),
             code: None,
             detail: None,
         };
@@ -325,7 +349,6 @@ impl Control {
             shard,
             group: group.clone(),
             created,
-            epoch: FIRST_EPOCH,
             handle: hash,
             counts: Counts::default(),
             in_force: pinned.version,
@@ -334,10 +357,12 @@ impl Control {
             live: Live { mode: Some(policy.default_mode), ..Live::default() },
             pinned: Arc::new(pinned),
         };
+        self.passes.open(session);
         self.directory.insert(session, home);
         let opened = self.hooks.shards.send(shard, Command::Open { session, group: group.clone(), policy });
         if let Err(refusal) = opened {
             self.directory.remove(&session);
+            self.passes.forget(&session);
             self.presence.revoke_handle(&hash);
             return Err(refusal);
         }
@@ -383,8 +408,40 @@ impl Control {
         &self.store
     }
 
+    pub(crate) const fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
     pub(crate) const fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    pub(crate) const fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    pub(crate) const fn passes(&self) -> &Passes {
+        &self.passes
+    }
+
+    pub(crate) const fn admins(&self) -> &Admins {
+        &self.admins
+    }
+
+    pub(crate) const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    pub(crate) const fn codes(&self) -> &Codes {
+        &self.codes
+    }
+
+    pub(crate) const fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    pub(crate) const fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     pub(crate) const fn presence(&self) -> &Presence {
@@ -452,10 +509,12 @@ fn operator_token(config: &ControlConfig) -> Result<String, StartError> {
 
 #[cfg(test)]
 mod tests {
+    use fanlight_wire::command::Whom;
+
     use super::testing::a_control;
     use super::*;
 
-    fn home(group: &str, epoch: u32) -> Home {
+    fn home(group: &str) -> Home {
         let group = GroupId::new(group).expect("a legal id");
         let pinned = Arc::new(Numbered { version: 1, bundle: crate::policies::Bundle::default() });
         let counts = Counts::default();
@@ -463,7 +522,6 @@ mod tests {
             shard: ShardId(0),
             group,
             created: 0,
-            epoch,
             handle: [0; 32],
             counts,
             in_force: 1,
@@ -479,13 +537,18 @@ mod tests {
         // G-54
         let control = a_control();
         let session = SessionId::from_bytes([1; 16]);
-        control.directory.insert(session, home("demo", 1));
-        let ticket = control.mint(&session, crate::routes::keys::visitor()).expect("a session");
-        for changed in [home("demo", 2), home("other", 1)] {
-            control.directory.insert(session, changed);
-            assert_eq!(control.admit(&ticket).map_err(|refusal| refusal.code), Err(Code::Ticket));
-        }
-        control.directory.insert(session, home("demo", 1));
-        assert!(control.admit(&ticket).is_ok());
+        control.passes.open(session);
+        control.directory.insert(session, home("demo"));
+        let guest = || Mint { role: Role::Guest, ..crate::routes::keys::visitor() };
+        let ticket = control.mint(&session, guest()).expect("a session");
+        control.directory.insert(session, home("other"));
+        let code = |ticket: &str| control.admit(ticket).map_err(|refusal| refusal.code);
+        assert_eq!(code(&ticket), Err(Code::Ticket));
+        control.directory.insert(session, home("demo"));
+        let visitor = control.mint(&session, crate::routes::keys::visitor()).expect("a session");
+        control.revoke(&session, Whom::Everybody, Code::Ticket).expect("a session");
+        assert_eq!(code(&ticket), Err(Code::Ticket));
+        let newer = control.mint(&session, guest()).expect("a session");
+        assert!(control.admit(&newer).is_ok() && control.admit(&visitor).is_ok());
     }
 }

@@ -22,8 +22,6 @@ pub(crate) struct Home {
     pub(crate) group: GroupId,
     /// Seconds since 1970.
     pub(crate) created: u64,
-    /// Tickets of an older epoch are revoked.
-    pub(crate) epoch: u32,
     /// Its visitor's handle, revoked with the session.
     pub(crate) handle: Hash,
     pub(crate) counts: Counts,

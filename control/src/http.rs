@@ -5,9 +5,18 @@
 //! |---|---|---|---|---|
 //! | public | POST | `/v1/keys` | a visitor's page, or its handle | a new session and its key, or a further key |
 //! | public | POST | `/v1/login` | anybody | an agent signs in |
+//! | public, operator | GET | `/v1/oidc`, `…/start`, `…/callback` | anybody | signing in with the identity provider ([`oidc`]) |
+//! | public | POST | `/v1/oidc/login` | the browser that has signed in | an agent's token |
+//! | operator | GET, POST | `/v1/admin`, `/v1/admin/logout` | operator, admin | who is signed in, signs out |
+//! | public | POST | `/v1/logout` | agent | signs out, and ends what the agent watches |
 //! | public | POST | `/v1/join` | agent | a key becomes a join ticket |
 //! | public | GET | `/v1/connect/<session>` | anybody who knows the id | where to connect |
-//! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent of its group | ends it |
+//! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent or a server of its group | ends it |
+//! | public | GET | `/v1/own-sessions` | an agent, a server | ids of those it is in, of its group's |
+//! | public | POST | `/v1/sessions` | a server | creates one of its group |
+//! | public | POST | `/v1/tickets` | a server | mints a join ticket for a session of its group |
+//! | public | GET | `/v1/policy/effective` | visitor, agent, server | the rules that hold for it |
+//! | operator | POST | `/v1/sessions/<session>/revoke` | operator | voids every ticket, puts out everybody but the visitor |
 //! | public, operator | GET | `/v1/openapi.json` | anybody at that door | this table as OpenAPI 3.1 ([`crate::openapi`]) |
 //! | public | GET | `/demo/config.json` | anybody, demo only | the demo's agents |
 //! | public | POST | `/v1/sessions/<session>/whip`, `…/whep` | a media token | a media resource |
@@ -15,6 +24,7 @@
 //! | operator | POST, GET | `/v1/sessions` | operator | create, list |
 //! | operator | DELETE | `/v1/sessions/<session>` | operator | ends it |
 //! | operator | GET | `/v1/sessions/<session>/receipts`, `/v1/reports/…`, `/v1/audit` | operator | what was, and who allowed it ([`reports`]) |
+//! | operator | POST | `/v1/signing-key/rotate` | operator | a new key signs tickets |
 //! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
 //! | public | POST, GET | `/v1/camera-invites`, `…/<session>` | agent | sends a camera link, says how it stands |
 //! | public | POST | `/v1/camera-links/look`, `…/open`, `…/decline` | whoever holds the link | the phone's side |
@@ -29,6 +39,7 @@ mod repeat;
 mod table;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fanlight_wire::{Code, Refusal};
@@ -48,7 +59,14 @@ use crate::routes::cameras::Wish;
 use crate::routes::policies::{self, Inquiry, Place};
 use crate::routes::reports::{self, Report};
 use crate::routes::webhooks::Hook;
-use crate::routes::{cameras, connect, demo, join, keys, login, media, sessions, shareable, tickets, webhooks};
+use crate::routes::{
+    cameras, connect, demo, effective, join, keys, login, media, oidc, sessions, shareable, signing_key, tickets,
+    webhooks,
+};
+use crate::store::server_keys;
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// What a page of another origin may send.
 const ASKED_HEADERS: &str = "authorization, content-type, idempotency-key";
@@ -74,6 +92,13 @@ pub fn serves(door: Door, path: &str) -> bool {
 pub(crate) enum Route<'a> {
     Keys,
     Login,
+    Logout,
+    Oidc,
+    OidcStart,
+    OidcCallback,
+    OidcLogin,
+    Admin,
+    AdminLogout,
     Join,
     Connect(&'a str),
     End(&'a str),
@@ -82,8 +107,14 @@ pub(crate) enum Route<'a> {
     Suggest(&'a str),
     DemoConfig,
     Sessions,
+    Mine,
+    CreateOwn,
     Session(&'a str),
+    Revoke(&'a str),
     Tickets,
+    OwnTickets,
+    SigningKey,
+    Effective,
     OpenApi,
     CameraInvites,
     CameraInvite(&'a str),
@@ -113,6 +144,18 @@ impl<'a> Route<'a> {
             (_, ("v1", "openapi.json", None, None)) => Self::OpenApi,
             (Door::Public, ("v1", "keys", None, None)) => Self::Keys,
             (Door::Public, ("v1", "login", None, None)) => Self::Login,
+            (_, ("v1", "oidc", None, None)) => Self::Oidc,
+            (_, ("v1", "oidc", Some("start"), None)) => Self::OidcStart,
+            (_, ("v1", "oidc", Some("callback"), None)) => Self::OidcCallback,
+            (Door::Public, ("v1", "oidc", Some("login"), None)) => Self::OidcLogin,
+            (Door::Operator, ("v1", "admin", None, None)) => Self::Admin,
+            (Door::Operator, ("v1", "admin", Some("logout"), None)) => Self::AdminLogout,
+            (Door::Public, ("v1", "logout", None, None)) => Self::Logout,
+            (Door::Public, ("v1", "sessions", None, None)) => Self::CreateOwn,
+            (Door::Public, ("v1", "own-sessions", None, None)) => Self::Mine,
+            (Door::Public, ("v1", "tickets", None, None)) => Self::OwnTickets,
+            (Door::Public, ("v1", "policy", Some("effective"), None)) => Self::Effective,
+            (Door::Operator, ("v1", "sessions", Some(session), Some("revoke"))) => Self::Revoke(session),
             (Door::Public, ("v1", "join", None, None)) => Self::Join,
             (Door::Public, ("v1", "connect", Some(session), None)) => Self::Connect(session),
             (Door::Public, ("v1", "sessions", Some(session), Some("end"))) => Self::End(session),
@@ -127,6 +170,7 @@ impl<'a> Route<'a> {
             (Door::Public, ("v1", "camera-links", Some("decline"), None)) => Self::CameraLinks(Wish::Decline),
             (Door::Operator, ("v1", "sessions", None, None)) => Self::Sessions,
             (Door::Operator, ("v1", "sessions", Some(session), None)) => Self::Session(session),
+            (Door::Operator, ("v1", "signing-key", Some("rotate"), None)) => Self::SigningKey,
             (Door::Operator, ("v1", "tickets", None, None)) => Self::Tickets,
             _ => return None,
         })
@@ -135,25 +179,30 @@ impl<'a> Route<'a> {
     /// As the `Allow` header says it.
     pub(crate) const fn methods(self) -> &'static str {
         match self {
-            Self::Keys
-            | Self::Login
-            | Self::Join
-            | Self::End(_)
-            | Self::Bookmarks(_)
-            | Self::Suggest(_)
-            | Self::Tickets
-            | Self::CameraInvites
-            | Self::CameraLinks(_) => "POST",
-            Self::Connect(_)
-            | Self::Shareable(_)
-            | Self::DemoConfig
-            | Self::OpenApi
-            | Self::CameraInvite(_)
-            | Self::Reports(_) => "GET",
+            Self::OidcLogin | Self::AdminLogout => "POST",
+            Self::Oidc | Self::OidcStart | Self::OidcCallback | Self::Admin => "GET",
+            Self::Keys | Self::Login | Self::Logout | Self::Join | Self::End(_) | Self::Revoke(_) => "POST",
+            Self::Tickets | Self::OwnTickets | Self::CreateOwn | Self::SigningKey => "POST",
+            Self::Connect(_) | Self::DemoConfig | Self::OpenApi | Self::Effective | Self::Mine => "GET",
+            Self::CameraInvites | Self::CameraLinks(_) => "POST",
+            Self::CameraInvite(_) => "GET",
+            Self::Bookmarks(_) | Self::Suggest(_) => "POST",
+            Self::Shareable(_) => "GET",
+            Self::Reports(_) => "GET",
             Self::Sessions => "GET, POST",
             Self::Session(_) => "DELETE",
             Self::Webhooks(hook) => hook.methods(),
             Self::Policies(place) => place.methods(),
+        }
+    }
+
+    /// May this caller ask at the operator's door? An administrator decides what others may do; it takes part in no
+    /// session and lets nobody into one (promises 3.2).
+    pub(crate) fn is_for(self, caller: &Caller) -> bool {
+        match self {
+            Self::Oidc | Self::OidcStart | Self::OidcCallback | Self::AdminLogout => true,
+            Self::Tickets => *caller == Caller::Operator,
+            _ => matches!(caller, Caller::Operator | Caller::Admin(_)),
         }
     }
 
@@ -166,6 +215,7 @@ impl<'a> Route<'a> {
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
     pub(crate) caller: Caller,
+    pub(crate) bearer: Option<&'a str>,
     pub(crate) peer: IpAddr,
     pub(crate) body: &'a Bytes,
     /// Without its question mark.
@@ -194,7 +244,7 @@ impl Control {
         // The operator's door has a page of its own: the admin console.
         let own = door == Door::Operator && origin.as_deref().is_some_and(|origin| is_page_of(origin, host));
         let mut response = if own || self.origin_allowed(origin.as_deref(), host) {
-            let answered = self.answer(door, &request, peer).await;
+            let answered = self.answer(door, &request, peer, own).await;
             answered.unwrap_or_else(|denied| self.refused(&denied))
         } else {
             return self.refused(&Refusal::new(Code::Origin, "G-35").into());
@@ -207,7 +257,13 @@ impl Control {
         response
     }
 
-    async fn answer(&self, door: Door, request: &Request<Bytes>, peer: IpAddr) -> Result<Response<Bytes>, Denied> {
+    async fn answer(
+        &self,
+        door: Door,
+        request: &Request<Bytes>,
+        peer: IpAddr,
+        own: bool,
+    ) -> Result<Response<Bytes>, Denied> {
         if let (Door::Public, Some(address)) = (door, media::Address::of(request.uri().path())) {
             return Ok(media::answer(self, address, request).await);
         }
@@ -224,22 +280,25 @@ impl Control {
         }
         let bearer = bearer_of(request.headers());
         let caller = match door {
-            Door::Public => self.presence().public_caller(bearer, self.clock().now()),
-            Door::Operator => self.presence().operator_caller(bearer),
+            Door::Public => self.public_caller(bearer),
+            Door::Operator if bearer.is_some() => self.presence().operator_caller(bearer),
+            Door::Operator => oidc::admin_of(self, request, own).unwrap_or(Caller::Nobody),
         };
-        if door == Door::Operator && caller != Caller::Operator {
-            return Err(Refusal::new(Code::Login, "G-52").into());
+        if door == Door::Operator && !route.is_for(&caller) {
+            let code = if matches!(caller, Caller::Admin(_)) { Code::Role } else { Code::Login };
+            return Err(Refusal::new(code, "G-52").into());
         }
-        let known = !matches!(caller, Caller::Nobody | Caller::Stranger);
+        // Repeats are kept by bearer; who comes with a cookie has none.
+        let known = bearer.is_some() && !matches!(caller, Caller::Nobody | Caller::Stranger);
         let query = request.uri().query().unwrap_or_default();
-        let asked = Asked { method: request.method(), caller, peer, body: request.body(), query };
+        let asked = Asked { method: request.method(), caller, bearer, peer, body: request.body(), query };
         let claim = if known { self.repeats(door).claim(request, self.clock().now())? } else { None };
         let pending = match claim {
             Some(Claim::Again(answer)) => return Ok(*answer),
             Some(Claim::New(pending)) => Some(pending),
             None => None,
         };
-        let answer = self.act(route, asked, request).await.unwrap_or_else(|denied| self.refused(&denied));
+        let answer = self.act(door, route, asked, request).await.unwrap_or_else(|denied| self.refused(&denied));
         if let Some(pending) = pending {
             pending.done(&answer);
         }
@@ -248,6 +307,7 @@ impl Control {
 
     async fn act(
         &self,
+        door: Door,
         route: Route<'_>,
         asked: Asked<'_>,
         request: &Request<Bytes>,
@@ -255,6 +315,13 @@ impl Control {
         match route {
             Route::Keys => keys::make(self, asked).await,
             Route::Login => login::sign_in(self, asked).await,
+            Route::Oidc => Ok(oidc::offer(self, door)),
+            Route::OidcStart => oidc::start(self, door, &asked).await,
+            Route::OidcCallback => oidc::callback(self, door, &asked, request).await,
+            Route::OidcLogin => oidc::login(self, &asked, request),
+            Route::Admin => Ok(oidc::me(&asked)),
+            Route::AdminLogout => oidc::leave(self, &asked, request),
+            Route::Logout => login::sign_out(self, &asked),
             Route::Join => join::exchange(self, &asked),
             Route::Connect(session) => connect::show(self, session),
             Route::End(session) => sessions::end(self, &asked, session),
@@ -264,7 +331,13 @@ impl Control {
             Route::DemoConfig => demo::show(self),
             Route::Sessions if asked.method == Method::GET => sessions::list(self, &asked),
             Route::Sessions => sessions::create(self, asked).await,
+            Route::Mine => sessions::list_own(self, &asked),
+            Route::CreateOwn => sessions::create_own(self, asked).await,
+            Route::Revoke(session) => sessions::revoke(self, &asked, session),
+            Route::OwnTickets => tickets::mint_own(self, &asked),
+            Route::Effective => effective::show(self, &asked).await,
             Route::Session(session) => sessions::remove(self, session),
+            Route::SigningKey => signing_key::rotate(self, &asked),
             Route::Tickets => tickets::mint(self, &asked),
             Route::OpenApi => Ok(openapi::show()),
             Route::CameraInvites => cameras::invite(self, asked).await,
@@ -274,6 +347,19 @@ impl Control {
             Route::Reports(report) => reports::answer(self, report, &asked).await,
             Route::Policies(place) => policies::answer(self, place, Inquiry::new(asked, request)).await,
         }
+    }
+
+    fn public_caller(&self, bearer: Option<&str>) -> Caller {
+        let today = self.clock().unix_seconds() / DAY;
+        let Some((server, fresh)) = bearer.and_then(|bearer| self.servers().find(bearer, today)) else {
+            return self.presence().public_caller(bearer, self.clock().now());
+        };
+        if fresh {
+            let key = Arc::clone(&server.key);
+            let lost = || tracing::debug!("the store is busy or away; a key's last day of use is noted another time");
+            self.store().tell(move |connection| server_keys::note_use(connection, &key, today), lost);
+        }
+        Caller::Server(server)
     }
 
     fn refused(&self, denied: &Denied) -> Response<Bytes> {
@@ -336,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_door_has_only_its_own_routes() {
-        for path in ["/v1/sessions", "/v1/tickets", "/v1/sessions/x", "/v1/keys/", "/v1/keys/x/y/z"] {
+        for path in ["/v1/groups", "/v1/sessions/x", "/v1/sessions/x/revoke", "/v1/keys/", "/v1/keys/x/y/z"] {
             assert_eq!(Route::of(Door::Public, path), None, "{path}");
         }
         for path in ["/v1/keys", "/v1/login", "/v1/join", "/v1/sessions/x/end", "/demo/config.json"] {
@@ -352,6 +438,20 @@ mod tests {
             ("POST /v1/keys", Door::Public, "/v1/keys"),
             ("POST /v1/login", Door::Public, "/v1/login"),
             ("POST /v1/join", Door::Public, "/v1/join"),
+            ("GET /v1/own-sessions", Door::Public, "/v1/own-sessions"),
+            ("GET /v1/oidc", Door::Public, "/v1/oidc"),
+            ("GET /v1/oidc/start", Door::Operator, "/v1/oidc/start"),
+            ("GET /v1/oidc/callback", Door::Operator, "/v1/oidc/callback"),
+            ("POST /v1/oidc/login", Door::Public, "/v1/oidc/login"),
+            ("GET /v1/admin", Door::Operator, "/v1/admin"),
+            ("POST /v1/admin/logout", Door::Operator, "/v1/admin/logout"),
+            ("POST /v1/signing-key/rotate", Door::Operator, "/v1/signing-key/rotate"),
+            ("POST /v1/logout", Door::Public, "/v1/logout"),
+            ("GET /v1/policy/effective", Door::Public, "/v1/policy/effective"),
+            ("POST /v1/sessions/<session>/revoke", Door::Operator, "/v1/sessions/x/revoke"),
+            ("GET /v1/groups/<group>/keys", Door::Operator, "/v1/groups/g/keys"),
+            ("POST /v1/groups/<group>/keys", Door::Operator, "/v1/groups/g/keys"),
+            ("DELETE /v1/groups/<group>/keys/<key>", Door::Operator, "/v1/groups/g/keys/k"),
             ("GET /v1/connect/<session>", Door::Public, "/v1/connect/x"),
             ("POST /v1/sessions/<session>/end", Door::Public, "/v1/sessions/x/end"),
             ("GET /v1/sessions/<session>/shareable", Door::Public, "/v1/sessions/x/shareable"),

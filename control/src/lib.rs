@@ -6,33 +6,43 @@
 //!
 //! It leaves sockets, TLS, static files and body limits to the relay, and every decision inside a session to the engine.
 
+mod admins;
 mod audit;
 mod bearers;
 mod budget;
 mod cameras;
+mod codes;
 mod config;
 mod control;
 mod directory;
 mod fetcher;
 mod http;
+mod identity;
 mod keys;
+mod leases;
 mod live;
 pub mod metrics;
 mod openapi;
 mod origins;
+mod passes;
 mod placement;
 mod policies;
 mod presence;
 pub mod receipts;
 mod reports;
+mod revoke;
 mod routes;
 mod secrets;
+mod servers;
 mod sms;
 mod store;
 mod tokens;
 mod webhooks;
 
-pub use config::{Asking, Clock, ConnectInfo, ControlConfig, Hooks, ShardLink, StartError, WebTransportInfo};
+pub use config::{
+    AgentRule, Asking, Clock, ConnectInfo, ControlConfig, Hooks, IdentityConfig, ShardLink, StartError,
+    WebTransportInfo,
+};
 pub use control::{Control, Mint};
 pub use fetcher::Outbound;
 pub use http::{Door, serves};

@@ -138,6 +138,7 @@ pub struct Metrics {
     audit_lost: IntCounterVec,
     webhook_deliveries: IntCounterVec,
     webhook_queue: IntGaugeVec,
+    key_step_ups: IntCounterVec,
     shards: Mutex<BTreeMap<ShardId, ShardTotals>>,
 }
 
@@ -194,6 +195,7 @@ impl Metrics {
             audit_lost: counters(&d::AUDIT_LINES_LOST),
             webhook_deliveries: counters(&d::WEBHOOK_DELIVERIES),
             webhook_queue: gauges(&d::WEBHOOK_QUEUE),
+            key_step_ups: counters(&d::KEY_STEP_UPS),
             shards: Mutex::default(),
             registry,
         };
@@ -221,6 +223,7 @@ impl Metrics {
             self.webhook_deliveries.with_label_values(&[outcome.label()]);
         }
         self.webhook_queue(0);
+        self.key_step_ups.with_label_values(&NO_LABELS);
         self.set_shard_totals(ShardId(0), ShardTotals::default());
         self.shard_load(ShardId(0), 0);
     }
@@ -267,6 +270,11 @@ impl Metrics {
 
     pub(crate) fn takeover(&self, slot: Slot) {
         self.takeovers.with_label_values(&[slot.label()]).inc();
+    }
+
+    /// Somebody guesses join keys of a group.
+    pub(crate) fn key_step_up(&self) {
+        self.key_step_ups.with_label_values(&NO_LABELS).inc();
     }
 
     /// Counts a lost line; may go with it to the store's thread.

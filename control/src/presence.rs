@@ -6,8 +6,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use fanlight_wire::limits::{LOGIN_LIFE, LOGINS_MAX, LOGINS_PER_AGENT_MAX, SESSIONS_PER_SHARD_MAX};
 use fanlight_wire::{Code, GroupId, Refusal, SessionId};
 
+use crate::admins::Admin;
 use crate::bearers::Bearers;
 use crate::secrets::{Hash, sha256};
+use crate::servers::Server;
 
 /// An agent that has signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +30,27 @@ pub(crate) enum Caller {
     /// The visitor of this session.
     Visitor(SessionId),
     Agent(Login),
+    /// A group's back end.
+    Server(Server),
+    /// Signed in to the console with the identity provider.
+    Admin(Admin),
     Operator,
     /// A bearer that is unknown, has expired or belongs to another door.
     Stranger,
+}
+
+impl Caller {
+    /// As audit lines and histories name it.
+    pub(crate) fn who(&self) -> String {
+        match self {
+            Self::Nobody | Self::Stranger => "nobody".into(),
+            Self::Visitor(_) => "visitor".into(),
+            Self::Agent(login) => login.agent.clone(),
+            Self::Server(server) => format!("key:{}", server.key),
+            Self::Admin(admin) => format!("admin:{}", admin.subject),
+            Self::Operator => "operator".into(),
+        }
+    }
 }
 
 /// Everybody who holds a bearer.
@@ -63,6 +83,11 @@ impl Presence {
     /// Ends the logins of a group's agents, or of one of them.
     pub(crate) fn sign_out(&self, group: &GroupId, agent: Option<&str>) {
         self.logins.thin(0, |login| login.group == *group && agent.is_none_or(|agent| login.agent == agent));
+    }
+
+    /// Ends the login with this bearer.
+    pub(crate) fn end_login(&self, bearer: &str) {
+        self.logins.revoke(&sha256(bearer.as_bytes()));
     }
 
     /// A visitor's handle for its session, and what revokes it.

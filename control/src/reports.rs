@@ -2,7 +2,7 @@
 
 mod ledger;
 
-use fanlight_wire::limits::RETENTION_INTERVAL;
+use fanlight_wire::limits::{RETENTION_INTERVAL, REVOCATION_RETRY};
 use fanlight_wire::policy::Role;
 use fanlight_wire::report::Report;
 use fanlight_wire::resource::ResourceKind;
@@ -14,6 +14,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::audit::About;
 use crate::cameras::Stage;
 use crate::control::Control;
+use crate::keys::Guesser;
 use crate::store::{SessionEnd, end_session, forget_old};
 
 impl Control {
@@ -28,7 +29,13 @@ impl Control {
             Report::Away { session, participant } => {
                 self.note(Event::ConnectionChanged, About { detail: Some("away"), ..of(session, participant) });
             }
+            Report::AgentHere { session, participant, subject, here } => {
+                if let Some(home) = self.directory().home(&session) {
+                    self.leases().here(session, participant, Guesser { group: home.group, agent: subject }, here);
+                }
+            }
             Report::Left { session, participant, role, code } => {
+                self.leases().left(session, participant);
                 self.note(left(role), About { code: Some(code), ..of(session, participant) });
             }
             Report::Started { session } => {
@@ -116,6 +123,7 @@ impl Control {
     /// Takes in reports until their senders are gone.
     pub async fn follow(&self, mut reports: Receiver<Report>) {
         let mut rounds = tokio::time::interval(RETENTION_INTERVAL);
+        let mut repeats = tokio::time::interval(REVOCATION_RETRY);
         loop {
             tokio::select! {
                 report = reports.recv() => match report {
@@ -123,6 +131,7 @@ impl Control {
                     None => return,
                 },
                 _ = rounds.tick() => self.forget_old(),
+                _ = repeats.tick() => self.repeat_revocations(),
             }
         }
     }
@@ -161,6 +170,8 @@ impl Control {
             let about = About { group: Some(link.inviter.group), session: Some(session), ..About::default() };
             self.audit(Event::InviteExpired, About { detail: Some("camera"), ..about });
         }
+        self.leases().ended(&session);
+        self.passes().forget(&session);
         let end = SessionEnd { at: self.clock().unix_seconds(), code, counts: home.counts };
         let lost = self.metrics().audit_line_lost();
         self.store().tell(move |connection| end_session(connection, &session, &end), lost);

@@ -3,14 +3,17 @@
 pub(crate) mod cameras;
 pub(crate) mod connect;
 pub(crate) mod demo;
+pub(crate) mod effective;
 pub(crate) mod join;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod media;
+pub(crate) mod oidc;
 pub(crate) mod policies;
 pub(crate) mod reports;
 pub(crate) mod sessions;
 pub(crate) mod shareable;
+pub(crate) mod signing_key;
 pub(crate) mod tickets;
 pub(crate) mod webhooks;
 

@@ -71,12 +71,17 @@ pub(crate) fn keep_or_make(path: &Path, make: impl FnOnce() -> Vec<u8>) -> io::R
         fs::create_dir_all(parent)?;
     }
     let content = make();
+    write_secret(path, &content)?;
+    Ok(content)
+}
+
+/// Writes a file that holds a secret, or leaves it as it was.
+pub(crate) fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(&content)?;
+    file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&beside, path)?;
-    Ok(content)
+    fs::rename(&beside, path)
 }
 
 #[cfg(test)]

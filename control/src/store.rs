@@ -15,6 +15,7 @@ mod records;
 pub(crate) mod reports;
 mod retention;
 mod schema;
+pub(crate) mod server_keys;
 pub(crate) mod suggestions;
 pub(crate) mod webhooks;
 

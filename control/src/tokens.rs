@@ -1,19 +1,20 @@
 //! Join tickets and media tokens: made and checked here (RFC 7515 compact form, RFC 8037 EdDSA, RFC 8725).
 //!
-//! Invariant: exactly one form of each is accepted. The first segment must be, byte for byte, the encoding of [`HEADER`]
-//! or [`MEDIA_HEADER`], so a ticket cannot choose its algorithm, its type or its key, and neither kind is ever taken for
-//! the other; the claims must be exactly [`Claims`], each once; the signature must be ours; the time must fit; a join
+//! Invariant: exactly one form of each is accepted. The first segment must be, byte for byte, the header of a [`Ring`]'s
+//! key, so a ticket cannot choose its algorithm or its type, names one of at most two keys, and neither kind is ever taken
+//! for the other; the claims must be exactly [`Claims`], each once; the signature must be ours; the time must fit; a join
 //! ticket admits once.
 //!
 //! A general JWT library is not used: those at hand read the system's clock instead of being given the time, and accept
 //! header fields that they do not understand.
 
+mod ring;
+
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanlight_wire::limits::{
@@ -24,12 +25,8 @@ use fanlight_wire::{Code, Refusal};
 
 use crate::config::StartError;
 use crate::locked;
-use crate::secrets::keep_or_make;
+use ring::{Kind, Ring};
 
-/// The one header of a join ticket. `typ` is [`fanlight_wire::token::TICKET_TYPE`].
-const HEADER: &str = r#"{"alg":"EdDSA","typ":"fanlight-join+jwt"}"#;
-/// The one header of a media token. `typ` is [`fanlight_wire::token::MEDIA_TYPE`].
-const MEDIA_HEADER: &str = r#"{"alg":"EdDSA","typ":"fanlight-media+jwt"}"#;
 /// Characters of a `jti`; ours have 22.
 const JTI_CHARS_MAX: usize = 64;
 /// The longest time from minting to the last moment of acceptance.
@@ -38,10 +35,7 @@ const GENERATION: Duration = TICKET_LIFE.saturating_add(TICKET_LEEWAY).saturatin
 /// Signs, verifies and spends tickets.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    pair: Ed25519KeyPair,
-    public: ParsedPublicKey,
-    header: String,
-    media_header: String,
+    ring: RwLock<Ring>,
     spent: Mutex<Spent>,
 }
 
@@ -57,54 +51,31 @@ struct Spent {
 impl Tokens {
     /// With the key of that file, made at the first start; or with a key of this process.
     pub(crate) fn open(key_path: Option<&Path>) -> Result<Self, StartError> {
-        let make = || {
-            let pair = Ed25519KeyPair::generate().expect("the random source works");
-            pair.to_pkcs8().expect("a new key has an encoding").as_ref().to_vec()
-        };
-        let (pkcs8, path) = match key_path {
-            Some(path) => {
-                let kept = keep_or_make(path, make);
-                (kept.map_err(|reason| StartError::File { setting: "ticket key", path: path.into(), reason })?, path)
-            }
-            None => (make(), Path::new("(memory)")),
-        };
-        let wrong = || StartError::Content {
-            setting: "ticket key",
-            path: path.into(),
-            wanted: "an Ed25519 private key in PKCS#8",
-        };
-        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|_| wrong())?;
-        let public = ParsedPublicKey::new(&ED25519, pair.public_key().as_ref()).map_err(|_| wrong())?;
-        Ok(Self {
-            pair,
-            public,
-            header: URL_SAFE_NO_PAD.encode(HEADER),
-            media_header: URL_SAFE_NO_PAD.encode(MEDIA_HEADER),
-            spent: Mutex::default(),
-        })
+        Ok(Self { ring: RwLock::new(Ring::open(key_path)?), spent: Mutex::default() })
+    }
+
+    /// From now on a new key signs. Tickets of the one before are good until they expire, unless it shall be forgotten
+    /// because somebody else may have it. The new key's name.
+    ///
+    /// # Errors
+    /// `E_BUSY` while two keys are in use already; `E_STORE` when the new key cannot be kept.
+    pub(crate) fn rotate(&self, unix: u64, forget: bool) -> Result<String, Refusal> {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        ring.rotate(unix, forget)
+    }
+
+    fn ring(&self) -> RwLockReadGuard<'_, Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A ticket that says this. The caller has filled every claim; capabilities are narrowed to the role's ceiling.
     pub(crate) fn mint(&self, claims: Claims) -> String {
-        self.encode(&self.header, claims)
+        encode(&self.ring(), Kind::Join, claims)
     }
 
     /// A media token that says this, for as long as its claims say.
     pub(crate) fn mint_media(&self, claims: Claims) -> String {
-        self.encode(&self.media_header, claims)
-    }
-
-    fn encode(&self, header: &str, mut claims: Claims) -> String {
-        claims.capabilities = claims.capabilities.narrowed_to(claims.role.ceiling());
-        // Serialising claims cannot fail: plain fields, string keys.
-        let payload = serde_json::to_vec(&claims).unwrap_or_default();
-        self.sign(header, &payload)
-    }
-
-    fn sign(&self, header: &str, payload: &[u8]) -> String {
-        let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
-        let signature = self.pair.sign(message.as_bytes());
-        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+        encode(&self.ring(), Kind::Media, claims)
     }
 
     /// What a ticket says, if it is ours and in time. It is not spent by this.
@@ -112,7 +83,7 @@ impl Tokens {
     /// # Errors
     /// `E_TICKET`, the same whatever is wrong.
     pub(crate) fn verify(&self, ticket: &str, unix: u64) -> Result<Claims, Refusal> {
-        self.read(&self.header, ticket)
+        read(&self.ring(), Kind::Join, ticket)
             .and_then(|claims| check(claims, unix, TICKET_LIFE))
             .inspect_err(|reason| tracing::debug!(reason, "a ticket is refused"))
             .map_err(|_| Refusal::new(Code::Ticket, "G-50"))
@@ -123,27 +94,10 @@ impl Tokens {
     /// # Errors
     /// `E_TICKET`, the same whatever is wrong.
     pub(crate) fn verify_media(&self, token: &str, unix: u64) -> Result<Claims, Refusal> {
-        self.read(&self.media_header, token)
+        read(&self.ring(), Kind::Media, token)
             .and_then(|claims| check(claims, unix, MEDIA_TOKEN_LIFE_MAX))
             .inspect_err(|reason| tracing::debug!(reason, "a media token is refused"))
             .map_err(|_| Refusal::new(Code::Ticket, "G-50"))
-    }
-
-    fn read(&self, only: &str, ticket: &str) -> Result<Claims, &'static str> {
-        if ticket.len() > TICKET_BYTES_MAX {
-            return Err("too long");
-        }
-        let (message, signature) = ticket.rsplit_once('.').ok_or("not three segments")?;
-        let (header, payload) = message.split_once('.').ok_or("not three segments")?;
-        if header != only {
-            return Err("another header");
-        }
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "signature is not base64url")?;
-        self.public.verify_sig(message.as_bytes(), &signature).map_err(|_| "signature does not match")?;
-        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| "claims are not base64url")?;
-        let mut claims: Claims = serde_json::from_slice(&payload).map_err(|_| "claims are not ours")?;
-        claims.capabilities = claims.capabilities.narrowed_to(claims.role.ceiling());
-        Ok(claims)
     }
 
     /// Marks a verified ticket as used.
@@ -178,6 +132,31 @@ impl Spent {
 }
 
 /// The claims beyond the signature. Every comparison of times saturates: the clock may jump (P14).
+fn encode(ring: &Ring, kind: Kind, mut claims: Claims) -> String {
+    claims.capabilities = claims.capabilities.narrowed_to(claims.role.ceiling());
+    // Serialising claims cannot fail: plain fields, string keys.
+    let payload = serde_json::to_vec(&claims).unwrap_or_default();
+    ring.sign(kind, &payload)
+}
+
+fn read(ring: &Ring, kind: Kind, ticket: &str) -> Result<Claims, &'static str> {
+    if ticket.len() > TICKET_BYTES_MAX {
+        return Err("too long");
+    }
+    let (message, signature) = ticket.rsplit_once('.').ok_or("not three segments")?;
+    let (header, payload) = message.split_once('.').ok_or("not three segments")?;
+    let key = ring.named(kind, header).ok_or("another header")?;
+    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| "signature is not base64url")?;
+    key.verify(message.as_bytes(), &signature)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| "claims are not base64url")?;
+    let mut claims: Claims = serde_json::from_slice(&payload).map_err(|_| "claims are not ours")?;
+    if key.ended.is_some_and(|ended| claims.iat > ended) {
+        return Err("signed with a key that had been replaced");
+    }
+    claims.capabilities = claims.capabilities.narrowed_to(claims.role.ceiling());
+    Ok(claims)
+}
+
 fn check(claims: Claims, unix: u64, life: Duration) -> Result<Claims, &'static str> {
     let (life, leeway) = (life.as_secs(), TICKET_LEEWAY.as_secs());
     if claims.iss != ISSUER || claims.aud != AUDIENCE {

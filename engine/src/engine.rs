@@ -174,6 +174,11 @@ impl Engine {
                     self.with_session(index, |session, cx| session.narrow(cx, *narrowing));
                 }
             }
+            Command::Revoke { session, whom, epoch, code } => {
+                if let Some(index) = self.by_id.get(&session).copied() {
+                    self.with_session(index, |session, cx| session.revoke(cx, whom, epoch, code));
+                }
+            }
             Command::Drain { within } => {
                 self.draining_until = Some(now + within);
                 self.end_where(Session::is_empty);

@@ -32,6 +32,8 @@ pub(crate) struct Participant {
     pub role: Role,
     pub name: String,
     pub subject: String,
+    /// Of the admission: it is revoked by a later one.
+    pub epoch: u32,
     pub capabilities: Capabilities,
     pub client: ClientInfo,
     /// The visitor has agreed (always true of the visitor).
@@ -73,6 +75,7 @@ impl Participant {
             role: admission.role,
             name: admission.name.chars().take(NAME_CHARS_MAX).collect(),
             subject: admission.subject,
+            epoch: admission.epoch,
             capabilities: admission.capabilities.narrowed_to(admission.role.ceiling()),
             client,
             consented: admission.role == Role::Visitor,

@@ -10,6 +10,7 @@ mod enforce;
 mod length;
 mod members;
 mod resources;
+mod revoke;
 mod shares;
 mod signals;
 mod sites;
@@ -35,6 +36,7 @@ use asks::Asks;
 use camera::Camera;
 use enforce::Narrowed;
 use resources::Resources;
+use revoke::Revoked;
 use shares::Shares;
 
 /// What a session shares with its shard while it handles something.
@@ -57,6 +59,7 @@ pub(crate) struct Session {
     index: u32,
     policy: Policy,
     narrowed: Narrowed,
+    revoked: Revoked,
     created: Instant,
     stage: Stage,
     /// It has been active once.
@@ -109,6 +112,7 @@ impl Session {
             beside_media: Deadline::IDLE,
             policy,
             narrowed: Narrowed::default(),
+            revoked: Revoked::default(),
             ended: None,
         }
     }

@@ -1,6 +1,6 @@
 //! The verbs of `fanlight`: what they read, print and exit with.
 //!
-//! `status`, `drain` and `token` talk to the running node through its own doors ([`client`]), so they need nothing but
+//! `status`, `drain`, `token` and `rotate-key` talk to the running node through its own doors ([`client`]), so they need nothing but
 //! the configuration that the node was started with.
 
 use std::net::SocketAddr;
@@ -43,6 +43,12 @@ pub enum Verb {
     Drain,
     /// Mint a join ticket or a media token for a running session
     Token(Token),
+    /// Have a new key sign tickets; those of the one before are good until they expire
+    RotateKey {
+        /// Somebody else may have the key before: no ticket or media token that there is stays good
+        #[arg(long)]
+        forget: bool,
+    },
     /// Copy the store into a new file, also while the relay runs
     Backup {
         /// The new file
@@ -244,10 +250,6 @@ pub fn backup(config: &Config, to: &Path) -> Result<String, StartError> {
 /// # Errors
 /// [`StartError`] when there is no operator door, its token cannot be read, or the node refuses.
 pub fn token(config: &Config, wish: &Token) -> Result<String, StartError> {
-    let door = door(config.operator.listen, "operator.listen")?;
-    let path = &config.operator.token_file;
-    let secret = std::fs::read_to_string(path)
-        .map_err(|e| StartError::config("operator.token_file", format!("{} cannot be read ({e})", path.display())))?;
     let mut body = json!({
         "session": wish.session, "role": wish.role, "name": wish.name, "subject": wish.subject,
     });
@@ -257,11 +259,28 @@ pub fn token(config: &Config, wish: &Token) -> Result<String, StartError> {
     if let Some(life) = wish.media_life() {
         body["media_s"] = json!(life.as_secs());
     }
-    let answer = client::ask(door, "POST", "/v1/tickets", Some(secret.trim()), Some(&body.to_string()))?;
+    operate(config, "/v1/tickets", &body, "ticket")
+}
+
+/// `fanlight rotate-key`: the name of the new key.
+///
+/// # Errors
+/// [`StartError`] when there is no operator door, its token cannot be read, or the node refuses.
+pub fn rotate_key(config: &Config, forget: bool) -> Result<String, StartError> {
+    operate(config, "/v1/signing-key/rotate", &json!({ "forget": forget }), "kid")
+}
+
+/// Posts to the operator door; the wanted field of the answer.
+fn operate(config: &Config, path: &str, body: &serde_json::Value, wanted: &str) -> Result<String, StartError> {
+    let door = door(config.operator.listen, "operator.listen")?;
+    let file = &config.operator.token_file;
+    let secret = std::fs::read_to_string(file)
+        .map_err(|e| StartError::config("operator.token_file", format!("{} cannot be read ({e})", file.display())))?;
+    let answer = client::ask(door, "POST", path, Some(secret.trim()), Some(&body.to_string()))?;
     succeeded(&answer)?;
-    let minted: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    let ticket = minted.get("ticket").and_then(|t| t.as_str());
-    ticket.map(Into::into).ok_or_else(|| StartError::host("operator door", "the answer holds no ticket"))
+    let answered: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let field = answered.get(wanted).and_then(|field| field.as_str());
+    field.map(Into::into).ok_or_else(|| StartError::host("operator door", format!("the answer holds no {wanted}")))
 }
 
 fn local_door(config: &Config) -> Result<SocketAddr, StartError> {
@@ -303,6 +322,8 @@ mod tests {
         assert_eq!(life("--role upstream --join"), None);
         assert_eq!(life("--role guest --for 12h"), Some(Duration::from_secs(12 * 3_600)));
         assert!(verb("fanlight token --session 00 --role guest --for 12").is_err());
+        assert!(matches!(verb("fanlight rotate-key"), Ok(Verb::RotateKey { forget: false })));
+        assert!(matches!(verb("fanlight rotate-key --forget"), Ok(Verb::RotateKey { forget: true })));
         assert!(matches!(verb("fanlight backup copy.db"), Ok(Verb::Backup { .. })));
         assert!(verb("fanlight backup").is_err() && verb("fanlight fly").is_err());
     }

@@ -11,9 +11,11 @@ use fanlight_control::receipts::Fault;
 use fanlight_wire::{ShardId, limits};
 use serde::{Deserialize, Serialize};
 
+pub mod identity;
 mod outside;
 pub mod value;
 
+pub use identity::{Identity, IdentityAgent};
 pub use outside::{Outbound, Sms};
 pub use value::{Listen, Size, Span};
 
@@ -77,6 +79,7 @@ pub struct Config {
     pub store: Store,
     pub outbound: Outbound,
     pub sms: Sms,
+    pub identity: Identity,
     pub demo: Demo,
     pub log: Log,
     pub limits: Limits,
@@ -379,6 +382,7 @@ impl Config {
     fn check(&self) -> Result<(), StartError> {
         self.check_doors()?;
         self.check_media()?;
+        self.identity.check()?;
         if self.limits.connections == 0 || self.limits.connections_per_address == 0 {
             return Err(StartError::config("limits.connections", "0 would let nobody in; leave the key out"));
         }

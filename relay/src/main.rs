@@ -35,6 +35,7 @@ fn act(verb: Verb, config: Config) -> Result<String, StartError> {
         Verb::Status => cli::status(&config),
         Verb::Drain => cli::drain(&config),
         Verb::Token(wish) => cli::token(&config, &wish),
+        Verb::RotateKey { forget } => cli::rotate_key(&config, forget),
         Verb::Backup { to } => cli::backup(&config, &to),
         // Neither needs a configuration.
         Verb::VerifyReceipts { file, key } => cli::verify_receipts(&file, key.as_deref()),

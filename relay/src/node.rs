@@ -195,6 +195,8 @@ fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<
     let data: PathBuf = config.data_dir();
     let mut origins = config.public.origins.clone();
     origins.extend(own_origins(config, addresses));
+    let own = own_origins(config, addresses).into_iter().next_back().unwrap_or_default();
+    let operator = addresses.operator.map(|address| format!("http://{address}")).unwrap_or_default();
     let settings = ControlConfig {
         store_path: Some(config.store.path.clone()),
         key_path: Some(data.join("ticket.key")),
@@ -209,6 +211,7 @@ fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<
         sms: SmsConfig { url: config.sms.url.clone(), secret_path: Some(config.sms.secret_file.clone()) },
         public_url: own_origins(config, addresses).pop().unwrap_or_default(),
         demo: config.demo_on(),
+        identity: config.identity.settings(&own, &operator),
     };
     Control::open(&settings, hooks).map_err(|e| StartError::host("control", e))
 }

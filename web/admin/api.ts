@@ -9,6 +9,7 @@ import type { components, operations, paths } from './api/openapi.generated.ts';
 type Schemas = components['schemas'];
 export type Group = Schemas['Group'];
 export type Agent = Schemas['Agent'];
+export type ServerKey = Schemas['ServerKey'];
 export type Session = Schemas['Session'];
 export type Suggestion = Schemas['Suggestion'];
 export type Problem = Schemas['BundleProblem'];
@@ -74,11 +75,40 @@ export class Api {
   readonly #by: string | undefined;
   readonly #signedOut: () => void;
 
-  /** `by` is written into the history; `signedOut` is called when the token is no longer good. */
-  constructor(token: string, by: string | undefined, signedOut: () => void) {
-    this.#client = createClient<paths>({ baseUrl: location.origin, headers: { authorization: `Bearer ${token}` } });
+  /** Without a token the browser's own cookie says who asks. `by` is written into the history; `signedOut` is called when the token is no longer good. */
+  constructor(token: string | undefined, by: string | undefined, signedOut: () => void) {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#client = createClient<paths>({ baseUrl: location.origin, headers });
     this.#by = by;
     this.#signedOut = signedOut;
+  }
+
+  /** Who is signed in. */
+  async me(): Promise<{ who: string; name: string }> {
+    return (await this.#reach(this.#client.GET('/v1/admin'))).data;
+  }
+
+  /** Where the browser goes to sign in with the identity provider, if there is one. */
+  async provider(): Promise<string | undefined> {
+    return (await this.#reach(this.#client.GET('/v1/oidc'))).data.start ?? undefined;
+  }
+
+  async signOut(): Promise<void> {
+    await this.#reach(this.#client.POST('/v1/admin/logout'));
+  }
+
+  async serverKeys(group: string): Promise<ServerKey[]> {
+    return (await this.#reach(this.#client.GET('/v1/groups/{group}/keys', { params: { path: { group } } }))).data.keys;
+  }
+
+  /** A new key's secret is told this once. */
+  async makeServerKey(group: string, name: string, scopes: ServerKey['scopes']): Promise<string> {
+    const wish = { params: { path: { group } }, body: { name, scopes } };
+    return (await this.#reach(this.#client.POST('/v1/groups/{group}/keys', wish))).data.secret;
+  }
+
+  async revokeServerKey(group: string, key: string): Promise<void> {
+    await this.#reach(this.#client.DELETE('/v1/groups/{group}/keys/{key}', { params: { path: { group, key } } }));
   }
 
   async groups(): Promise<Group[]> {

@@ -3,7 +3,7 @@ import { button, h, say } from '../agent/console/dom.ts';
 import type { Group } from './api.ts';
 import { attempt, card, plural, sentenceOf, table, type Console } from './place.ts';
 
-export const PAGES = [['rules', 'Rules'], ['release', 'Publish'], ['agents', 'Agents'], ['history', 'History'], ['evaluate', 'Evaluate'], ['webhooks', 'Webhooks']] as const;
+export const PAGES = [['rules', 'Rules'], ['release', 'Publish'], ['agents', 'Agents'], ['keys', 'Server keys'], ['history', 'History'], ['evaluate', 'Evaluate'], ['webhooks', 'Webhooks']] as const;
 export type Page = (typeof PAGES)[number][0];
 
 export async function groupsPage(console: Console): Promise<void> {

@@ -1,5 +1,6 @@
 /**
- * The admin console, served at the operator's door: signs in with the operator's token, keeps it for this tab only, and shows the
+ * The admin console, served at the operator's door: signs in with the identity provider or with the operator's token, which is
+ * kept for this tab only, and shows the
  * page that the address names.
  */
 import '../agent/console.css';
@@ -12,6 +13,7 @@ import { auditPage } from './audit.ts';
 import { evaluatePage } from './evaluate.ts';
 import { frame, groupsPage, PAGES, type Page } from './groups.ts';
 import { historyPage } from './history.ts';
+import { keysPage } from './keys.ts';
 import { isChanged, sentenceOf, type Console, type Draft } from './place.ts';
 import { releasePage } from './release.ts';
 import { reportsPage } from './reports.ts';
@@ -21,7 +23,7 @@ import { webhooksPage } from './webhooks.ts';
 
 const KEPT = 'fanlight.admin';
 const SHOW: Readonly<Record<Page, (console: Console, group: string) => Promise<void>>> = {
-  rules: rulesPage, release: releasePage, agents: agentsPage, history: historyPage, evaluate: evaluatePage, webhooks: webhooksPage,
+  rules: rulesPage, release: releasePage, agents: agentsPage, keys: keysPage, history: historyPage, evaluate: evaluatePage, webhooks: webhooksPage,
 };
 
 /** Pages about the whole relay. */
@@ -29,7 +31,8 @@ const SECTIONS: Readonly<Record<string, (console: Console) => Promise<void>>> = 
 
 /** Who is signed in; the name is for the history. */
 interface Login {
-  readonly token: string;
+  /** Absent: the browser holds a cookie that no script can read. */
+  readonly token?: string;
   readonly by?: string;
 }
 
@@ -74,6 +77,9 @@ function drawHeader(section: string): void {
 }
 
 function signOut(): void {
+  if (login !== undefined && login.token === undefined) {
+    new Api(undefined, undefined, () => undefined).signOut().catch(() => undefined);
+  }
   keep(undefined);
   drafts.clear();
   signIn('');
@@ -101,10 +107,37 @@ function signIn(sentence: string): void {
       (refusal: unknown) => say(error, sentenceOf(refusal)),
     );
   });
+  const provider = h('div', {});
+  void offerProvider(provider);
   main.replaceChildren(h('div', { class: 'card' }, h('h1', {}, 'Admin console'),
-    h('p', { class: 'lead' }, 'Decide what agents and visitors may do, try it in staging, publish it.'), form,
+    h('p', { class: 'lead' }, 'Decide what agents and visitors may do, try it in staging, publish it.'), provider, form,
     h('p', { class: 'hint' }, 'The token is in the file that the setting operator.token_file names. It is kept for this tab only.')));
   token.focus();
+}
+
+async function offerProvider(place: HTMLElement): Promise<void> {
+  const start = await new Api(undefined, undefined, () => undefined).provider().catch(() => undefined);
+  if (start !== undefined) {
+    place.append(h('a', { href: start, class: 'button button--primary button--wide' }, 'Sign in with your company account'),
+      h('p', { class: 'hint' }, 'Or with the operator token:'));
+  }
+}
+
+/** Signed in with the identity provider, in this or another tab? Else the way back may say why not. */
+async function begin(): Promise<void> {
+  const refused = location.hash.startsWith('#refused=');
+  if (refused) {
+    history.replaceState(null, '', location.pathname);
+  }
+  if (login === undefined && !refused) {
+    const me = await new Api(undefined, undefined, () => undefined).me().catch(() => undefined);
+    login = me === undefined ? undefined : { by: me.name };
+  }
+  if (refused) {
+    signIn('Your company account may not use this console, or signing in was not finished. Ask whoever runs it.');
+  } else {
+    await show();
+  }
 }
 
 async function show(): Promise<void> {
@@ -115,7 +148,7 @@ async function show(): Promise<void> {
   const mine = ++turn;
   const [section = '', group = '', name = ''] = location.hash.split('/').slice(1).map(decodeURIComponent);
   const page = PAGES.find(([known]) => known === name)?.[0] ?? 'rules';
-  const api = new Api(login.token, login.by, () => {
+  const api = new Api(login.token, login.token === undefined ? undefined : login.by, () => {
     keep(undefined);
     signIn('The token is no longer good. Sign in again.');
   });
@@ -146,4 +179,4 @@ window.addEventListener('beforeunload', (event) => {
     event.preventDefault();
   }
 });
-void show();
+void begin();

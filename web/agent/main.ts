@@ -7,7 +7,7 @@
 
 import './console.css';
 import type { CarrierChoice, Closed } from '../protocol/connection.ts';
-import { connectOf, type Login } from './console/api.ts';
+import { connectOf, logout, type Login } from './console/api.ts';
 import { button, h } from './console/dom.ts';
 import { keyEntry } from './console/keyentry.ts';
 import { Room } from './console/room.ts';
@@ -35,6 +35,10 @@ function drawHeader(room?: Room): void {
 }
 
 function signOut(): void {
+  if (login !== undefined) {
+    // The relay may have forgotten it already: then there is nothing to end.
+    logout(login).catch(() => undefined);
+  }
   login = undefined;
   saveLogin(undefined);
   savePlace(undefined);

@@ -84,7 +84,7 @@ export function codeOf(label: string): CodeEntry | undefined {
 /** After these, trying again with what the client holds cannot succeed. */
 const FINAL = new Set([
   'E_ENDED', 'E_SCHEMA', 'E_TICKET', 'E_RESUME', 'E_SESSION', 'E_FULL', 'E_ROLE', 'E_ORIGIN', 'E_REPLACED', 'E_LEFT', 'E_FRAME',
-  'E_SIGNAL', 'E_CONSENT',
+  'E_SIGNAL', 'E_CONSENT', 'E_LOGIN',
 ]);
 
 /** Does a carrier that was closed with this code stay closed? */

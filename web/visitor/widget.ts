@@ -175,8 +175,8 @@ export class Widget {
     this.#keyBox.hidden = key === '';
     if (this.#digits.dataset['key'] !== key) {
       this.#digits.dataset['key'] = key;
-      // Read digit by digit, with a pause between the groups; drawn 3-3-3.
-      const groups = key.match(/.{1,3}/gu) ?? [];
+      // Read digit by digit, with a pause between the groups; drawn 3-3-3, the longer kind 4-4.
+      const groups = key.match(key.length === 8 ? /.{1,4}/gu : /.{1,3}/gu) ?? [];
       this.#digits.setAttribute('aria-label', groups.map((group) => [...group].join(' ')).join(', '));
       this.#digits.replaceChildren(...groups.map((group) => element('span', { 'aria-hidden': 'true' }, group)));
     }

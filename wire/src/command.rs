@@ -14,6 +14,8 @@ pub enum Command {
     Open { session: SessionId, group: GroupId, policy: Policy },
     /// Nobody in this session shall be allowed more than this. What is not named stays as it is.
     Narrow { session: SessionId, narrowing: Box<Narrowing> },
+    /// Whoever is meant and was admitted before this epoch shall be out of this session, and stay out.
+    Revoke { session: SessionId, whom: Whom, epoch: u32, code: Code },
     /// There shall be no such session.
     End { session: SessionId, code: Code },
     /// This session may be without participants and media resources until this long after its creation, instead of
@@ -21,6 +23,24 @@ pub enum Command {
     Keep { session: SessionId, empty_max: Duration },
     /// No new participants; sessions that are empty end, the others have until the deadline.
     Drain { within: Duration },
+}
+
+/// Whose admission is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// Everybody but the visitor, whose right to its own page nobody has given.
+    Everybody,
+    /// Every place and media resource of one holder.
+    One { role: Role, subject: String },
+}
+
+impl Whom {
+    pub fn means(&self, role: Role, subject: &str) -> bool {
+        match self {
+            Self::Everybody => role != Role::Visitor,
+            Self::One { role: meant, subject: named } => *meant == role && named == subject,
+        }
+    }
 }
 
 /// The most that a running session may allow from now on.

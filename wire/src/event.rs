@@ -109,6 +109,15 @@ events! {
     AgentSignedIn = "agent.signed_in", [Audit], "An agent has signed in.";
     AgentSignInRefused = "agent.sign_in_refused", [Audit], "Somebody could not sign in.";
     WebhookChanged = "webhook.changed", [Audit], "A webhook was added, changed, removed or given a new secret.";
+    AgentSignedOut = "agent.signed_out", [Audit], "An agent has signed out; what it watched has ended.";
+    AdminSignedIn = "admin.signed_in", [Audit], "An administrator has signed in to the console.";
+    AdminSignedOut = "admin.signed_out", [Audit], "An administrator has signed out.";
+    AdminSignInRefused = "admin.sign_in_refused", [Audit], "Somebody could not sign in to the console.";
+    KeysSteppedUp = "keys.stepped_up", [Audit Webhook], "Too many wrong keys were tried: the group's keys are longer for an hour.";
+    ServerKeyCreated = "server_key.created", [Audit], "A group's server got a key.";
+    ServerKeyRevoked = "server_key.revoked", [Audit], "A server's key was revoked, and what it had let in is out.";
+    SigningKeyRotated = "signing_key.rotated", [Audit], "A new key signs tickets.";
+    SessionRevoked = "session.revoked", [Audit Webhook], "Every ticket of a session was voided; everybody but the visitor is out.";
     TicketMinted = "ticket.minted", [Audit], "The operator has minted a ticket or a media token.";
 }
 

@@ -300,11 +300,18 @@ pub const TCP_MEDIA_IDLE_MAX: Duration = Duration::from_secs(30);
 pub const KEY_DIGITS: usize = 9;
 /// Life of a join key.
 pub const KEY_LIFE: Duration = Duration::from_secs(600);
+/// Characters of the longer key (Crockford's base 32) that a group gets while too many wrong ones are tried: 2⁴⁰ of them.
+pub const KEY_LONG_CHARS: usize = 8;
 /// Wrong keys one agent may try in [`KEY_TRY_WINDOW`].
 pub const KEY_TRIES_PER_AGENT: u32 = 5;
-/// Wrong keys all agents of a group may try in an hour.
+pub const KEY_TRY_WINDOW: Duration = Duration::from_secs(15 * 60);
+/// The longest pause after a row of wrong keys: a person who reads digits aloud waits no longer.
+pub const KEY_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Wrong keys all agents of a group may try in an hour before its keys become longer; with keys of six digits.
 pub const KEY_TRIES_PER_GROUP_HOUR: u32 = 180;
-pub const KEY_TRY_WINDOW: Duration = Duration::from_secs(60);
+pub const KEY_TRIES_SIX_DIGITS_HOUR: u32 = 20;
+/// Wrong keys that may come from one source (an IPv4 address, an IPv6 /64) in an hour: an office makes fewer.
+pub const KEY_TRIES_PER_SOURCE_HOUR: u32 = 20;
 /// Keys of one session that are open at a time; more only widen what a guesser may hit.
 pub const KEYS_PER_SESSION_MAX: usize = 5;
 /// Open keys on one node. At ten thousand sessions per shard this is never what a person meets.
@@ -339,6 +346,39 @@ pub const TICKET_LEEWAY: Duration = Duration::from_secs(30);
 pub const TICKET_BYTES_MAX: usize = 2_048;
 /// Life of an agent's login.
 pub const LOGIN_LIFE: Duration = Duration::from_secs(8 * 3600);
+
+/// Holders of tickets of one session that are remembered for as long as it runs, so that each can be revoked.
+pub const TICKET_HOLDERS_MAX: usize = 16_384;
+/// How soon a revocation that found a shard's queue full is sent again; it has a second in all (G-54).
+pub const REVOCATION_RETRY: Duration = Duration::from_millis(200);
+/// Server keys of one group that are good at a time: one per system, and one more while it is replaced.
+pub const SERVER_KEYS_MAX: usize = 20;
+/// Sessions in one answer to a server.
+pub const SESSIONS_LISTED_MAX: usize = 1_000;
+
+/// Bytes of anything that an identity provider says: its documents, its keys, a token.
+pub const IDENTITY_BYTES_MAX: usize = 64 * 1024;
+/// Keys of an identity provider that are tried.
+pub const IDENTITY_KEYS_MAX: usize = 32;
+/// Clock difference tolerated between an identity provider and this node.
+pub const IDENTITY_SKEW: Duration = Duration::from_secs(60);
+/// Time for an identity provider to answer; a person waits for it.
+pub const IDENTITY_ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Time from the beginning of a sign-in to its end: a password, a second factor, a slow phone.
+pub const IDENTITY_FLOW_MAX: Duration = Duration::from_secs(600);
+/// Sign-ins under way on one node.
+pub const IDENTITY_FLOWS_MAX: usize = 10_000;
+/// How long an identity provider's keys are believed without looking again, and how soon a token with an unknown key makes
+/// one look again.
+pub const IDENTITY_KEYS_AGE: Duration = Duration::from_secs(3_600);
+pub const IDENTITY_KEYS_AGAIN: Duration = Duration::from_secs(10);
+/// Life of the code that an agent's page exchanges for its token.
+pub const LOGIN_CODE_LIFE: Duration = Duration::from_secs(60);
+/// Life of an administrator's sign-in, and the time without a request after which it ends.
+pub const ADMIN_LIFE: Duration = Duration::from_secs(8 * 3_600);
+pub const ADMIN_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Administrators signed in on one node.
+pub const ADMINS_MAX: usize = 1_000;
 
 /// Spent tickets remembered per generation (two are kept, each as long as a ticket can be valid).
 pub const TICKETS_SPENT_MAX: usize = 200_000;
@@ -456,6 +496,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 // ---- relations ----------------------------------------------------------------------------------------------------
 
+const _: () = assert!(KEY_LONG_CHARS != KEY_DIGITS && KEY_LONG_CHARS != 6, "a key's length says what kind it is");
 const _: () = assert!(PAYLOAD_BYTES_MAX < u16::MAX as usize, "a payload length fits the header field");
 const _: () = assert!(MESSAGE_CHUNKS_MAX < u16::MAX as usize, "a chunk index fits the header field");
 const _: () = assert!(SNAPSHOT_BYTES_MAX <= MESSAGE_BYTES_MAX, "a snapshot is one message");

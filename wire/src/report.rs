@@ -23,6 +23,14 @@ pub enum Report {
         /// As everybody in the session sees it.
         name: String,
     },
+    /// The connection of an agent's place has come, or has gone; the place itself ends with [`Self::Left`].
+    AgentHere {
+        session: SessionId,
+        participant: ParticipantId,
+        /// The ticket's `sub`. Not for logs.
+        subject: String,
+        here: bool,
+    },
     Left {
         session: SessionId,
         participant: ParticipantId,

@@ -42,6 +42,7 @@ definitions! {
     SHARE_GAP = "fanlight_share_gap_seconds", "histogram", ["slot"], "Time from a share's request to its first keyframe.";
     TAKEOVERS = "fanlight_takeovers_total", "counter", ["slot"], "Shares replaced by another participant's.";
     SRTP_HANDSHAKES = "fanlight_srtp_handshakes_total", "counter", ["profile"], "DTLS handshakes by the SRTP profile they chose.";
+    KEY_STEP_UPS = "fanlight_key_step_ups_total", "counter", [], "Times that a group's join keys became longer because too many wrong ones were tried.";
     PANICS = "fanlight_panics_total", "counter", ["owner"], "Broken invariants, by what they ended.";
     IO_BACKEND = "fanlight_io_backend", "gauge", ["backend"], "1 for the way datagrams reach the kernel on this node.";
     SHARD_LOAD = "fanlight_shard_load", "gauge", ["shard"], "Share of the last second that a shard spent in turns, 0 to 1.";

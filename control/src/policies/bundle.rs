@@ -193,9 +193,9 @@ pub(crate) struct Keys {
     /// 9, or 6 with a smaller guess budget.
     pub(crate) digits: u8,
     pub(crate) minutes: u16,
-    /// Wrong tries of one agent in a minute.
+    /// Wrong tries of one agent in a quarter of an hour.
     pub(crate) tries_per_agent: u32,
-    /// Wrong tries of all agents in an hour.
+    /// Wrong tries of all agents in an hour, before keys become longer.
     pub(crate) tries_per_group_hour: u32,
 }
 

@@ -74,7 +74,9 @@ struct Opened {
 fn agent<'a>(asked: &'a Asked<'_>) -> Result<&'a Login, Refusal> {
     match &asked.caller {
         Caller::Agent(login) => Ok(login),
-        Caller::Visitor(_) | Caller::Operator => Err(Refusal::new(Code::Role, "G-52")),
+        Caller::Visitor(_) | Caller::Server(_) | Caller::Admin(_) | Caller::Operator => {
+            Err(Refusal::new(Code::Role, "G-52"))
+        }
         Caller::Nobody | Caller::Stranger => Err(Refusal::new(Code::Login, "G-52")),
     }
 }

@@ -1,7 +1,8 @@
 //! `POST /v1/keys`: a visitor's page gets a session and its key, or a further key for its running session.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use fanlight_wire::limits::KEY_LIFE;
 use fanlight_wire::policy::Role;
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId};
 use hyper::{Response, StatusCode};
@@ -40,7 +41,9 @@ pub(crate) async fn make(control: &Control, asked: Asked<'_>) -> Result<Response
     match asked.caller {
         Caller::Nobody => first(control, asked).await,
         Caller::Visitor(session) => further(control, session),
-        Caller::Agent(_) | Caller::Operator => Err(Refusal::new(Code::Role, "G-52").into()),
+        Caller::Agent(_) | Caller::Server(_) | Caller::Admin(_) | Caller::Operator => {
+            Err(Refusal::new(Code::Role, "G-52").into())
+        }
         Caller::Stranger => Err(Refusal::new(Code::Login, "G-52").into()),
     }
 }
@@ -49,30 +52,27 @@ async fn first(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, D
     let Wish { group } = asked.json()?;
     let standing = control.note_creation(budget_address(asked.peer))?;
     let (session, handle) = control.create(&group, "visitor").await?;
-    let key = open_key(control, session, &group)?;
+    let (key, life) = open_key(control, session)?;
     let ticket = control.mint(&session, visitor())?;
     let connect = control.connect(control.home_of(&session)?.shard);
     let visitor = Some(Visitor { ticket, handle, connect });
-    let mut made = json(StatusCode::CREATED, &Key { session, key, expires_s: KEY_LIFE.as_secs(), visitor });
+    let mut made = json(StatusCode::CREATED, &Key { session, key, expires_s: life.as_secs(), visitor });
     standing.mark(&mut made);
     Ok(made)
 }
 
 fn further(control: &Control, session: SessionId) -> Result<Response<Bytes>, Denied> {
-    let home = control.home_of(&session)?;
-    let key = open_key(control, session, &home.group)?;
-    Ok(json(StatusCode::CREATED, &Key { session, key, expires_s: KEY_LIFE.as_secs(), visitor: None }))
+    let (key, life) = open_key(control, session)?;
+    Ok(json(StatusCode::CREATED, &Key { session, key, expires_s: life.as_secs(), visitor: None }))
 }
 
-fn open_key(control: &Control, session: SessionId, group: &GroupId) -> Result<String, Refusal> {
-    let key = control.keys().make(session, group.clone(), control.clock().now())?;
-    let about = About {
-        group: Some(group.clone()),
-        session: Some(session),
-        who: Some("visitor".into()),
-        code: None,
-        detail: None,
-    };
+/// A key as the session's own rules want it.
+fn open_key(control: &Control, session: SessionId) -> Result<(String, Duration), Refusal> {
+    let home = control.home_of(&session)?;
+    let rules = &home.pinned.bundle.keys;
+    let key = control.keys().make(session, home.group.clone(), rules, control.clock().now())?;
+    let (group, who) = (Some(home.group), Some("visitor".into()));
+    let about = About { group, session: Some(session), who, ..About::default() };
     control.audit(Event::KeyCreated, about);
     Ok(key)
 }

@@ -20,9 +20,9 @@ use crate::audit::About;
 use crate::budget::{Rule, Standing, Windows};
 use crate::config::budget_address;
 use crate::control::Control;
-use crate::http::{Asked, Denied, json};
+use crate::http::{Asked, Denied, empty, json};
 use crate::locked;
-use crate::presence::Login;
+use crate::presence::{Caller, Login};
 use crate::secrets::stretched_matches;
 use crate::store::agent as find_agent;
 
@@ -125,6 +125,17 @@ pub(crate) async fn sign_in(control: &Control, asked: Asked<'_>) -> Result<Respo
     control.audit(Event::AgentSignedIn, about);
     let signed_in = SignedIn { token, name: &login.name, agent: &login.agent, expires_s: LOGIN_LIFE.as_secs() };
     Ok(json(StatusCode::OK, &signed_in))
+}
+
+/// `POST /v1/logout`: this login is over, and so is whatever the agent watches: a screen that was left open shows nothing
+/// once its agent has gone home.
+pub(crate) fn sign_out(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let Caller::Agent(login) = &asked.caller else { return Err(Refusal::new(Code::Login, "G-52").into()) };
+    control.presence().end_login(asked.bearer.unwrap_or_default());
+    control.put_out(&login.group, &login.agent, Code::Login);
+    let about = About { group: Some(login.group.clone()), who: Some(login.agent.clone()), ..About::default() };
+    control.audit(Event::AgentSignedOut, about);
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// The agent, if all three are right; the same work if not.

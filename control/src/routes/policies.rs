@@ -8,6 +8,7 @@ mod agents;
 mod groups;
 mod heads;
 mod looks;
+mod server_keys;
 mod suggestions;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use crate::control::Control;
 use crate::http::{Asked, Denied, json};
 use crate::policies::check::Problem;
+use crate::presence::Caller;
 use crate::store::policies::{Author, Head, Mark};
 
 /// One address under `/v1/groups` and `/v1/policy`.
@@ -31,6 +33,8 @@ pub(crate) enum Place<'a> {
     Group(&'a str),
     Agents(&'a str),
     Agent(&'a str, &'a str),
+    ServerKeys(&'a str),
+    ServerKey(&'a str, &'a str),
     Head(&'a str, Head),
     Version(&'a str, &'a str),
     Export(&'a str, &'a str),
@@ -55,6 +59,8 @@ impl<'a> Place<'a> {
             ["groups", group] => Self::Group(group),
             ["groups", group, "agents"] => Self::Agents(group),
             ["groups", group, "agents", agent] => Self::Agent(group, agent),
+            ["groups", group, "keys"] => Self::ServerKeys(group),
+            ["groups", group, "keys", key] => Self::ServerKey(group, key),
             ["groups", group, "policy", "staging"] => Self::Head(group, Head::Staging),
             ["groups", group, "policy", "production"] => Self::Head(group, Head::Production),
             ["groups", group, "policy", "versions", version] => Self::Version(group, version),
@@ -80,7 +86,8 @@ impl<'a> Place<'a> {
     /// As the `Allow` header says it.
     pub(crate) const fn methods(self) -> &'static str {
         match self {
-            Self::Groups => "GET, POST",
+            Self::Groups | Self::ServerKeys(_) => "GET, POST",
+            Self::ServerKey(..) => "DELETE",
             Self::Group(_) => "GET, PATCH",
             Self::Agent(..) => "PUT",
             Self::Suggestion(..) => "DELETE",
@@ -145,6 +152,9 @@ pub(crate) async fn answer(
         Place::Group(group) => groups::show(control, named(group)?).await,
         Place::Agents(group) => agents::list(control, &inquiry, named(group)?).await,
         Place::Agent(group, agent) => agents::put(control, &inquiry, named(group)?, agent).await,
+        Place::ServerKeys(group) if writes => server_keys::make(control, &inquiry, named(group)?).await,
+        Place::ServerKeys(group) => server_keys::list(control, named(group)?).await,
+        Place::ServerKey(group, key) => server_keys::revoke(control, &inquiry, named(group)?, key).await,
         Place::Head(group, Head::Staging) if writes => heads::save(control, &inquiry, named(group)?).await,
         Place::Head(group, head) => heads::show(control, named(group)?, head).await,
         Place::Version(group, version) => heads::version(control, named(group)?, numbered(version)?).await,
@@ -174,14 +184,18 @@ fn absent() -> Refusal {
     Refusal::new(Code::NotFound, "docs/policy.md").saying("There is no such group or version.")
 }
 
-/// Who does it: the operator's bearer has no name, so the sender may give one.
-fn author(control: &Control, by: Option<String>) -> Result<Author, Refusal> {
+/// Who does it: an administrator has signed in; the operator's bearer has no name, so the sender may give one.
+fn author(control: &Control, inquiry: &Inquiry<'_>, by: Option<String>) -> Result<Author, Refusal> {
+    let at = control.clock().unix_seconds();
+    if let Caller::Admin(admin) = &inquiry.asked.caller {
+        return Ok(Author { who: admin.subject.clone(), at });
+    }
     let who = by.unwrap_or_else(|| "operator".into());
     let length = who.chars().count();
     if length == 0 || length > NAME_CHARS_MAX || who.chars().any(char::is_control) {
         return Err(Refusal::new(Code::Input, "limits::NAME_CHARS_MAX").saying("\"by\" must be 1 to 80 characters."));
     }
-    Ok(Author { who, at: control.clock().unix_seconds() })
+    Ok(Author { who, at })
 }
 
 /// 412 with the state that is, so that the sender can look at it.

@@ -4,24 +4,48 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanlight_wire::limits::SESSION_KEPT_MAX;
+use fanlight_wire::command::Whom;
+use fanlight_wire::limits::{SESSION_KEPT_MAX, SESSIONS_LISTED_MAX};
 use fanlight_wire::policy::Mode;
 use fanlight_wire::signal::{LagState, Stage};
-use fanlight_wire::{Code, GroupId, Refusal, SessionId, ShardId};
+use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId, ShardId};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::About;
 use crate::config::ConnectInfo;
 use crate::control::Control;
 use crate::http::{Asked, Denied, Page, empty, json, link};
+use crate::keys::Guesser;
 use crate::presence::Caller;
 use crate::routes::{keys, session_of};
+use crate::servers::{Scope, Server};
 
 #[derive(Deserialize)]
 struct Wish {
     group: GroupId,
     /// Seconds that the session may wait for its first participant, at most a day.
     keep_s: Option<u64>,
+}
+
+/// A server's wish: the group is its own.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OwnWish {
+    group: Option<GroupId>,
+    keep_s: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ListedId {
+    session: SessionId,
+}
+
+#[derive(Serialize)]
+struct OwnList {
+    /// Also of those that do not fit into one answer.
+    count: usize,
+    sessions: Vec<ListedId>,
 }
 
 #[derive(Serialize)]
@@ -68,7 +92,12 @@ pub(crate) fn end(control: &Control, asked: &Asked<'_>, session: &str) -> Result
             let home = session_of(session).and_then(|session| control.home_of(&session));
             home.is_ok_and(|home| home.group == login.group)
         }
-        Caller::Nobody | Caller::Stranger | Caller::Operator => {
+        Caller::Server(server) => {
+            server.may(Scope::End)?;
+            let home = session_of(session).and_then(|session| control.home_of(&session));
+            home.is_ok_and(|home| home.group == server.group)
+        }
+        Caller::Nobody | Caller::Stranger | Caller::Admin(_) | Caller::Operator => {
             return Err(Refusal::new(Code::Login, "G-52").into());
         }
     };
@@ -81,14 +110,76 @@ pub(crate) fn end(control: &Control, asked: &Asked<'_>, session: &str) -> Result
 
 /// `POST /v1/sessions`, operator.
 pub(crate) async fn create(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    if asked.caller != Caller::Operator {
+        return Err(Refusal::new(Code::Role, "G-52").into());
+    }
     let Wish { group, keep_s } = asked.json()?;
-    let (session, handle) = control.create(&group, "operator").await?;
+    made(control, &group, &asked.caller.who(), keep_s).await
+}
+
+/// `POST /v1/sessions`, public: a group's server, for its own group.
+pub(crate) async fn create_own(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let server = server_of(&asked.caller)?;
+    server.may(Scope::Create)?;
+    let OwnWish { group, keep_s } = if asked.body.is_empty() { OwnWish::default() } else { asked.json()? };
+    if group.is_some_and(|group| group != server.group) {
+        // As for a group that does not exist.
+        let refusal = Refusal::new(Code::NotFound, "control::policies");
+        return Err(refusal.saying("There is no such group, or it is not active.").into());
+    }
+    made(control, &server.group, &asked.caller.who(), keep_s).await
+}
+
+async fn made(control: &Control, group: &GroupId, who: &str, keep_s: Option<u64>) -> Result<Response<Bytes>, Denied> {
+    let (session, handle) = control.create(group, who).await?;
     if let Some(seconds) = keep_s {
         control.keep_empty(&session, Duration::from_secs(seconds).min(SESSION_KEPT_MAX))?;
     }
     let visitor_ticket = control.mint(&session, keys::visitor())?;
     let connect = control.connect(control.home_of(&session)?.shard);
     Ok(json(StatusCode::CREATED, &Created { session, visitor_ticket, handle, connect }))
+}
+
+/// Who has signed in but is no server gets another answer than who has not.
+pub(crate) fn server_of(caller: &Caller) -> Result<&Server, Refusal> {
+    match caller {
+        Caller::Server(server) => Ok(server),
+        Caller::Visitor(_) | Caller::Agent(_) => Err(Refusal::new(Code::Role, "G-52")),
+        Caller::Nobody | Caller::Stranger | Caller::Admin(_) | Caller::Operator => {
+            Err(Refusal::new(Code::Login, "G-52"))
+        }
+    }
+}
+
+/// `GET /v1/own-sessions`: ids and nothing else. An agent gets those it is in, a server its group's.
+pub(crate) fn list_own(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let all: Vec<SessionId> = match &asked.caller {
+        Caller::Agent(login) => {
+            let who = Guesser { group: login.group.clone(), agent: login.agent.clone() };
+            control.leases().of(&who)
+        }
+        caller => {
+            let server = server_of(caller)?;
+            server.may(Scope::List)?;
+            let homes = control.directory().all().into_iter();
+            homes.filter(|(_, home)| home.group == server.group).map(|(session, _)| session).collect()
+        }
+    };
+    let sessions = all.iter().take(SESSIONS_LISTED_MAX).map(|session| ListedId { session: *session }).collect();
+    Ok(json(StatusCode::OK, &OwnList { count: all.len(), sessions }))
+}
+
+/// `POST /v1/sessions/<session>/revoke`, operator: every ticket is void and everybody but the visitor is out.
+pub(crate) fn revoke(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
+    let session = session_of(session)?;
+    let home = control.home_of(&session)?;
+    control.revoke(&session, Whom::Everybody, Code::Ticket)?;
+    let who = Some(asked.caller.who());
+    control.audit(
+        Event::SessionRevoked,
+        About { group: Some(home.group), session: Some(session), who, ..About::default() },
+    );
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// `GET /v1/sessions`, operator: ids and counts, nothing about people.

@@ -67,7 +67,9 @@ fn at_home<'a>(
 ) -> Result<(SessionId, Home, &'a Login), Refusal> {
     let login = match &asked.caller {
         Caller::Agent(login) => login,
-        Caller::Visitor(_) | Caller::Operator => return Err(Refusal::new(Code::Role, "G-52")),
+        Caller::Visitor(_) | Caller::Server(_) | Caller::Admin(_) | Caller::Operator => {
+            return Err(Refusal::new(Code::Role, "G-52"));
+        }
         Caller::Nobody | Caller::Stranger => return Err(Refusal::new(Code::Login, "G-52")),
     };
     let session = session_of(session)?;

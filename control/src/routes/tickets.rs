@@ -1,9 +1,10 @@
-//! `POST /v1/tickets`, operator: a join ticket or a media token for a running session, for upstream servers, guests and
+//! `POST /v1/tickets`: a join ticket or a media token for a running session, for upstream servers, guests and
 //! tests.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanlight_wire::command::Whom;
 use fanlight_wire::limits::{MEDIA_TOKEN_LIFE_MAX, MEDIA_TOKEN_LIFE_MIN, NAME_CHARS_MAX, TICKET_LIFE};
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::{Code, Event, Refusal, SessionId};
@@ -14,6 +15,9 @@ use crate::audit::About;
 use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
+use crate::keys::Guesser;
+use crate::routes::sessions::server_of;
+use crate::servers::{Scope, Server};
 
 /// Characters of a subject, so that a ticket stays below its limit.
 const SUBJECT_CHARS_MAX: usize = 128;
@@ -37,10 +41,25 @@ struct Minted {
     connect: ConnectInfo,
 }
 
+/// `POST /v1/tickets`, operator.
 pub(crate) fn mint(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    minted(control, asked, None)
+}
+
+/// `POST /v1/tickets`, public: a group's server, for a session of its own group.
+pub(crate) fn mint_own(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let server = server_of(&asked.caller)?;
+    server.may(Scope::Tickets)?;
+    minted(control, asked, Some(server))
+}
+
+fn minted(control: &Control, asked: &Asked<'_>, server: Option<&Server>) -> Result<Response<Bytes>, Denied> {
     control.refuse_while_draining()?;
     let wish: Wish = asked.json()?;
     let home = control.home_of(&wish.session)?;
+    if server.is_some_and(|server| server.group != home.group) {
+        return Err(Refusal::new(Code::Session, "G-52").into());
+    }
     let capabilities = match &wish.capabilities {
         Some(names) => surfaces_meant(wish.role, named(names)?),
         None => wish.role.ceiling(),
@@ -55,6 +74,17 @@ pub(crate) fn mint(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
         return Err(Refusal::new(Code::Input, "limits::NAME_CHARS_MAX").saying(sentence).into());
     }
     let session = wish.session;
+    let capabilities = match (server, wish.role) {
+        // R152: no more than an agent who comes by key gets.
+        (Some(server), Role::Agent) => {
+            admit_agent(control, server, &wish.subject, session, home.pinned.bundle.session.sessions_per_agent)?;
+            capabilities.narrowed_to(home.rights(None))
+        }
+        _ => capabilities,
+    };
+    if let Some(server) = server {
+        control.passes().give(&session, wish.role, &wish.subject, Some(&server.key))?;
+    }
     let mint = Mint { role: wish.role, capabilities, subject: wish.subject, name: wish.name };
     let (ticket, life) = match wish.media_s {
         None => (control.mint(&session, mint)?, TICKET_LIFE),
@@ -66,13 +96,24 @@ pub(crate) fn mint(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
     let about = About {
         group: Some(home.group),
         session: Some(session),
-        who: Some("operator".into()),
+        who: Some(asked.caller.who()),
         code: None,
         detail: None,
     };
     control.audit(Event::TicketMinted, about);
     let connect = control.connect(home.shard);
     Ok(json(StatusCode::CREATED, &Minted { ticket, expires_s: life.as_secs(), connect }))
+}
+
+/// R143 holds for an agent whichever way its ticket comes.
+fn admit_agent(control: &Control, server: &Server, agent: &str, session: SessionId, most: u16) -> Result<(), Refusal> {
+    let who = Guesser { group: server.group.clone(), agent: agent.to_owned() };
+    for other in control.leases().ask(&who, session, most)? {
+        let whom = Whom::One { role: Role::Agent, subject: agent.to_owned() };
+        // What it has left behind may have ended by itself.
+        drop(control.revoke(&other, whom, Code::Replaced));
+    }
+    Ok(())
 }
 
 /// Media tokens are for servers that bring media and for whoever only watches: a person's place in a session, with a

@@ -1,7 +1,7 @@
 //! Agents as an operator manages them.
 
 use fanlight_wire::GroupId;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::policies::group as group_row;
@@ -62,4 +62,24 @@ pub(crate) fn put(
                ON CONFLICT (group_id, agent) DO UPDATE SET name = ?3, role = ?4, active = ?5, salt = ?6, hash = ?7";
     let values = params![group.as_str(), agent, name, role, active, salt.as_slice(), hash.as_slice()];
     connection.execute(sql, values).map(drop)
+}
+
+/// What an agent that signs in with the identity provider has here: nothing when it has no row of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    pub(crate) role: Option<String>,
+}
+
+/// `None` when the group is absent or not active, or the agent is switched off.
+pub(crate) fn standing(connection: &Connection, group: &GroupId, agent: &str) -> rusqlite::Result<Option<Own>> {
+    if !group_row(connection, group)?.is_some_and(|row| row.active) {
+        return Ok(None);
+    }
+    let sql = "SELECT active, role FROM agents WHERE group_id = ?1 AND agent = ?2";
+    let row = connection.query_row(sql, [group.as_str(), agent], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(match row {
+        None => Some(Own::default()),
+        Some((true, role)) => Some(Own { role }),
+        Some((false, _)) => None,
+    })
 }

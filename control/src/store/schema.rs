@@ -17,6 +17,7 @@ const STEPS: &[Step] = &[
     Step { sql: WEBHOOKS, after: None },
     Step { sql: SUGGESTIONS, after: None },
     Step { sql: RECORDS, after: None },
+    Step { sql: SERVER_KEYS, after: None },
 ];
 
 /// What is done to a file, and what SQL alone cannot say.
@@ -205,6 +206,22 @@ const RECORDS: &str = "
             DELETE FROM session_agents WHERE session = OLD.id;
             DELETE FROM receipts WHERE session = OLD.id;
         END;
+";
+
+/// Keys of groups' servers: hashes only.
+const SERVER_KEYS: &str = "
+    CREATE TABLE server_keys (
+        id TEXT PRIMARY KEY,
+        group_id TEXT NOT NULL REFERENCES groups(id),
+        name TEXT NOT NULL,
+        hash BLOB NOT NULL UNIQUE,
+        scopes TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        used_day INTEGER,
+        revoked INTEGER
+    ) STRICT;
+    CREATE INDEX server_keys_of_group ON server_keys(group_id, created);
 ";
 
 /// The version that this release reads and writes.

@@ -36,7 +36,17 @@ fn claims() -> Claims {
 fn signed(tokens: &Tokens, change: impl FnOnce(&mut serde_json::Value)) -> String {
     let mut value = serde_json::to_value(claims()).expect("plain data");
     change(&mut value);
-    tokens.sign(&tokens.header, value.to_string().as_bytes())
+    tokens.ring().sign(Kind::Join, value.to_string().as_bytes())
+}
+
+/// The first segment of a ticket.
+fn first_segment(tokens: &Tokens) -> String {
+    tokens.mint(claims()).split('.').next().expect("a segment").to_owned()
+}
+
+fn header_of(token: &str) -> String {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().expect("a segment")).expect("base64url");
+    String::from_utf8(header).expect("text")
 }
 
 #[test]
@@ -44,7 +54,7 @@ fn a_minted_ticket_reads_back() {
     let tokens = tokens();
     let ticket = tokens.mint(claims());
     assert_eq!(tokens.verify(&ticket, NOW), Ok(claims()));
-    assert!(HEADER.contains(TICKET_TYPE), "RFC 8725 §3.11");
+    assert!(header_of(&ticket).contains(TICKET_TYPE), "RFC 8725 §3.11");
     assert!(ticket.len() < TICKET_BYTES_MAX);
 }
 
@@ -68,7 +78,7 @@ fn a_media_token_is_no_ticket_and_a_ticket_is_no_media_token() {
     let day = MEDIA_TOKEN_LIFE_MAX.as_secs();
     let media = tokens.mint_media(Claims { exp: NOW + day, ..claims() });
     let ticket = tokens.mint(claims());
-    assert!(MEDIA_HEADER.contains(MEDIA_TYPE));
+    assert!(header_of(&media).contains(MEDIA_TYPE));
     assert!(tokens.verify(&media, NOW).is_err() && tokens.verify_media(&ticket, NOW).is_err());
     for _ in 0..3 {
         assert!(tokens.verify_media(&media, NOW + day).is_ok(), "it may be shown again and again");
@@ -125,24 +135,31 @@ fn another_header_is_never_accepted_even_with_our_signature() {
     let tokens = tokens();
     let payload = serde_json::to_vec(&claims()).expect("plain data");
     let headers = [
-        r#"{"alg":"none","typ":"fanlight-join+jwt"}"#,
-        r#"{"alg":"HS256","typ":"fanlight-join+jwt"}"#,
-        r#"{"alg":"Ed25519","typ":"fanlight-join+jwt"}"#,
+        r#"{"alg":"none","typ":"fanlight-join+jwt","kid":"KID"}"#,
+        r#"{"alg":"HS256","typ":"fanlight-join+jwt","kid":"KID"}"#,
+        r#"{"alg":"Ed25519","typ":"fanlight-join+jwt","kid":"KID"}"#,
         r#"{"alg":"EdDSA"}"#,
-        r#"{"alg":"EdDSA","typ":"JWT"}"#,
-        r#"{"alg":"EdDSA","typ":"FANLIGHT-JOIN+JWT"}"#,
-        r#"{"typ":"fanlight-join+jwt","alg":"EdDSA"}"#,
+        r#"{"alg":"EdDSA","typ":"JWT","kid":"KID"}"#,
+        r#"{"alg":"EdDSA","typ":"FANLIGHT-JOIN+JWT","kid":"KID"}"#,
+        r#"{"typ":"fanlight-join+jwt","alg":"EdDSA","kid":"KID"}"#,
+        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt"}"#,
+        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","kid":"0000000000000000"}"#,
         r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","kid":"../../dev/null"}"#,
-        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","jku":"https://evil.example/keys"}"#,
-        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","jwk":{}}"#,
-        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","crit":["exp"]}"#,
-        r#"{"alg":"EdDSA","alg":"none","typ":"fanlight-join+jwt"}"#,
+        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","kid":"KID","jku":"https://evil.example/keys"}"#,
+        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","kid":"KID","jwk":{}}"#,
+        r#"{"alg":"EdDSA","typ":"fanlight-join+jwt","kid":"KID","crit":["exp"]}"#,
+        r#"{"alg":"EdDSA","alg":"none","typ":"fanlight-join+jwt","kid":"KID"}"#,
         "",
     ];
-    for header in headers {
-        let ticket = tokens.sign(&URL_SAFE_NO_PAD.encode(header), &payload);
+    let kid = tokens.ring().name().to_owned();
+    let named = headers.iter().map(|header| header.replace("KID", &kid));
+    for header in named {
+        let ticket = tokens.ring().forge(&URL_SAFE_NO_PAD.encode(&header), &payload);
         assert!(tokens.verify(&ticket, NOW).is_err(), "{header}");
     }
+    let own = format!(r#"{{"alg":"EdDSA","typ":"fanlight-join+jwt","kid":"{kid}"}}"#);
+    let ticket = tokens.ring().forge(&URL_SAFE_NO_PAD.encode(own), &payload);
+    assert!(tokens.verify(&ticket, NOW).is_ok(), "and this is the one");
 }
 
 #[test]
@@ -181,8 +198,49 @@ fn other_claims_are_never_accepted_even_with_our_signature() {
         let text = serde_json::to_value(claims()).expect("plain data").to_string();
         let value = serde_json::to_value(claims()).expect("plain data")[claim].to_string();
         let twice = text.replacen('{', &format!("{{\"{claim}\":{value},"), 1);
-        assert!(tokens.verify(&tokens.sign(&tokens.header, twice.as_bytes()), NOW).is_err(), "{claim} twice");
+        assert!(tokens.verify(&tokens.ring().sign(Kind::Join, twice.as_bytes()), NOW).is_err(), "{claim} twice");
     }
+}
+
+#[test]
+fn a_replaced_keys_tokens_are_good_until_they_expire_and_it_signs_no_more() {
+    let tokens = tokens();
+    let (day, leeway) = (MEDIA_TOKEN_LIFE_MAX.as_secs(), TICKET_LEEWAY.as_secs());
+    let ticket = tokens.mint(claims());
+    let media = tokens.mint_media(Claims { exp: NOW + day, ..claims() });
+    // Minted by whoever has stolen the key, after its end.
+    let stolen = tokens.mint(Claims { iat: NOW + 10, exp: NOW + 70, ..claims() });
+    let first = tokens.ring().name().to_owned();
+    assert_ne!(tokens.rotate(NOW, false).expect("nothing overlaps"), first);
+    assert!(tokens.verify(&ticket, NOW + 60).is_ok() && tokens.verify_media(&media, NOW + day).is_ok());
+    assert!(tokens.verify(&stolen, NOW + 20).is_err());
+    assert!(tokens.verify(&tokens.mint(claims()), NOW).is_ok(), "the new key");
+    let early = tokens.rotate(NOW + day, false).expect_err("a third key");
+    assert_eq!(early.code, Code::Busy);
+    tokens.rotate(NOW + day + leeway, false).expect("the first key's last token has expired");
+    assert!(tokens.verify_media(&media, NOW + day).is_err(), "two keys and no more");
+    let last = tokens.mint_media(claims());
+    tokens.rotate(NOW + day + leeway, true).expect("somebody else has it");
+    assert!(tokens.verify_media(&last, NOW).is_err());
+}
+
+#[test]
+fn both_keys_outlive_a_restart() {
+    let folder = std::env::temp_dir().join(format!("fanlight-ring-{}", crate::secrets::opaque()));
+    let path = folder.join("ticket.key");
+    let open = || Tokens::open(Some(&path)).expect("a folder that can be written");
+    let tokens = open();
+    let before = tokens.mint(claims());
+    tokens.rotate(NOW, false).expect("nothing overlaps");
+    let after = tokens.mint(claims());
+    let again = open();
+    let read = (again.verify(&before, NOW).is_ok(), again.verify(&after, NOW).is_ok());
+    let busy = again.rotate(NOW + 1, false).map_err(|refusal| refusal.code);
+    again.rotate(NOW + 1, true).expect("forgotten");
+    let third = open();
+    let forgotten = (third.verify(&before, NOW).is_err(), third.verify(&after, NOW).is_err());
+    std::fs::remove_dir_all(&folder).expect("ours to remove");
+    assert_eq!((read, busy, forgotten), ((true, true), Err(Code::Busy), (true, true)));
 }
 
 #[test]
@@ -223,7 +281,7 @@ proptest! {
     fn anything_at_all_is_refused_without_a_panic(text in ".{0,400}", unix in any::<u64>()) {
         static TOKENS: std::sync::LazyLock<Tokens> = std::sync::LazyLock::new(tokens);
         prop_assert!(TOKENS.verify(&text, unix).is_err());
-        let headed = format!("{}.{text}", TOKENS.header);
+        let headed = format!("{}.{text}", first_segment(&TOKENS));
         prop_assert!(TOKENS.verify(&headed, unix).is_err());
     }
 }

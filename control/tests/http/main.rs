@@ -13,5 +13,6 @@ mod media;
 mod policy;
 mod receiver;
 mod records;
+mod servers;
 mod sharing;
 mod webhooks;

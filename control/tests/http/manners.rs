@@ -97,5 +97,5 @@ fn budgets_are_told() {
     assert_eq!((refused.header("retry-after"), &refused.body["wait_s"]), (Some("60"), &60.into()));
     let agent = desk.sign_in(1);
     let guess = desk.post("/v1/join", Some(&agent), r#"{"key":"000000000"}"#);
-    assert_eq!((guess.code(), left(&guess)), (Some("E_KEY"), Some("\"keys\";r=4;t=60".into())));
+    assert_eq!((guess.code(), left(&guess)), (Some("E_KEY"), Some("\"keys\";r=4;t=900".into())));
 }

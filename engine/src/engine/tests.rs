@@ -448,5 +448,6 @@ fn a_no_to_a_screen_is_no_no_to_the_page() {
 
 mod enforce;
 mod events;
+mod revoke;
 mod sharing;
 mod words;

@@ -30,6 +30,7 @@ impl Session {
         admission: Admission,
         client: ClientInfo,
     ) -> Result<ParticipantId, Refusal> {
+        self.revoked.admits(&admission)?;
         self.may_join(cx.now, &admission)?;
         let id = self.next_id()?;
         self.displace(cx, &admission);
@@ -38,6 +39,7 @@ impl Session {
         let consented = participant.consented;
         cx.reports.push_back(participant.joined(self.id, false));
         self.participants.insert(id, participant);
+        self.report_here(cx, id);
         self.welcome(cx, id, false);
         self.announce(id);
         if consented {
@@ -70,6 +72,7 @@ impl Session {
         }
         let (role, watches) = (participant.role, participant.may_watch());
         cx.reports.push_back(participant.joined(self.id, true));
+        self.report_here(cx, id);
         self.welcome(cx, id, true);
         self.announce(id);
         if role == Role::Visitor {
@@ -92,6 +95,8 @@ impl Session {
             return;
         }
         participant.detach(cx.now);
+        self.report_here(cx, who);
+        let Some(participant) = self.participants.get(&who) else { return };
         if participant.consented {
             self.dom.leave(who);
             self.announce(who);
@@ -148,8 +153,19 @@ impl Session {
             cx.orphans.push_back((pipe, PipeOutput::Close(code)));
             cx.reports.push_back(Report::Away { session: self.id, participant: who });
         }
+        self.report_here(cx, who);
         self.dom.leave(who);
         self.announce(who);
+    }
+
+    /// Control has to know in how many sessions an agent is at a time (R143).
+    fn report_here(&self, cx: &mut Context<'_>, who: ParticipantId) {
+        let Some(participant) = self.participants.get(&who).filter(|participant| participant.role == Role::Agent)
+        else {
+            return;
+        };
+        let (subject, here) = (participant.subject.clone(), participant.carrier.is_some());
+        cx.reports.push_back(Report::AgentHere { session: self.id, participant: who, subject, here });
     }
 
     /// Removes everybody whose grace time is over.

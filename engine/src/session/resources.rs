@@ -13,7 +13,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use fanlight_wire::command::Admission;
+use fanlight_wire::command::{Admission, Whom};
 use fanlight_wire::limits::{
     PARTICIPANTS_LIFETIME_MAX, PARTICIPANTS_RESERVED, PUBLISH_START_MAX, PUBLISHERS_PER_SESSION_MAX, RESOURCE_GRACE,
     SHARE_START_MAX, VIEWERS_PER_SESSION_MAX,
@@ -59,6 +59,7 @@ struct Resource {
     role: Role,
     /// What its token and every narrowing since allow.
     rights: Capabilities,
+    epoch: u32,
     lane: Lane,
     /// What the client last offered.
     offer: Offer,
@@ -162,6 +163,7 @@ impl Session {
         source: Option<MediaSource>,
         sdp: &str,
     ) -> Result<ResourceOutput, Refusal> {
+        self.revoked.admits(&admission)?;
         let lane = self.may_publish(&admission, source)?;
         self.resources.room(ResourceKind::Whip, PUBLISHERS_PER_SESSION_MAX, "limits::PUBLISHERS_PER_SESSION_MAX")?;
         let in_use = || self.resources.holder(Lane::Camera) || self.camera.is_held_against(None);
@@ -196,6 +198,7 @@ impl Session {
         source: Option<MediaSource>,
         sdp: &str,
     ) -> Result<ResourceOutput, Refusal> {
+        self.revoked.admits(admission)?;
         let lane = self.may_watch_lane(admission, source)?;
         self.resources.room(ResourceKind::Whep, VIEWERS_PER_SESSION_MAX, "limits::VIEWERS_PER_SESSION_MAX")?;
         let offer = Offer::read(ResourceKind::Whep, sdp)?;
@@ -283,13 +286,14 @@ impl Session {
     ) -> ResourceOutput {
         let id = ResourceId::from_bytes(cx.entropy.array());
         let tag = tag_of(&answer);
-        let Admission { role, capabilities: rights, ref subject, .. } = *admission;
+        let Admission { role, capabilities: rights, ref subject, epoch, .. } = *admission;
         let resource = Box::new(Resource {
             id,
             kind,
             subject: subject.clone(),
             role,
             rights,
+            epoch,
             lane,
             offer,
             tag: tag.clone(),
@@ -446,6 +450,16 @@ impl Session {
     pub(super) fn close_resources(&mut self, cx: &mut Context<'_>, code: Code) {
         let all: Vec<MemberId> = self.resources.held.keys().copied().collect();
         for member in all {
+            self.close_resource(cx, member, code);
+        }
+    }
+
+    /// The right that these were made with has been taken back.
+    pub(super) fn close_resources_of(&mut self, cx: &mut Context<'_>, whom: &Whom, epoch: u32, code: Code) {
+        let held = self.resources.held.iter();
+        let meant = held.filter(|(_, resource)| resource.epoch < epoch && whom.means(resource.role, &resource.subject));
+        let out: Vec<MemberId> = meant.map(|(member, _)| *member).collect();
+        for member in out {
             self.close_resource(cx, member, code);
         }
     }

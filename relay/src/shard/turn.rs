@@ -295,7 +295,7 @@ impl Ties {
             Command::End { session, .. } => {
                 self.sessions.remove(session);
             }
-            Command::Keep { .. } | Command::Narrow { .. } | Command::Drain { .. } => {}
+            Command::Keep { .. } | Command::Narrow { .. } | Command::Revoke { .. } | Command::Drain { .. } => {}
         }
     }
 

@@ -85,6 +85,27 @@ export async function login(group: string, agent: string, secret: string): Promi
   return { group, agent: answer.agent, name: answer.name, token: answer.token };
 }
 
+/** Where the browser goes to sign in with the operator's identity provider (R130), if there is one. */
+export async function providerStart(): Promise<string | undefined> {
+  try {
+    const answer = await fetch('/v1/oidc');
+    return answer.ok ? (((await answer.json()) as { start: string | null }).start ?? undefined) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Exchanges what the identity provider's way back has left in the address for a login. */
+export async function loginByCode(code: string): Promise<Login> {
+  const { token, group, agent, name } = await post<Login>('/v1/oidc/login', { code });
+  return { token, group, agent, name };
+}
+
+/** Signs out, and ends whatever this agent watches. */
+export async function logout(login: Login): Promise<void> {
+  await post<unknown>('/v1/logout', {}, login.token);
+}
+
 /** Exchanges a visitor's key for a ticket (R122). */
 export function join(login: Login, key: string): Promise<Joined> {
   return post<Joined>('/v1/join', { key }, login.token);

@@ -1,19 +1,24 @@
-/** The Have Key screen (R120–R122): nine digits, grouped while typing, pasted in any spelling. */
+/**
+ * The Have Key screen (R120–R122): nine digits, or six where the group wants it so, or eight letters and digits while somebody guesses
+ * keys of the group; grouped while typing, pasted in any spelling.
+ */
 
 import { join, RefusedError, type Joined, type Login } from './api.ts';
 import { CameraInviteForm } from './camerainvite.ts';
 import { button, h, say } from './dom.ts';
 
-const DIGITS = 9;
+const MOST = 9;
+const WHOLE: readonly number[] = [6, 8, 9];
 
-/** Digits of whatever was typed or pasted, at most nine. */
+/** The key in whatever was typed or pasted: at most nine digits, or eight letters and digits and nothing else. */
 export function keyDigits(text: string): string {
-  return text.replace(/\D/gu, '').slice(0, DIGITS);
+  const bare = text.replace(/[\s-]/gu, '');
+  return /^(?=.*[a-z])[\da-z]{1,8}$/iu.test(bare) ? bare.toUpperCase() : text.replace(/\D/gu, '').slice(0, MOST);
 }
 
-/** `123456789` as `123 456 789`, also when it is not complete yet. */
-export function grouped(digits: string): string {
-  return digits.replace(/(\d{3})(?=\d)/gu, '$1 ');
+/** `123456789` as `123 456 789` and `4XJ7PQ2M` as `4XJ7 PQ2M`, also when it is not complete yet. */
+export function grouped(key: string): string {
+  return /[A-Z]/u.test(key) ? key.replace(/^(.{4})(?=.)/u, '$1 ') : key.replace(/(\d{3})(?=\d)/gu, '$1 ');
 }
 
 /** Shows the key screen in `root`. */
@@ -24,17 +29,17 @@ export function keyEntry(
   on: { readonly joined: (joined: Joined) => void; readonly signOut: () => void },
 ): void {
   const input = h('input', {
-    id: 'key', class: 'key-input', inputmode: 'numeric', autocomplete: 'off', spellcheck: 'false', placeholder: '000 000 000',
+    id: 'key', class: 'key-input', inputmode: 'text', autocapitalize: 'characters', autocomplete: 'off', spellcheck: 'false', placeholder: '000 000 000',
     'aria-describedby': 'key-hint key-error', maxlength: '24', required: true,
   });
   const error = h('p', { id: 'key-error', class: 'form-error', role: 'alert' });
   const connect = h('button', { type: 'submit', class: 'button button--primary button--wide' }, 'Connect');
   const form = h('form', { class: 'form' },
     h('div', { class: 'field' }, h('label', { for: 'key' }, "Visitor's key"), input,
-      h('p', { id: 'key-hint', class: 'hint' }, 'Ask the visitor to press "Get help" on their page and to read out the nine digits.')),
+      h('p', { id: 'key-hint', class: 'hint' }, 'Ask the visitor to press "Get help" on their page and to read out the key.')),
     connect, error);
   input.value = grouped(keyDigits(prefill));
-  connect.disabled = keyDigits(input.value).length !== DIGITS;
+  connect.disabled = !WHOLE.includes(keyDigits(input.value).length);
   input.addEventListener('input', () => regroup(input, connect));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -67,7 +72,7 @@ function regroup(input: HTMLInputElement, connect: HTMLButtonElement): void {
   input.value = grouped(digits);
   const caret = grouped(digits.slice(0, before)).length;
   input.setSelectionRange(caret, caret);
-  connect.disabled = digits.length !== DIGITS;
+  connect.disabled = !WHOLE.includes(digits.length);
 }
 
 function refusalText(refusal: RefusedError): string {

@@ -1,6 +1,6 @@
 /** The first screen: who are you? On a demo relay the demo agents are one click away. */
 
-import { demoConfig, login, RefusedError, type DemoConfig, type Login } from './api.ts';
+import { demoConfig, login, loginByCode, providerStart, RefusedError, type DemoConfig, type Login } from './api.ts';
 import { button, h, say } from './dom.ts';
 
 /** Shows the sign-in screen in `root`; `done` gets the login. */
@@ -24,13 +24,15 @@ export function signIn(root: HTMLElement, preselect: string | undefined, done: (
     void attempt(group.input.value.trim(), agent.input.value.trim(), secret.input.value);
   });
   const demo = h('div', { class: 'demo-agents' });
+  const provider = h('div', { class: 'demo-agents' });
   root.replaceChildren(
     h('main', { class: 'card', 'aria-labelledby': 'signin-title' },
       h('h1', { id: 'signin-title' }, 'Agent console'),
       h('p', { class: 'lead' }, 'See what your customer sees, point, and share screens with their consent.'),
-      demo, form, error,
+      provider, demo, form, error,
     ),
   );
+  void byProvider(provider, error, done);
   void demoConfig().then((config) => {
     if (config !== undefined) {
       offerDemo(demo, form, config, attempt);
@@ -41,6 +43,32 @@ export function signIn(root: HTMLElement, preselect: string | undefined, done: (
       }
     }
   });
+}
+
+/** Ends a sign-in that has come back from the identity provider, or offers to begin one (R130). */
+async function byProvider(place: HTMLElement, error: HTMLElement, done: (login: Login) => void): Promise<void> {
+  const back = new URLSearchParams(location.hash.slice(1));
+  const code = back.get('signed-in');
+  if (code !== null || back.has('refused')) {
+    // Whatever comes of it: it is good once, and nobody's business in the history.
+    history.replaceState(history.state, '', location.pathname + location.search);
+  }
+  if (back.has('refused')) {
+    say(error, 'Signing in with your company account did not work. Try again, or ask your administrator.');
+  }
+  try {
+    if (code !== null) {
+      done(await loginByCode(code));
+      return;
+    }
+  } catch (refusal) {
+    say(error, refusal instanceof RefusedError ? refusal.sentence : 'Signing in did not work. Please try again.');
+  }
+  const start = await providerStart();
+  if (start !== undefined) {
+    const to = `${start}?back=${encodeURIComponent(location.pathname + location.search)}`;
+    place.append(h('a', { href: to, class: 'button button--primary button--wide' }, 'Sign in with your company account'));
+  }
 }
 
 function offerDemo(

@@ -90,7 +90,9 @@ test('the end says who ended it', () => {
   assert.match(endedBy(after(WELCOME, { t: 'consent.result', kind: 'view', accepted: false })) ?? '', /chose not to share/u);
 });
 
-test('a key is nine digits in whatever spelling it is pasted', () => {
+test('a key is nine digits in whatever spelling it is pasted, or eight letters and digits', () => {
+  assert.equal(keyDigits(' 4xj7-pq2m '), '4XJ7PQ2M');
+  assert.equal(grouped('4XJ7PQ2M'), '4XJ7 PQ2M');
   // R121
   assert.equal(keyDigits(' 123-456 789.0'), '123456789');
   assert.equal(grouped('1234567'), '123 456 7');

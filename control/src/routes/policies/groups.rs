@@ -11,7 +11,7 @@ use crate::audit::About;
 use crate::control::Control;
 use crate::http::{Denied, Page, json, link};
 use crate::store::policies::{self as kept, GroupRow, Head};
-use crate::store::set_group_active;
+use crate::store::{server_keys, set_group_active};
 
 #[derive(Deserialize)]
 struct New {
@@ -70,12 +70,12 @@ pub(super) async fn show(control: &Control, group: GroupId) -> Result<Response<B
 pub(super) async fn create(control: &Control, inquiry: &Inquiry<'_>) -> Result<Response<Bytes>, Denied> {
     let New { group, name, by } = inquiry.asked.json()?;
     let name = display_name(name)?;
-    let author = author(control, by)?;
+    let author = author(control, inquiry, by)?;
     let wanted = group.clone();
     if !control.store().ask(move |connection| kept::create_group(connection, &wanted, &name, &author)).await? {
         return Err(Refusal::new(Code::Busy, "docs/policy.md").saying("There is a group of that id already.").into());
     }
-    control.audit(Event::GroupCreated, About { group: Some(group.clone()), ..operator() });
+    control.audit(Event::GroupCreated, About { group: Some(group.clone()), ..who(inquiry) });
     let mut response = show(control, group).await?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
@@ -107,13 +107,22 @@ pub(super) async fn change(
     if active == Some(false) {
         // Its agents are signed out now, not when their logins end.
         control.presence().sign_out(&group, None);
+        for key in control.servers().remove_group(&group) {
+            control.put_out_by_key(&key);
+        }
+        control.put_out_everybody(&group, Code::Login);
     }
-    control.audit(Event::GroupChanged, About { group: Some(group.clone()), ..operator() });
+    if active == Some(true) {
+        let wanted = group.clone();
+        let keys = control.store().ask(move |connection| server_keys::good_of(connection, &wanted)).await?;
+        control.servers().add(keys);
+    }
+    control.audit(Event::GroupChanged, About { group: Some(group.clone()), ..who(inquiry) });
     show(control, group).await
 }
 
-fn operator() -> About {
-    About { who: Some("operator".into()), ..About::default() }
+fn who(inquiry: &Inquiry<'_>) -> About {
+    About { who: Some(inquiry.asked.caller.who()), ..About::default() }
 }
 
 fn display_name(name: String) -> Result<String, Refusal> {

@@ -79,7 +79,7 @@ pub(super) async fn export(control: &Control, group: GroupId, number: u32) -> Re
 pub(super) async fn save(control: &Control, inquiry: &Inquiry<'_>, group: GroupId) -> Result<Response<Bytes>, Denied> {
     let seen = inquiry.seen()?;
     let saving: Saving = inquiry.asked.json()?;
-    keep(control, group, seen, saving).await
+    keep(control, inquiry, group, seen, saving).await
 }
 
 /// `POST …/import`: an exported file, of this group or another, becomes a new version in staging.
@@ -96,11 +96,17 @@ pub(super) async fn import(
     }
     let note = format!("Imported: version {} of {}. {}", file.version, file.group, file.note);
     let note = note.chars().take(NOTE_CHARS_MAX).collect();
-    keep(control, group, seen, Saving { bundle: file.bundle, note, by: None }).await
+    keep(control, inquiry, group, seen, Saving { bundle: file.bundle, note, by: None }).await
 }
 
-async fn keep(control: &Control, group: GroupId, seen: String, saving: Saving) -> Result<Response<Bytes>, Denied> {
-    let author = author(control, saving.by)?;
+async fn keep(
+    control: &Control,
+    inquiry: &Inquiry<'_>,
+    group: GroupId,
+    seen: String,
+    saving: Saving,
+) -> Result<Response<Bytes>, Denied> {
+    let author = author(control, inquiry, saving.by)?;
     if saving.note.chars().count() > NOTE_CHARS_MAX {
         let refusal = Refusal::new(Code::Input, "limits::NOTE_CHARS_MAX");
         return Err(refusal.saying("\"note\" must be at most 500 characters.").into());
@@ -114,7 +120,7 @@ async fn keep(control: &Control, group: GroupId, seen: String, saving: Saving) -
     let wanted = group.clone();
     let moved =
         control.store().ask(move |connection| kept::save(connection, &wanted, &seen, (&text, &saving.note), &author));
-    done(control, group, moved.await?, Event::PolicySaved).await
+    done(control, inquiry, group, moved.await?, Event::PolicySaved).await
 }
 
 /// `POST …/publish`: production points to staging's version, or to the one that is named.
@@ -141,7 +147,7 @@ pub(super) async fn publish(
     let moved = control
         .store()
         .ask(move |connection| kept::move_production(connection, &wanted, &seen, ("published", to), &author));
-    done(control, group, moved.await?, Event::PolicyPublished).await
+    done(control, inquiry, group, moved.await?, Event::PolicyPublished).await
 }
 
 /// `POST …/rollback`: production points to the version before, or to an earlier one that is named.
@@ -168,24 +174,31 @@ pub(super) async fn roll_back(
         let refusal = Refusal::new(Code::State, "R028");
         return Err(refusal.saying("There is no version in production before that could be gone back to.").into());
     };
-    done(control, group, moved, Event::PolicyRolledBack).await
+    done(control, inquiry, group, moved, Event::PolicyRolledBack).await
 }
 
 fn moving(control: &Control, inquiry: &Inquiry<'_>) -> Result<(String, Moving, Author), Denied> {
     let seen = inquiry.seen()?;
     let mut wish = if inquiry.asked.body.is_empty() { Moving::default() } else { inquiry.asked.json()? };
-    let author = author(control, wish.by.take())?;
+    let author = author(control, inquiry, wish.by.take())?;
     Ok((seen, wish, author))
 }
 
 /// The head as it is now, or why it is not where it should be.
-async fn done(control: &Control, group: GroupId, moved: Moved, event: Event) -> Result<Response<Bytes>, Denied> {
+async fn done(
+    control: &Control,
+    inquiry: &Inquiry<'_>,
+    group: GroupId,
+    moved: Moved,
+    event: Event,
+) -> Result<Response<Bytes>, Denied> {
     let mark: Mark = match moved {
         Moved::To(mark) => mark,
         Moved::Stale(now) => return Ok(stale(control, now)),
         Moved::Absent => return Err(absent().into()),
     };
-    control.audit(event, About { group: Some(group.clone()), who: Some("operator".into()), ..About::default() });
+    control
+        .audit(event, About { group: Some(group.clone()), who: Some(inquiry.asked.caller.who()), ..About::default() });
     let version = find(control, &group, mark.version).await?;
     Ok(with_etag(json(StatusCode::OK, &shown(&group, version)?), mark.etag()))
 }

@@ -135,7 +135,7 @@ pub(super) async fn enforce(
 ) -> Result<Response<Bytes>, Denied> {
     let Enforcing { version, by } =
         if inquiry.asked.body.is_empty() { Enforcing::default() } else { inquiry.asked.json()? };
-    let author = author(control, by)?;
+    let author = author(control, inquiry, by)?;
     let version = match version {
         Some(version) => chosen(control, &group, &version.to_string()).await?,
         None => at_head(control, &group, Head::Production).await?,
@@ -145,8 +145,10 @@ pub(super) async fn enforce(
     let (told, unreached) = control.enforce(&group, numbered);
     let wanted = group.clone();
     control.store().ask(move |connection| kept::note_enforced(connection, &wanted, number, &author)).await?;
-    control
-        .audit(Event::PolicyEnforced, About { group: Some(group), who: Some("operator".into()), ..About::default() });
+    control.audit(
+        Event::PolicyEnforced,
+        About { group: Some(group), who: Some(inquiry.asked.caller.who()), ..About::default() },
+    );
     Ok(json(StatusCode::ACCEPTED, &Enforced { version: number, told, unreached }))
 }
 

@@ -372,3 +372,21 @@ fn a_viewer_by_http_goes_when_its_agents_rights_do() {
     assert_eq!((world.ends(), world.counts()), (vec![Code::Policy], [0, 2]), "the screen only, of the agent only");
     assert_eq!(code(watch(&mut world, "Ann", rights(Role::Agent), AGENT)), Code::Capability, "its token is no wider");
 }
+
+#[test]
+fn a_revoked_token_ends_its_media_at_once() {
+    // G-54
+    let mut world = World::new();
+    let viewer = world.watches("viewer", None).expect("allowed");
+    let other = world.watches("other", None).expect("allowed");
+    let publisher = world.publishes("mixer", None).expect("allowed");
+    world.send_frames(publisher.client, 3);
+    assert!(!world.seen(viewer.client).is_empty());
+    world.revoke(Role::Upstream, "viewer");
+    let before = (world.seen(viewer.client).len(), world.seen(other.client).len());
+    world.send_frames(publisher.client, 3);
+    assert_eq!(world.seen(viewer.client).len(), before.0, "not one packet after it");
+    assert!(world.seen(other.client).len() > before.1, "the others see on");
+    assert_eq!((world.ends(), world.counts()), (vec![Code::Ticket], [1, 1]));
+    assert_eq!(code(world.watches("viewer", None)), Code::Ticket, "nor may it come again with the same right");
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use fanlight_wire::command::{Admission, Command, Narrowing};
+use fanlight_wire::command::{Admission, Command, Narrowing, Whom};
 use fanlight_wire::policy::{Capabilities, Policy, Role};
 use fanlight_wire::report::Report;
 use fanlight_wire::resource::{
@@ -317,6 +317,13 @@ impl World {
     pub(super) fn narrow(&mut self, agents: Capabilities) {
         let narrowing = Narrowing { policy: Policy::default(), agents, subjects: Vec::new() };
         self.engine.handle_command(self.now, Command::Narrow { session: SESSION, narrowing: Box::new(narrowing) });
+        self.settle();
+    }
+
+    pub(super) fn revoke(&mut self, role: Role, subject: &str) {
+        let whom = Whom::One { role, subject: subject.into() };
+        let command = Command::Revoke { session: SESSION, whom, epoch: u32::MAX, code: Code::Ticket };
+        self.engine.handle_command(self.now, command);
         self.settle();
     }
 
