@@ -130,9 +130,12 @@ describe('records', () => {
         const numbers = page.getByRole('region', { name: 'How they went, as a table' });
         assert.deepEqual(await numbers.getByRole('row').allTextContents(), ['OutcomeSessions', 'Connected1', 'Refused0', 'Unanswered2', 'Interrupted0', 'Running0']);
         assert.deepEqual(await serious(), []);
+        await page.getByText('As a table').nth(1).click();
+        await page.evaluate(() => window.scrollTo(0, 0));
         await picture(page, 'reports');
         await page.getByRole('button', { name: `Who saw what in session ${connected.slice(0, 8)}` }).click();
         const who = page.getByRole('dialog', { name: `Session ${connected.slice(0, 8)}` });
+        await who.waitFor();
         const rows = await who.getByRole('row').allTextContents();
         assert.match(rows[1], /^ann.*Allowed.*view pointer/u);
         assert.match(rows[2], /^ben.*Declined/u);
@@ -166,6 +169,8 @@ describe('records', () => {
         assert.match(csv.name, /^sessions-.*\.csv$/u);
         assert.equal(readFileSync(csv.at, 'utf8').trim().split('\r\n').length, 2);
         assert.deepEqual(await serious(), []);
+        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing sticks out');
+        await page.evaluate(() => window.scrollTo(0, 0));
         await picture(page, 'reports-phone');
         await page.getByLabel('From').fill('2020-01-01');
         await page.getByRole('button', { name: 'Show' }).click();

@@ -118,7 +118,7 @@ function figures(summary: Summary): HTMLElement[] {
   const chart = (figure: HTMLElement, wide = false): HTMLElement => h('div', { class: wide ? 'panel-card wide' : 'panel-card' }, figure);
   return [
     h('div', { class: 'stats wide' }, tile('Sessions', String(sessions)), tile('Connected', share), tile('Refused by the visitor', String(outcomes['refused'] ?? 0)), tile('Running now', String(outcomes['running'] ?? 0))),
-    chart(bars('Sessions per day', 'Day', perDay, 1200), true),
+    chart(bars('Sessions per day', 'Day', perDay, window.innerWidth > 860 ? 1200 : 580), true),
     chart(bars('How they went', 'Outcome', byOutcome)),
     chart(bars('How long connected ones lasted', 'Lasted', lasted)),
   ];
