@@ -183,6 +183,7 @@ fn every_caller_at_every_operation() {
         let may = allowed(&operation);
         let mut refused_first: Vec<_> = CALLERS.into_iter().collect();
         refused_first.sort_by_key(|caller| may.contains(caller));
+        let mut reached = false;
         for door in operation.doors.clone() {
             for caller in refused_first.clone() {
                 let at_home = caller == "nobody" || (caller == "operator") == (door == Door::Operator);
@@ -192,23 +193,29 @@ fn every_caller_at_every_operation() {
                 let foreign = kind != caller && names_a_session(&operation) && !everybodys;
                 let answer = cast.ask(&operation, door, caller, true);
                 let (id, status) = (&operation.id, answer.status.as_u16());
-                if everybodys || (may.contains(kind) && at_home && !foreign) {
+                // Some of a path's methods are at one of its doors only.
+                if answer.code() == Some("E_METHOD") {
+                    continue;
+                }
+                reached = true;
+                let may = may.contains(kind) && at_home && (open || caller == "operator");
+                if everybodys || (may && !foreign) {
                     let turned_away = ["E_LOGIN", "E_ROLE"].contains(&answer.code().unwrap_or_default());
                     // Signing in is refused with the same code, whoever tries.
                     let signs_in = ["login", "redeemSignIn"].contains(&id.as_str());
                     assert!(!turned_away || signs_in, "{caller} may {id} at {door:?}: {status} {}", answer.body);
-                } else if may.contains(kind) && at_home {
+                } else if may {
                     assert_eq!(answer, cast.ask(&operation, door, caller, false), "{caller}: {id} at {door:?}");
                     assert_eq!(answer.status, StatusCode::NOT_FOUND, "{caller}: {id}");
                 } else {
                     assert!(matches!(status, 401 | 403), "{caller} may not {id} at {door:?}: {status} {}", answer.body);
                     let codes = ["E_LOGIN", "E_ROLE", "E_TICKET"];
                     assert!(answer.code().is_some_and(|code| codes.contains(&code)), "{}", answer.body);
-                    let media = MEDIA.iter().any(|media| operation.path.contains(media));
-                    assert!(media || (answer.body["sentence"].is_string() && answer.body["rule"].is_string()));
+                    assert!(answer.body["detail"].is_string() && answer.body["rule"].is_string(), "{}", answer.body);
                 }
             }
         }
+        assert!(reached, "{} is nowhere", operation.id);
     }
 }
 
