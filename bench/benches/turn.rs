@@ -110,7 +110,8 @@ impl Repeater {
     fn shard(backend: BackendChoice, destinations: &Arc<[SocketAddr]>, core: usize) -> Self {
         let bind = SocketAddr::from(([127, 0, 0, 1], 0));
         let media = vec![MediaBind { bind, advertise: bind }];
-        let config = ShardConfig { id: ShardId(0), core: Some(core), backend, media, tcp: true };
+        let config =
+            ShardConfig { id: ShardId(0), core: Some(core), backend, media, tcp: true, neighbours: Arc::default() };
         let (reports, _reported) = mpsc::channel(8);
         let out = Arc::new(AtomicU64::new(0));
         let (destinations, own_out) = (Arc::clone(destinations), Arc::clone(&out));

@@ -11,8 +11,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fanlight::io::{BackendChoice, MediaBind};
@@ -92,6 +92,7 @@ fn shard(backend: BackendChoice) -> Shard {
         backend,
         media: vec![MediaBind { bind, advertise: bind }],
         tcp: true,
+        neighbours: Arc::default(),
     };
     let mut bear = bear_engine(Certificate::generate().expect("a certificate"));
     let counted: Bear<Engine> = Box::new(move |birth: Birth| {

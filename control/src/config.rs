@@ -38,6 +38,8 @@ pub struct ControlConfig {
     /// The group `demo` with its two agents exists, `/demo/config.json` shows their secrets, and pages that this host
     /// itself serves may use it. Never for a relay that strangers can reach.
     pub demo: bool,
+    /// WHEP viewers on a shard from which on further ones go to a shard that has fewer; `None`: the product's own.
+    pub viewers_per_shard: Option<u32>,
     /// Administrators and agents sign in with the operator's identity provider.
     pub identity: Option<IdentityConfig>,
 }

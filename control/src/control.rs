@@ -6,7 +6,7 @@
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use std::time::Duration;
 use fanlight_wire::command::{Admission, Command};
 use fanlight_wire::limits::{
     ADDRESSES_REMEMBERED_MAX, LOGIN_TRIES_PER_ADDRESS, LOGIN_TRIES_PER_AGENT, LOGIN_TRY_WINDOW, MEDIA_TOKEN_LIFE_MAX,
-    MEDIA_TOKEN_LIFE_MIN, SESSION_WINDOW, SESSIONS_PER_ADDRESS, TICKET_LIFE,
+    MEDIA_TOKEN_LIFE_MIN, SESSION_WINDOW, SESSIONS_PER_ADDRESS, TICKET_LIFE, VIEWERS_PER_SHARD,
 };
 use fanlight_wire::policy::{Capabilities, Policy, Role};
-use fanlight_wire::resource::ResourceInput;
+use fanlight_wire::resource::{ResourceInput, ResourceKind, ResourceRef};
 use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId, ShardId};
 
@@ -150,7 +150,7 @@ impl Control {
             presence: Presence::new(shards, &operator_token),
             operator_token,
             directory: Directory::default(),
-            placement: Placement::new(shards),
+            placement: Placement::new(shards, config.viewers_per_shard.unwrap_or(VIEWERS_PER_SHARD)),
             metrics: Metrics::new(),
             ice_servers: config.ice_servers.clone(),
             demo,
@@ -215,7 +215,19 @@ impl Control {
         self.placement.note_load(shard, permille);
     }
 
-    /// Asks a session's home about a media resource.
+    /// A shard has told how many WHEP viewers it serves: further ones go by that.
+    pub fn note_viewers(&self, shard: ShardId, viewers: u64) {
+        self.placement.note_viewers(shard, viewers);
+    }
+
+    /// The shard that holds this resource of a session that lives on `home`. Where there is no such shard, the home says
+    /// that there is no such resource.
+    pub(crate) fn holder_of(&self, home: ShardId, of: &ResourceRef) -> ShardId {
+        let named = of.resource.shard();
+        if of.kind == ResourceKind::Whep && named.0 < self.hooks.shards.shard_count() { named } else { home }
+    }
+
+    /// Asks a shard about a media resource.
     pub(crate) fn ask(&self, shard: ShardId, input: ResourceInput) -> Asking {
         self.hooks.shards.ask(shard, input)
     }
@@ -355,6 +367,7 @@ impl Control {
             roles: BTreeMap::new(),
             enforced: Vec::new(),
             live: Live { mode: Some(policy.default_mode), ..Live::default() },
+            mirrors: BTreeSet::new(),
             pinned: Arc::new(pinned),
         };
         self.passes.open(session);
@@ -529,6 +542,7 @@ mod tests {
             roles: BTreeMap::new(),
             enforced: Vec::new(),
             live: Live::default(),
+            mirrors: BTreeSet::new(),
         }
     }
 

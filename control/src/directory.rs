@@ -3,7 +3,7 @@
 //! Invariant: an entry exists from the moment the shard was told to open the session until the shard has reported its
 //! end. Looked up once per join, never per frame.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -35,6 +35,8 @@ pub(crate) struct Home {
     pub(crate) enforced: Vec<Arc<Numbered>>,
     /// What is going on in it.
     pub(crate) live: Live,
+    /// Shards that were asked to serve viewers of it.
+    pub(crate) mirrors: BTreeSet<ShardId>,
 }
 
 impl Home {
@@ -111,6 +113,12 @@ impl Directory {
         {
             home.roles.insert(subject.to_owned(), role.to_owned());
         }
+    }
+
+    /// This shard may mirror the session from now on. False when the session is gone.
+    pub(crate) fn note_mirror(&self, session: &SessionId, shard: ShardId) -> bool {
+        let home = self.homes.get_mut(session);
+        home.map(|mut home| home.mirrors.insert(shard)).is_some()
     }
 
     /// What has been enforced on the session narrows every later ticket of its agents.

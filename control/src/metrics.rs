@@ -135,6 +135,8 @@ pub struct Metrics {
     io_backend: IntGaugeVec,
     shard_load: GaugeVec,
     sessions_ended: IntCounterVec,
+    mirrors: IntGaugeVec,
+    mirrored: IntCounterVec,
     audit_lost: IntCounterVec,
     webhook_deliveries: IntCounterVec,
     webhook_queue: IntGaugeVec,
@@ -192,6 +194,8 @@ impl Metrics {
             io_backend: gauges(&d::IO_BACKEND),
             shard_load: shares(&registry, &d::SHARD_LOAD),
             sessions_ended: counters(&d::SESSIONS_ENDED),
+            mirrors: gauges(&d::MIRRORS),
+            mirrored: counters(&d::MIRRORED_PACKETS),
             audit_lost: counters(&d::AUDIT_LINES_LOST),
             webhook_deliveries: counters(&d::WEBHOOK_DELIVERIES),
             webhook_queue: gauges(&d::WEBHOOK_QUEUE),
@@ -320,6 +324,7 @@ impl Metrics {
             let count = sum(&|totals| totals.agents_lag.get(n).copied().unwrap_or(0));
             set(&self.agents_lag, &[state.label()], count);
         }
+        set(&self.mirrors, &NO_LABELS, sum(&|totals| totals.mirrors));
         set(&self.dom_cache, &NO_LABELS, sum(&|totals| totals.dom_cache_bytes));
     }
 
@@ -333,6 +338,9 @@ impl Metrics {
         }
         raise(&self.keyframe_requests, &["in"], before.keyframe_requests_in, now.keyframe_requests_in);
         raise(&self.keyframe_requests, &["out"], before.keyframe_requests_out, now.keyframe_requests_out);
+        raise(&self.mirrored, &["out"], before.mirrored_out, now.mirrored_out);
+        raise(&self.mirrored, &["lost"], before.mirrored_lost, now.mirrored_lost);
+        raise(&self.mirrored, &["in"], before.mirrored_in, now.mirrored_in);
         raise(&self.srtp, &["aes_gcm"], before.srtp_gcm, now.srtp_gcm);
         raise(&self.srtp, &["other"], before.srtp_other, now.srtp_other);
     }

@@ -1,4 +1,5 @@
-//! Which shard becomes a new session's home: of those that are about equally busy, the one with the fewest sessions.
+//! Which shard becomes a new session's home: of those that are about equally busy, the one with the fewest sessions. And
+//! which shard serves a new viewer: the home, until it is half busy or has its share of viewers; then one that is better off.
 //!
 //! A shard whose load is above [`SHARD_LOAD_MAX`] takes nobody new; what it has is left alone. Loads are told a few times
 //! a second, so between two tellings it is the number of sessions that spreads a crowd.
@@ -7,9 +8,10 @@
 //! dropping the [`Place`] when the session did not come about. A request may be dropped wherever it waits, because its
 //! client has gone.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use fanlight_wire::limits::{SESSIONS_PER_SHARD_MAX, SHARD_LOAD_MAX};
+use fanlight_wire::limits::{SESSIONS_PER_SHARD_MAX, SHARD_LOAD_MAX, SHARD_SPILL_LOAD};
 use fanlight_wire::{Code, Refusal, ShardId};
 
 use crate::locked;
@@ -21,17 +23,24 @@ const ABOUT_EQUAL: u32 = 100;
 #[derive(Debug)]
 pub(crate) struct Placement {
     shards: Mutex<Vec<Seen>>,
+    viewers_per_shard: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
     sessions: usize,
     load_permille: u32,
+    /// WHEP viewers, as last told, and those that were sent there since the telling before: what is told is of the past, and
+    /// rather too many are counted than too few.
+    viewers: u64,
+    sent_before: u64,
+    sent_since: u64,
 }
 
 impl Placement {
-    pub(crate) fn new(shards: u8) -> Self {
-        Self { shards: Mutex::new(vec![Seen::default(); usize::from(shards.max(1))]) }
+    pub(crate) fn new(shards: u8, viewers_per_shard: u32) -> Self {
+        let shards = Mutex::new(vec![Seen::default(); usize::from(shards.max(1))]);
+        Self { shards, viewers_per_shard: viewers_per_shard.into() }
     }
 
     /// Takes a place on the least busy shard; of equals on the one with the fewest sessions, of these the first.
@@ -52,13 +61,41 @@ impl Placement {
         }
     }
 
-    /// May a session that lives on this shard get one more viewer?
+    /// Which shard serves one more viewer of a session that lives on `home` and has `mirrors`. The home, if it can; else of
+    /// those that are about equally busy one with room, one that has the session's media already, one with few viewers.
     ///
     /// # Errors
-    /// `E_OVERLOAD` when the shard is busy.
-    pub(crate) fn admit_viewer(&self, shard: ShardId) -> Result<(), Refusal> {
-        let busy = locked(&self.shards).get(usize::from(shard.0)).is_some_and(|seen| seen.is_busy());
-        if busy { Err(Refusal::new(Code::Overload, BUSY)) } else { Ok(()) }
+    /// `E_OVERLOAD` when every shard is busy.
+    pub(crate) fn admit_viewer(&self, home: ShardId, mirrors: &BTreeSet<ShardId>) -> Result<ShardId, Refusal> {
+        let mut shards = locked(&self.shards);
+        let most = self.viewers_per_shard;
+        let Some(own) = shards.get(usize::from(home.0)) else {
+            // A shard that is not there refuses by itself.
+            return Ok(home);
+        };
+        let stays = own.load_permille <= SHARD_SPILL_LOAD && own.viewers() < most;
+        let rank = |(shard, seen): &(ShardId, &mut Seen)| {
+            let is_near = *shard == home || mirrors.contains(shard);
+            let (full, load) = (seen.viewers() >= most, seen.load_permille / ABOUT_EQUAL);
+            (seen.is_busy(), full, load, if full { seen.viewers() } else { 0 }, !is_near, seen.viewers())
+        };
+        let all = (0_u8..).map(ShardId).zip(shards.iter_mut());
+        let best = all.filter(|(shard, _)| *shard == home || !stays).min_by_key(rank);
+        match best {
+            Some((_, seen)) if seen.is_busy() => Err(Refusal::new(Code::Overload, BUSY)),
+            Some((shard, seen)) => {
+                seen.sent_since += 1;
+                Ok(shard)
+            }
+            None => Ok(home),
+        }
+    }
+
+    /// A shard has told how many viewers it serves.
+    pub(crate) fn note_viewers(&self, shard: ShardId, viewers: u64) {
+        if let Some(seen) = locked(&self.shards).get_mut(usize::from(shard.0)) {
+            (seen.viewers, seen.sent_before, seen.sent_since) = (viewers, seen.sent_since, 0);
+        }
     }
 
     /// A shard has told how busy it is, in thousandths.
@@ -80,6 +117,10 @@ const BUSY: &str = "limits::SHARD_LOAD_MAX";
 impl Seen {
     const fn is_busy(self) -> bool {
         self.load_permille > SHARD_LOAD_MAX
+    }
+
+    const fn viewers(self) -> u64 {
+        self.viewers + self.sent_before + self.sent_since
     }
 }
 
@@ -117,7 +158,7 @@ mod tests {
 
     #[test]
     fn sessions_spread_and_a_full_node_refuses() {
-        let placement = Placement::new(2);
+        let placement = Placement::new(2, 1_000);
         let homes: Vec<_> = (0..4).map(|_| placement.place().expect("room").keep().0).collect();
         assert_eq!(homes, [0, 1, 0, 1]);
         placement.release(ShardId(1));
@@ -131,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_busy_shard_takes_nobody_new_and_keeps_what_it_has() {
-        let placement = Placement::new(2);
+        let placement = Placement::new(2, 1_000);
         let home = || placement.place().map(|place| place.keep().0);
         placement.note_load(ShardId(0), 150);
         assert_eq!((home(), home()), (Ok(1), Ok(1)), "the less busy one, though it has more sessions");
@@ -140,13 +181,57 @@ mod tests {
         placement.note_load(ShardId(0), SHARD_LOAD_MAX + 1);
         placement.note_load(ShardId(1), SHARD_LOAD_MAX);
         assert_eq!(home(), Ok(1));
-        assert!(placement.admit_viewer(ShardId(1)).is_ok());
+        assert_eq!(viewer(&placement, 0), Ok(1), "a busy home's viewers go to the other shard");
         placement.note_load(ShardId(1), 1_000);
         let refusal = home().expect_err("both are busy");
         assert_eq!((refusal.code, refusal.rule.as_ref()), (Code::Overload, BUSY));
-        assert_eq!(placement.admit_viewer(ShardId(0)).map_err(|refusal| refusal.code), Err(Code::Overload));
+        assert_eq!(viewer(&placement, 0), Err(Code::Overload));
         placement.note_load(ShardId(0), 0);
         assert_eq!(home(), Ok(0));
-        assert!(placement.admit_viewer(ShardId(9)).is_ok(), "a shard that is not there refuses by itself");
+        assert_eq!(viewer(&placement, 9), Ok(9), "a shard that is not there refuses by itself");
+    }
+
+    /// Where a viewer of a session without mirrors goes.
+    fn viewer(placement: &Placement, home: u8) -> Result<u8, Code> {
+        near(placement, home, &[])
+    }
+
+    fn near(placement: &Placement, home: u8, mirrors: &[u8]) -> Result<u8, Code> {
+        let mirrors = mirrors.iter().map(|shard| ShardId(*shard)).collect();
+        placement.admit_viewer(ShardId(home), &mirrors).map(|shard| shard.0).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn viewers_stay_at_home_until_it_has_its_share() {
+        let placement = Placement::new(3, 2);
+        let of_first: Vec<_> = (0..8).map(|_| viewer(&placement, 0)).collect();
+        let wanted = [0, 0, 1, 2, 1, 2, 0, 1].map(Ok);
+        assert_eq!(of_first, wanted, "then to where there are few, and nobody is refused for it");
+        assert_eq!(viewer(&placement, 2), Ok(2), "all are full; this one has the fewest");
+    }
+
+    #[test]
+    fn what_is_told_does_not_hide_who_is_on_the_way() {
+        let placement = Placement::new(2, 2);
+        assert_eq!((viewer(&placement, 0), viewer(&placement, 0)), (Ok(0), Ok(0)));
+        placement.note_viewers(ShardId(0), 0);
+        assert_eq!(viewer(&placement, 0), Ok(1), "the two may not have been counted yet");
+        placement.note_viewers(ShardId(0), 0);
+        assert_eq!(viewer(&placement, 0), Ok(0), "they did not come about");
+        placement.note_viewers(ShardId(0), 2);
+        placement.note_viewers(ShardId(0), 2);
+        assert_eq!(viewer(&placement, 0), Ok(1));
+    }
+
+    #[test]
+    fn a_mirror_that_is_there_is_preferred_to_another_one() {
+        let placement = Placement::new(3, 10);
+        placement.note_load(ShardId(0), SHARD_SPILL_LOAD + 1);
+        assert_eq!((0..3).map(|_| near(&placement, 0, &[2])).collect::<Vec<_>>(), [2, 2, 2].map(Ok));
+        placement.note_load(ShardId(2), 2 * ABOUT_EQUAL);
+        assert_eq!(near(&placement, 0, &[2]), Ok(1), "unless it is busier");
+        placement.note_load(ShardId(1), SHARD_SPILL_LOAD + 3 * ABOUT_EQUAL);
+        placement.note_load(ShardId(2), SHARD_SPILL_LOAD + 3 * ABOUT_EQUAL);
+        assert_eq!(near(&placement, 0, &[2]), Ok(0), "and a home that is less busy than the others keeps its own");
     }
 }

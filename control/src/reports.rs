@@ -2,6 +2,7 @@
 
 mod ledger;
 
+use fanlight_wire::command::Command;
 use fanlight_wire::limits::{RETENTION_INTERVAL, REVOCATION_RETRY};
 use fanlight_wire::policy::Role;
 use fanlight_wire::report::Report;
@@ -164,6 +165,12 @@ impl Control {
         self.metrics().session_ended(home.counts.agreed);
         self.close_record(session, home.clone(), code);
         self.placement().release(home.shard);
+        for shard in home.mirrors {
+            // A mirror that is not told finds out by its next greeting.
+            if self.send(shard, Command::End { session, code }).is_err() {
+                tracing::debug!(shard = shard.0, "a mirror's shard is busy");
+            }
+        }
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);
         if let Some(link) = self.cameras().ended(&session).filter(|link| link.stage == Stage::Sent) {

@@ -29,9 +29,13 @@ impl Control {
             return Ok(());
         }
         let command = Command::Revoke { session: *session, whom, epoch, code };
-        if let Err(refusal) = self.send(home.shard, command.clone()) {
-            tracing::warn!(%session, code = %refusal.code, "a revocation waits for its shard");
-            locked(&self.revocations().waiting).push((home.shard, command));
+        // Read after the tickets are void: whoever comes to another shard from here on is looked at again there.
+        let mirrors = self.directory().home(session).map(|home| home.mirrors).unwrap_or_default();
+        for shard in mirrors.into_iter().chain([home.shard]) {
+            if let Err(refusal) = self.send(shard, command.clone()) {
+                tracing::warn!(%session, code = %refusal.code, "a revocation waits for its shard");
+                locked(&self.revocations().waiting).push((shard, command.clone()));
+            }
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ pub enum Reason {
     Grace,
     Ice,
     Keyframe,
+    Mirror,
     Rate,
     Session,
 }

@@ -2,13 +2,16 @@
 //!
 //! Contract for the host: after any `handle_*`, poll [`Engine::poll_datagrams`] until it returns false, then [`Engine::poll_pipe`] and
 //! [`Engine::poll_report`] until they are empty, submit, then sleep until [`Engine::deadline`] or the next input.
+//! [`Engine::poll_handoff`] may be emptied at any time; what cannot be handed on is given back to [`Engine::handoff_lost`].
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use fanlight_wire::command::{Admission, Command};
-use fanlight_wire::limits::{DATAGRAM_BYTES_MAX, HANDSHAKES_WAITING_MAX, SESSIONS_PER_SHARD_MAX, SLICE_SUBSCRIBERS};
+use fanlight_wire::limits::{
+    DATAGRAM_BYTES_MAX, HANDSHAKES_WAITING_MAX, MIRRORS_PER_SHARD_MAX, SESSIONS_PER_SHARD_MAX, SLICE_SUBSCRIBERS,
+};
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::signal::ClientInfo;
@@ -19,6 +22,7 @@ use crate::deadline::{Deadline, Reason};
 use crate::demux::{Demux, PeerKey};
 use crate::entropy::Entropy;
 use crate::fanout::MemberId;
+use crate::handoff::{Handoff, Word};
 use crate::outbox::Outbox;
 use crate::peer::PeerConfig;
 use crate::pipe::{PipeInput, PipeOutput};
@@ -73,6 +77,8 @@ pub struct Engine {
     sessions: BTreeMap<Index, Box<Session>>,
     by_id: BTreeMap<SessionId, Index>,
     next_index: Index,
+    /// How many of the sessions live elsewhere.
+    mirrors: usize,
     pipes: BTreeMap<PipeId, (Index, ParticipantId)>,
     demux: Demux,
     timers: Timers<Index>,
@@ -84,6 +90,7 @@ pub struct Engine {
     handshakes: VecDeque<Handshake>,
     outputs: VecDeque<(PipeId, PipeOutput)>,
     reports: VecDeque<Report>,
+    handoffs: VecDeque<(ShardId, Handoff)>,
     draining_until: Option<Instant>,
     totals: ShardTotals,
     /// Totals of sessions that are gone.
@@ -100,6 +107,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             by_id: BTreeMap::new(),
             next_index: 0,
+            mirrors: 0,
             pipes: BTreeMap::new(),
             demux: Demux::default(),
             timers: Timers::default(),
@@ -108,6 +116,7 @@ impl Engine {
             handshakes: VecDeque::new(),
             outputs: VecDeque::new(),
             reports: VecDeque::new(),
+            handoffs: VecDeque::new(),
             draining_until: None,
             totals: ShardTotals::default(),
             past: ShardTotals::default(),
@@ -150,14 +159,10 @@ impl Engine {
         self.now = now;
         match command {
             Command::Open { session, policy, .. } => {
-                if self.by_id.contains_key(&session) || self.sessions.len() >= SESSIONS_PER_SHARD_MAX {
+                if self.by_id.contains_key(&session) || self.sessions.len() - self.mirrors >= SESSIONS_PER_SHARD_MAX {
                     return;
                 }
-                let index = self.next_index;
-                self.next_index += 1;
-                self.sessions.insert(index, Box::new(Session::new(session, index, policy, now)));
-                self.by_id.insert(session, index);
-                self.settling.insert(index);
+                self.insert(session, |index| Session::new(session, index, policy, now));
             }
             Command::End { session, code } => {
                 if let Some(index) = self.by_id.get(&session).copied() {
@@ -192,13 +197,58 @@ impl Engine {
     /// The [`Refusal`] to answer with.
     pub fn handle_resource(&mut self, now: Instant, input: ResourceInput) -> Result<ResourceOutput, Refusal> {
         self.now = now;
-        if self.draining_until.is_some() && matches!(input, ResourceInput::Create { .. }) {
+        let is_new = matches!(input, ResourceInput::Create { .. } | ResourceInput::Mirror { .. });
+        if self.draining_until.is_some() && is_new {
             return Err(Refusal::new(Code::Draining, "promises P3"));
         }
         let absent = || Refusal::new(Code::Session, "protocol §8");
+        if let ResourceInput::Mirror { permit, admission, .. } = &input {
+            self.mirror(admission.session, permit.home)?;
+        }
         let index = self.open_session(input.session()).ok_or_else(absent)?;
         let answer = self.with_session(index, |session, cx| session.handle_resource(cx, input));
         answer.unwrap_or_else(|| Err(absent()))
+    }
+
+    /// Another shard says something about a session that lives here or there.
+    pub fn handle_handoff(&mut self, now: Instant, handoff: &Handoff) {
+        self.now = now;
+        let Handoff { from, session, word } = handoff;
+        let found = self.open_session(session).and_then(|index| Some((index, self.sessions.get(&index)?.is_mirror())));
+        match (word, found) {
+            (Word::Greeting { fresh }, Some((index, false))) => {
+                self.with_session(index, |session, _| session.mirror_greets(now, *from, *fresh));
+            }
+            (Word::Farewell, Some((index, false))) => {
+                self.with_session(index, |session, _| session.mirror_leaves(*from));
+            }
+            (Word::Keyframe(wish), Some((index, false))) => {
+                self.with_session(index, |session, _| session.mirror_wishes(wish));
+            }
+            (Word::Media(batch), Some((index, true))) => {
+                self.with_session(index, |session, _| session.mirror_takes(batch));
+            }
+            (Word::End(code), Some((index, true))) => {
+                self.with_session(index, |session, cx| session.end(cx, *code, None));
+            }
+            // Whoever speaks of what is gone is told so.
+            (Word::Greeting { .. }, _) => self.answer(*from, *session, Word::End(Code::Ended)),
+            (Word::Media(_), _) => self.answer(*from, *session, Word::Farewell),
+            (Word::Farewell | Word::Keyframe(_) | Word::End(_), _) => {}
+        }
+    }
+
+    /// The next word for another shard.
+    pub fn poll_handoff(&mut self) -> Option<(ShardId, Handoff)> {
+        self.handoffs.pop_front()
+    }
+
+    /// A word found no room on its way.
+    pub fn handoff_lost(&mut self, now: Instant, to: ShardId, handoff: &Handoff) {
+        self.now = now;
+        if let Some(index) = self.open_session(&handoff.session) {
+            self.with_session(index, |session, _| session.handoff_lost(now, to, handoff));
+        }
     }
 
     /// [`Self::deadline`] has come.
@@ -231,6 +281,7 @@ impl Engine {
         {
             let Some(session) = self.sessions.get_mut(&index) else { continue };
             session.fanout.poll(now, outbox, &mut slice);
+            session.pass_on(self.media.shard, &mut self.handoffs);
             // Packets alone concern nobody's carrier and no rule: then nobody is looked at but who is sent to.
             if session.has_events() {
                 self.act(index, Session::dispatch);
@@ -281,7 +332,7 @@ impl Engine {
         self.settling.is_empty()
     }
 
-    /// Sessions that are not over.
+    /// Sessions that are not over, mirrors among them.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
     }
@@ -304,6 +355,39 @@ impl Engine {
         self.sending.insert(index);
     }
 
+    fn answer(&mut self, to: ShardId, session: SessionId, word: Word) {
+        self.handoffs.push_back((to, Handoff { from: self.shard(), session, word }));
+    }
+
+    /// There shall be a mirror of a session that lives elsewhere.
+    fn mirror(&mut self, session: SessionId, home: ShardId) -> Result<(), Refusal> {
+        let known = self.by_id.get(&session).and_then(|index| self.sessions.get(index));
+        match known {
+            // One that has ended still says goodbye; the next request finds it gone.
+            Some(known) if known.has_ended() || !known.is_mirror() => {
+                Err(Refusal::new(Code::Overload, "docs/decisions/0015"))
+            }
+            Some(_) => Ok(()),
+            None if self.mirrors >= MIRRORS_PER_SHARD_MAX => {
+                Err(Refusal::new(Code::Overload, "limits::MIRRORS_PER_SHARD_MAX"))
+            }
+            None => {
+                let now = self.now;
+                self.mirrors += 1;
+                self.insert(session, |index| Session::mirroring(session, index, home, now));
+                Ok(())
+            }
+        }
+    }
+
+    fn insert(&mut self, session: SessionId, make: impl FnOnce(Index) -> Session) {
+        let index = self.next_index;
+        self.next_index += 1;
+        self.sessions.insert(index, Box::new(make(index)));
+        self.by_id.insert(session, index);
+        self.settling.insert(index);
+    }
+
     fn join(&mut self, pipe: PipeId, admission: Admission, client: ClientInfo) {
         if self.draining_until.is_some() {
             return self.turn_away(pipe, &Refusal::new(Code::Draining, "promises P3"));
@@ -321,7 +405,8 @@ impl Engine {
         session: SessionId,
         act: impl FnOnce(&mut Session, &mut Context<'_>) -> Result<ParticipantId, Refusal>,
     ) {
-        let Some(index) = self.open_session(&session) else {
+        let is_home = |index: &Index| self.sessions.get(index).is_some_and(|session| !session.is_mirror());
+        let Some(index) = self.open_session(&session).filter(is_home) else {
             return self.turn_away(pipe, &Refusal::new(Code::Session, "protocol §8"));
         };
         match self.with_session(index, act) {
@@ -375,6 +460,7 @@ impl Engine {
             media: &self.media,
             reports: &mut self.reports,
             orphans: &mut self.outputs,
+            handoffs: &mut self.handoffs,
         };
         let result = act(session, &mut cx);
         self.settling.insert(index);
@@ -387,6 +473,7 @@ impl Engine {
         session.drain(self.now, &mut self.outputs);
         if session.has_ended() {
             session.add_totals(&mut self.past);
+            self.mirrors -= usize::from(session.is_mirror());
             self.by_id.remove(&session.id);
             self.sessions.remove(&index);
             self.timers.remove(index);

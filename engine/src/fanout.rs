@@ -13,6 +13,8 @@
 mod filling;
 mod lane;
 mod member;
+mod mirror;
+mod mirrors;
 mod path;
 mod subscription;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use crate::datagram::Datagram;
 use crate::deadline::Deadline;
 use crate::demux::{Demux, PeerKey};
 use crate::entropy::Entropy;
+use crate::handoff::Wish;
 use crate::outbox::Outbox;
 use crate::peer::{IceCredentials, Media, Mid, Peer, PeerConfig, PeerEvent};
 use crate::rtp::header::Header;
@@ -39,6 +42,7 @@ use filling::Filling;
 use lane::LANES;
 pub use lane::{Lane, MemberId, Views};
 use member::{Asked, Member, section_index};
+use mirrors::Mirrors;
 pub use totals::MediaTotals;
 
 /// What fills a lane.
@@ -83,6 +87,12 @@ pub struct Fanout {
     pass: usize,
     /// Where reports are written.
     compound: Vec<u8>,
+    /// Shards that repeat what comes in here.
+    mirrors: Option<Box<Mirrors>>,
+    /// On a mirror, the keyframes that its home is to be asked for.
+    upward: Option<Vec<Wish>>,
+    /// Rises whenever the visitor no longer agrees to be seen.
+    agreement: u32,
 }
 
 impl Fanout {
@@ -231,6 +241,7 @@ impl Fanout {
             member.close(now, outbox, &mut self.totals);
         }
         self.request_keyframes(now);
+        self.collect_for_mirrors(now);
         self.queue_watchers(now);
         while *slice > 0
             && let Some(who) = self.queue.pop_front()
@@ -385,11 +396,17 @@ impl Fanout {
 
     /// Asks publishers for the keyframes that are due.
     fn request_keyframes(&mut self, now: Instant) {
-        let Self { members, lanes, queue, totals, .. } = self;
-        for filling in lanes {
+        let Self { members, lanes, queue, totals, upward, .. } = self;
+        for (lane, filling) in Lane::ALL.into_iter().zip(lanes) {
             let Some(source) = filling.source else { continue };
+            let filled = filling.filling;
             for (layer, wish) in filling.wishes() {
                 if !wish.is_due(now) {
+                    continue;
+                }
+                if let Some(upward) = upward {
+                    upward.push(Wish { lane, filling: filled, layer });
+                    wish.asked(now, true);
                     continue;
                 }
                 let member = members.get_mut(&source.who);

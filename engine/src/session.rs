@@ -9,6 +9,7 @@ mod camera;
 mod enforce;
 mod length;
 mod members;
+mod mirrors;
 mod resources;
 mod revoke;
 mod shares;
@@ -23,18 +24,20 @@ use fanlight_wire::limits::{NEVER_JOINED_MAX, PARTICIPANTS_LIFETIME_MAX};
 use fanlight_wire::policy::{Mode, Policy, Role};
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::signal::{LagState, SnapshotReason, Stage, ToClient};
-use fanlight_wire::{Code, Frame, ParticipantId, PipeId, Refusal, SessionId};
+use fanlight_wire::{Code, Frame, ParticipantId, PipeId, Refusal, SessionId, ShardId};
 
 use crate::deadline::Deadline;
 use crate::dom::{Dom, DomEvent};
 use crate::fanout::{Fanout, MemberId};
 use crate::floor::Event;
+use crate::handoff::Handoff;
 use crate::participant::Participant;
 use crate::permit::{self, Route, Standing};
 use crate::pipe::PipeOutput;
 use asks::Asks;
 use camera::Camera;
 use enforce::Narrowed;
+use mirrors::Home;
 use resources::Resources;
 use revoke::Revoked;
 use shares::Shares;
@@ -49,9 +52,11 @@ pub(crate) struct Context<'a> {
     pub reports: &'a mut VecDeque<Report>,
     /// Pipes that a session no longer owns, with their last outputs.
     pub orphans: &'a mut VecDeque<(PipeId, PipeOutput)>,
+    /// What other shards are to be told.
+    pub handoffs: &'a mut VecDeque<(ShardId, Handoff)>,
 }
 
-/// One session on its home shard.
+/// One session on its home shard, or what another shard has of it.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
@@ -84,6 +89,8 @@ pub(crate) struct Session {
     pub(crate) fanout: Fanout,
     /// What is due of everything but media, as of the last [`Self::deadline`].
     beside_media: Deadline,
+    /// On a mirror, where the session lives: there is nobody here but viewers.
+    home: Option<Home>,
     ended: Option<Code>,
 }
 
@@ -110,6 +117,7 @@ impl Session {
             dom_frames_out: [0; 3],
             fanout: Fanout::default(),
             beside_media: Deadline::IDLE,
+            home: None,
             policy,
             narrowed: Narrowed::default(),
             revoked: Revoked::default(),
@@ -123,7 +131,7 @@ impl Session {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.participants.is_empty() && self.resources.is_empty()
+        self.participants.is_empty() && self.resources.is_empty() && self.fanout.mirrors().next().is_none()
     }
 
     /// It may be empty for this long.
@@ -145,6 +153,10 @@ impl Session {
         self.fanout.add_totals(to);
         if self.has_ended() {
             return;
+        }
+        if self.is_mirror() {
+            to.mirrors += 1;
+            return self.resources.add_totals(to);
         }
         to.dom_cache_bytes += self.dom.cached_bytes();
         to.sessions[self.stage as usize] += 1;
@@ -286,7 +298,12 @@ impl Session {
         self.expire_camera(cx);
         self.expire_members(cx);
         self.expire_resources(cx);
-        self.expire_session(cx);
+        self.fanout.expire_mirrors(cx.now);
+        if self.is_mirror() {
+            self.tend_mirror(cx);
+        } else {
+            self.expire_session(cx);
+        }
         self.dispatch(cx);
     }
 
@@ -311,6 +328,7 @@ impl Session {
 
     /// The next moment at which something is due. Looks at everybody.
     pub(crate) fn deadline(&mut self) -> Deadline {
+        let whole = self.home.as_ref().map_or_else(|| self.length_deadline(), Home::deadline);
         self.beside_media = self
             .dom
             .deadline()
@@ -319,7 +337,8 @@ impl Session {
             .min(self.camera.deadline())
             .min(self.resources.deadline())
             .min(self.grace_deadline())
-            .min(self.length_deadline());
+            .min(self.fanout.mirrors_deadline())
+            .min(whole);
         self.media_deadline()
     }
 
@@ -347,10 +366,14 @@ impl Session {
         if self.ended.is_some() {
             return;
         }
+        if self.is_mirror() {
+            return self.end_mirror(cx, code);
+        }
         self.ended = Some(code);
         let told = ToClient::SessionEnded { code, sentence: sentence.to_owned(), by };
         self.each(|_| true, |member| member.tell(&told));
         self.close_resources(cx, code);
+        self.end_mirrors(cx, code);
         let all: Vec<ParticipantId> = self.participants.keys().copied().collect();
         for who in all {
             self.remove(cx, who, code);

@@ -229,6 +229,8 @@ pub struct Limits {
     pub body: Size,
     /// How long a drain waits for sessions to end by themselves.
     pub drain: Span,
+    /// WHEP viewers on a shard from which on further ones are served by another, if there is one that has fewer.
+    pub viewers_per_shard: u32,
 }
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -301,6 +303,7 @@ impl Default for Limits {
             connections_per_address: limits::CONNECTIONS_PER_ADDRESS_MAX,
             body: Size(limits::HTTP_BODY_BYTES_MAX as u64),
             drain: Span(limits::DRAIN_MAX),
+            viewers_per_shard: limits::VIEWERS_PER_SHARD,
         }
     }
 }
@@ -385,6 +388,9 @@ impl Config {
         self.identity.check()?;
         if self.limits.connections == 0 || self.limits.connections_per_address == 0 {
             return Err(StartError::config("limits.connections", "0 would let nobody in; leave the key out"));
+        }
+        if self.limits.viewers_per_shard == 0 {
+            return Err(StartError::config("limits.viewers_per_shard", "must be at least 1; leave the key out"));
         }
         if self.limits.body.0 == 0 || self.limits.body.0 > 1 << 20 {
             return Err(StartError::config("limits.body", "must be between 1B and 1MiB"));

@@ -83,7 +83,7 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let slots = Slots::new(config.limits.connections, config.limits.connections_per_address);
         let companions = endpoints.companions(&certificates, &gate, &slots, &stopped)?;
-        let threads = shards::start(&config, count, companions)?;
+        let threads = shards::start(&config, count, companions, &shards)?;
         shards.fill(threads.handles());
         threads.report_to(&control);
         tokio::spawn(Arc::clone(&control).deliver());
@@ -212,6 +212,7 @@ fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<
         public_url: own_origins(config, addresses).pop().unwrap_or_default(),
         demo: config.demo_on(),
         identity: config.identity.settings(&own, &operator),
+        viewers_per_shard: Some(config.limits.viewers_per_shard),
     };
     Control::open(&settings, hooks).map_err(|e| StartError::host("control", e))
 }

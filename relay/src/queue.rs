@@ -1,14 +1,17 @@
 //! The bounded ways into a shard.
 //!
-//! Two queues: one for pipes and TCP media, one for control, so that a flood of frames never delays a command.
+//! Three queues: one for pipes and TCP media, one for control, so that a flood of frames never delays a command, and one for
+//! what other shards say, whose end of a share must not wait for either.
 //! Invariants: inputs of one carrier keep their order; a command that was sent before a pipe's input is handled before
 //! it; nothing that was accepted is lost while the shard lives. The way out is per pipe, see [`PipeSink`].
 
 use std::net::SocketAddr;
 
-use fanlight_engine::{PipeInput, PipeOutput};
+use fanlight_engine::{Handoff, PipeInput, PipeOutput};
 use fanlight_wire::command::Command;
-use fanlight_wire::limits::{SHARD_COMMAND_QUEUE, SHARD_PIPE_QUEUE, TURN_COMMANDS_MAX, TURN_PIPE_INPUTS_MAX};
+use fanlight_wire::limits::{
+    SHARD_COMMAND_QUEUE, SHARD_HANDOFF_QUEUE, SHARD_PIPE_QUEUE, TURN_COMMANDS_MAX, TURN_PIPE_INPUTS_MAX,
+};
 use fanlight_wire::resource::{ResourceInput, ResourceOutput};
 use fanlight_wire::{PipeId, Refusal, ShardId, StreamId};
 use tokio::sync::{mpsc, oneshot};
@@ -61,6 +64,7 @@ pub struct Handle {
     shard: ShardId,
     pipes: mpsc::Sender<ShardInput>,
     control: mpsc::Sender<ShardInput>,
+    handoffs: mpsc::Sender<Vec<Handoff>>,
 }
 
 /// The queue has no place, or the shard is gone.
@@ -86,6 +90,14 @@ impl Handle {
             mpsc::error::TrySendError::Full(_) => QueueError::Full,
             mpsc::error::TrySendError::Closed(_) => QueueError::Gone,
         })
+    }
+
+    /// Another shard says something. Never waits; what finds no room comes back.
+    ///
+    /// # Errors
+    /// The words.
+    pub fn hand_over(&self, words: Vec<Handoff>) -> Result<(), Vec<Handoff>> {
+        self.handoffs.try_send(words).map_err(mpsc::error::TrySendError::into_inner)
     }
 
     /// Hands something in, waiting for a place.
@@ -134,30 +146,47 @@ impl PipeSink {
 pub(crate) struct Inputs {
     pipes: mpsc::Receiver<ShardInput>,
     control: mpsc::Receiver<ShardInput>,
+    handoffs: mpsc::Receiver<Vec<Handoff>>,
     /// What [`Self::wait`] took; handled first in the next turn.
     carried_pipe: Option<ShardInput>,
     carried_control: Option<ShardInput>,
+    carried_handoffs: Option<Vec<Handoff>>,
 }
 
 /// The queues of a new shard, both ends.
 pub(crate) fn queues(shard: ShardId) -> (Handle, Inputs) {
     let (to_pipes, pipes) = mpsc::channel(SHARD_PIPE_QUEUE);
     let (to_control, control) = mpsc::channel(SHARD_COMMAND_QUEUE);
-    let handle = Handle { shard, pipes: to_pipes, control: to_control };
-    (handle, Inputs { pipes, control, carried_pipe: None, carried_control: None })
+    let (to_handoffs, handoffs) = mpsc::channel(SHARD_HANDOFF_QUEUE);
+    let handle = Handle { shard, pipes: to_pipes, control: to_control, handoffs: to_handoffs };
+    (handle, Inputs { pipes, control, handoffs, carried_pipe: None, carried_control: None, carried_handoffs: None })
 }
 
 impl Inputs {
     /// Waits until there is something. May be dropped and called again without loss.
     pub(crate) async fn wait(&mut self) {
-        if self.carried_pipe.is_some() || self.carried_control.is_some() {
+        if self.carried_pipe.is_some() || self.carried_control.is_some() || self.carried_handoffs.is_some() {
             return;
         }
         tokio::select! {
+            Some(words) = self.handoffs.recv() => self.carried_handoffs = Some(words),
             Some(input) = self.control.recv() => self.carried_control = Some(input),
             Some(input) = self.pipes.recv() => self.carried_pipe = Some(input),
             else => std::future::pending().await,
         }
+    }
+
+    /// Takes what other shards have said, all of it: nothing that has ended there may be sent from here. It is bounded by
+    /// its queue.
+    pub(crate) fn take_handoffs(&mut self, each: &mut dyn FnMut(&Handoff)) -> usize {
+        let waiting = self.handoffs.len();
+        let mut taken = 0;
+        for _ in 0..=waiting {
+            let Some(words) = self.carried_handoffs.take().or_else(|| self.handoffs.try_recv().ok()) else { break };
+            taken += words.len();
+            words.iter().for_each(&mut *each);
+        }
+        taken
     }
 
     /// Takes one turn's share: commands first, then those pipe inputs that were already waiting before the commands

@@ -1,6 +1,6 @@
 //! The loop of one core: a pinned thread that owns one engine, its media sockets and its streams.
 //!
-//! One turn: datagrams (≤ 256) → commands (≤ 64) → pipes → timers due → fan out in slices, with a look at what came in
+//! One turn: datagrams (≤ 256) → words of other shards → commands (≤ 64) → pipes → timers due → fan out in slices, with a look at what came in
 //! between them → drain the engine; then sleep until the engine's deadline or the next input. What left is flushed when a
 //! turn's input is exhausted, never on a timer.
 //! Commands go before pipes, so that a join never overtakes the command that opened its session.
@@ -20,7 +20,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Instant;
 
-use fanlight_engine::{Datagram, Deadline, Outbox, PipeInput, PipeOutput};
+use fanlight_engine::{Datagram, Deadline, Handoff, Outbox, PipeInput, PipeOutput};
 use fanlight_wire::command::Command;
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::resource::{ResourceInput, ResourceOutput};
@@ -28,6 +28,7 @@ use fanlight_wire::{Code, PipeId, Refusal, ShardId};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use crate::carrier::admit::Shards;
 use crate::carrier::tcp::{Flavour, TcpMedia};
 use crate::clock;
 use crate::io::{BackendChoice, BackendKind, MediaBind, MediaSockets, SocketReport, pin as pin_thread, select};
@@ -56,6 +57,13 @@ pub trait Decide {
     /// The [`Refusal`] to answer with.
     fn handle_resource(&mut self, _: Instant, _: ResourceInput) -> Result<ResourceOutput, Refusal> {
         Err(Refusal::new(Code::NotFound, "docs/whip-whep.md"))
+    }
+    /// Without other shards there is nobody to hear from.
+    fn handle_handoff(&mut self, _: Instant, _: &Handoff) {}
+    /// A word for another shard found no room.
+    fn handoff_lost(&mut self, _: Instant, _: ShardId, _: &Handoff) {}
+    fn poll_handoff(&mut self) -> Option<(ShardId, Handoff)> {
+        None
     }
     fn handle_timeout(&mut self, now: Instant);
     /// True when more waits.
@@ -93,6 +101,8 @@ pub struct ShardConfig {
     pub media: Vec<MediaBind>,
     /// Accept media over TCP on the same addresses and ports.
     pub tcp: bool,
+    /// The node's shards, which may mirror each other's sessions.
+    pub neighbours: Arc<Shards>,
 }
 
 /// A running shard.
@@ -146,7 +156,7 @@ impl Shard {
                 let addresses: Vec<_> = tcp.iter().map(|(_, address)| *address).collect();
                 let facts = Started { sockets: sockets.reports(), udp: sockets.advertised(), tcp: addresses.clone() };
                 beside(tcp, companions, &own_handle, backend);
-                let core = Core::new(config.id, bear, sockets, addresses, inputs, reports, own_board);
+                let core = Core::new(&config, bear, sockets, addresses, inputs, reports, own_board);
                 answer(&started, Ok(facts));
                 run(core).await;
             })

@@ -49,15 +49,15 @@ async fn aiortc_joins_and_decodes() {
 }
 
 /// What `make target` prints, of a relay that is open already.
-struct Target {
-    whip: String,
-    whep: String,
-    publish: String,
-    subscribe: String,
+pub(crate) struct Target {
+    pub(crate) whip: String,
+    pub(crate) whep: String,
+    pub(crate) publish: String,
+    pub(crate) subscribe: String,
 }
 
 impl Target {
-    async fn of(house: &House) -> Self {
+    pub(crate) async fn of(house: &House) -> Self {
         let bearer = format!("Authorization: Bearer {}\r\n", house.operator_token());
         let body = json!({"group": "demo", "keep_s": 3_600}).to_string();
         let made = plain::ask(&house.operator, "POST /v1/sessions", &bearer, &body).await;
@@ -76,15 +76,27 @@ impl Target {
 
 #[tokio::test]
 async fn aiortc_publishes_by_whip_and_plays_by_whep() {
+    aiortc_plays("", 0.0).await;
+}
+
+#[tokio::test]
+async fn aiortc_plays_and_restarts_ice_on_a_mirror() {
+    // The second of its viewers is the one that restarts.
+    aiortc_plays("[limits]\nviewers_per_shard = 1\n", 1.0).await;
+}
+
+async fn aiortc_plays(more: &str, mirrors: f64) {
     let folder = root().join("tests/interop");
     let python = python(&folder.join("requirements.txt"));
     for backend in crate::house::BACKENDS {
-        let mut house = House::open(backend, "");
+        let mut house = House::open(backend, more);
         let Target { whip, whep, publish, subscribe } = Target::of(&house).await;
         let script = folder.join("aiortc_whip.py");
         let output = run(Command::new(&python).arg(script).args([whip, whep, publish, subscribe]));
         let figure = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         assert!(figure.contains("decoded"), "{figure}");
+        let mirrored = house.until_metric("fanlight_mirrored_packets_total", "in", |count| count >= mirrors).await;
+        assert_eq!(mirrored > 0.0, mirrors > 0.0);
         house.until_metric("fanlight_media_resources", "", |count| count == 0.0).await;
         assert_eq!(house.metric("fanlight_srtp_handshakes_total", "other").await, 0.0, "AES-GCM with aiortc, too");
         house.assert_quiet().await;

@@ -16,6 +16,7 @@ mod layers;
 mod life;
 mod limits;
 mod media;
+mod mirrors;
 #[path = "../fuzz/mutate.rs"]
 mod mutate;
 mod plain;

@@ -195,7 +195,7 @@ pub const FEEDBACK_ITEMS_MAX: usize = 4;
 
 // ---- media resources (WHIP, WHEP) ---------------------------------------------------------------------------------
 
-/// WHEP viewers of one session. They hold no place among its participants.
+/// WHEP viewers of one session on one shard. They hold no place among its participants.
 pub const VIEWERS_PER_SESSION_MAX: usize = 2_000;
 /// WHIP publishers of one session at a time: one that is seen, its successors, and some that are slow to go.
 pub const PUBLISHERS_PER_SESSION_MAX: usize = 8;
@@ -208,6 +208,34 @@ pub const RESOURCE_GRACE: Duration = Duration::from_secs(15);
 pub const RESOURCE_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long a session without participants and resources may be kept at most.
 pub const SESSION_KEPT_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+// ---- mirrors ------------------------------------------------------------------------------------------------------
+
+/// WHEP viewers on a shard from which on further ones go to another, unless the configuration says otherwise: about half
+/// of what one core can send of a screen at 285 packets a second.
+pub const VIEWERS_PER_SHARD: u32 = 1_000;
+/// Load of a session's home, in thousandths, from which on its viewers go to a shard that is less busy. Well below
+/// [`SHARD_LOAD_MAX`]: publishers and agents cannot go elsewhere.
+pub const SHARD_SPILL_LOAD: u32 = 500;
+/// Mirrors that one shard holds; each costs a second copy of its session's rings.
+pub const MIRRORS_PER_SHARD_MAX: usize = 1_024;
+/// How often a mirror greets a home that has not answered yet, and one that has. Whatever was lost on the way between
+/// shards is made good by the next greeting.
+pub const MIRROR_KNOCK_INTERVAL: Duration = Duration::from_millis(250);
+pub const MIRROR_GREETING_INTERVAL: Duration = Duration::from_secs(2);
+/// A mirror that has not greeted for so long is gone.
+pub const MIRROR_SILENT_MAX: Duration = Duration::from_secs(10);
+/// How long a mirror stays without viewers, so that one who reconnects finds it.
+pub const MIRROR_LINGER: Duration = Duration::from_secs(5);
+/// When a mirror whose queue was full is told again what fills the lanes. About one turn.
+pub const MIRROR_RETRY: Duration = Duration::from_millis(5);
+/// Bytes of packets in one batch for a mirror, above which another is begun.
+pub const MIRROR_BATCH_BYTES_MAX: usize = 64 * 1024;
+/// Batches whose memory a home keeps for the next ones.
+pub const MIRROR_BATCHES_KEPT: usize = 8;
+/// Messages of other shards that wait for a shard; one holds what a turn of the sender brought. Beyond, media is lost and
+/// counted, and everything else is said again.
+pub const SHARD_HANDOFF_QUEUE: usize = 256;
 
 // ---- the hot ring -------------------------------------------------------------------------------------------------
 

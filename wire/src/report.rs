@@ -244,7 +244,21 @@ pub struct ShardTotals {
     pub participants: [u64; Role::ALL.len()],
     /// Gauge: media resources, by [`ResourceKind::ALL`].
     pub media_resources: [u64; ResourceKind::ALL.len()],
+    /// Gauge: sessions of other shards that are mirrored here.
+    pub mirrors: u64,
+    /// Packets handed to mirrors on other shards, of these those that found no room on the way or had left the ring
+    /// before, and packets taken in from homes.
+    pub mirrored_out: u64,
+    pub mirrored_lost: u64,
+    pub mirrored_in: u64,
     /// DTLS handshakes that chose an AES-GCM profile for SRTP, and those that chose another.
     pub srtp_gcm: u64,
     pub srtp_other: u64,
+}
+
+impl ShardTotals {
+    /// WHEP viewers.
+    pub fn viewers(&self) -> u64 {
+        self.media_resources.get(ResourceKind::Whep as usize).copied().unwrap_or_default()
+    }
 }

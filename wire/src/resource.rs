@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::command::Admission;
-use crate::id::SessionId;
+use crate::id::{SessionId, ShardId};
 use crate::signal::Slot;
 
 /// Which way the media of a resource flows.
@@ -30,8 +30,8 @@ impl ResourceKind {
     }
 }
 
-/// A media resource: 128 random bits, shown as 32 lower-case hex digits. Together with a token of its session it is all
-/// that is needed to change or delete the resource.
+/// A media resource: the shard that holds it and 120 random bits, shown as 32 lower-case hex digits. Together with a token
+/// of its session it is all that is needed to change or delete the resource.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId([u8; 16]);
 
@@ -43,6 +43,20 @@ pub struct ResourceIdError;
 impl ResourceId {
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    /// A name for a resource on this shard.
+    pub fn on(shard: ShardId, random: [u8; 15]) -> Self {
+        let mut bytes = [0; 16];
+        let [first, rest @ ..] = &mut bytes;
+        (*first, *rest) = (shard.0, random);
+        Self(bytes)
+    }
+
+    /// The shard that holds it, if there is such a resource.
+    pub const fn shard(self) -> ShardId {
+        let [first, ..] = self.0;
+        ShardId(first)
     }
 }
 
@@ -116,11 +130,25 @@ pub enum Condition {
     Tag(String),
 }
 
-/// What control asks of a session's home.
+/// What a session's home allows a viewer that is served by another shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewPermit {
+    /// Who gave it.
+    pub home: ShardId,
+    pub source: MediaSource,
+    /// Rises whenever the visitor no longer agrees to be seen: an older permit is void.
+    pub agreement: u32,
+}
+
+/// What control asks of a session's home, or of a shard that mirrors it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResourceInput {
     /// A new resource for the holder of a verified media token. Without a source: what its role is for.
     Create { kind: ResourceKind, admission: Admission, source: Option<MediaSource>, sdp: String },
+    /// May the holder of this token watch, on another shard? Nothing is made here.
+    Permit { admission: Admission, source: Option<MediaSource> },
+    /// A new WHEP resource on a shard that is not the session's home.
+    Mirror { permit: ViewPermit, admission: Admission, sdp: String },
     /// Trickle ICE or an ICE restart (RFC 8840 fragment).
     Patch { of: ResourceRef, condition: Condition, fragment: String },
     /// The resource shall not be any more.
@@ -136,6 +164,7 @@ pub enum ResourceOutput {
         tag: String,
         sdp: String,
     },
+    Permitted(ViewPermit),
     /// The candidates were taken note of.
     Noted,
     /// ICE has begun anew: the new name and our side's credentials.
@@ -147,10 +176,12 @@ pub enum ResourceOutput {
 }
 
 impl ResourceInput {
-    /// The session whose home is asked.
+    /// The session that is asked about.
     pub const fn session(&self) -> &SessionId {
         match self {
-            Self::Create { admission, .. } => &admission.session,
+            Self::Create { admission, .. } | Self::Permit { admission, .. } | Self::Mirror { admission, .. } => {
+                &admission.session
+            }
             Self::Patch { of, .. } | Self::Delete { of } => &of.session,
         }
     }
@@ -164,6 +195,8 @@ mod tests {
     fn an_id_reads_back_what_it_prints_and_stays_out_of_logs() {
         let id = ResourceId::from_bytes(*b"0123456789abcdef");
         assert_eq!(id.to_string().parse(), Ok(id));
+        let placed = ResourceId::on(ShardId(7), [0xab; 15]);
+        assert_eq!((placed.shard(), placed.to_string().len()), (ShardId(7), 32));
         assert!(!format!("{id:?}").contains(&id.to_string()));
         for bad in ["", "ab", "ABCDEF00000000000000000000000000", "../../../../../etc/passwd"] {
             assert_eq!(bad.parse::<ResourceId>(), Err(ResourceIdError), "{bad}");

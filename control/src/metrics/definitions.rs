@@ -49,6 +49,8 @@ definitions! {
     SESSIONS_ENDED = "fanlight_sessions_ended_total", "counter", ["outcome"], "Sessions that have ended, by whether a visitor ever agreed.";
     WEBHOOK_DELIVERIES = "fanlight_webhook_deliveries_total", "counter", ["outcome"], "Tries at delivering a message to a webhook, and messages that found no room.";
     WEBHOOK_QUEUE = "fanlight_webhook_queue", "gauge", [], "Messages that wait to be delivered to webhooks.";
+    MIRRORS = "fanlight_mirrors", "gauge", [], "Sessions that are mirrored on a further shard now, once for each such shard.";
+    MIRRORED_PACKETS = "fanlight_mirrored_packets_total", "counter", ["way"], "Media packets that homes handed to mirrors, that were lost on the way, and that mirrors took in.";
     AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines and session records that the store did not take.";
 }
 

@@ -85,11 +85,15 @@ fn every_total_reaches_a_series() {
             media_resources: [148, 149],
             srtp_gcm: 151,
             srtp_other: 152,
+            mirrors: 171,
+            mirrored_out: 172,
+            mirrored_lost: 173,
+            mirrored_in: 174,
         },
     );
     let text = metrics.render();
     let wanted = (101..=104).chain(111..=118).chain(121..=126).chain(131..=137).chain(141..=149).chain(151..=152);
-    let wanted = wanted.chain(161..=165);
+    let wanted = wanted.chain(161..=165).chain(171..=174);
     for number in wanted {
         assert_eq!(text.lines().filter(|line| line.ends_with(&format!(" {number}"))).count(), 1, "{number}");
     }

@@ -27,6 +27,11 @@ impl Control {
                 agents: capabilities(&numbered.bundle, None),
                 subjects: subjects.collect(),
             };
+            for mirror in home.mirrors {
+                // Viewers on other shards; what is shown to them is the home's to narrow.
+                let command = Command::Narrow { session, narrowing: Box::new(narrowing.clone()) };
+                unreached += usize::from(self.send(mirror, command).is_err());
+            }
             match self.send(home.shard, Command::Narrow { session, narrowing: Box::new(narrowing) }) {
                 Ok(()) => told += 1,
                 Err(refusal) => {

@@ -69,10 +69,16 @@ async fn act(control: &Control, address: Address<'_>, request: &Request<Bytes>) 
             let resource = resource.parse().map_err(|_| none())?;
             let Admission { session, subject, .. } = admission;
             let of = ResourceRef { session, kind: address.kind, resource, subject };
+            let (home, shard) = (shard, control.holder_of(shard, &of));
+            // A shard without this session has no such resource either (G-52).
+            let same = |denied: Denied| {
+                let foreign = shard != home && denied.refusal.code == Code::Session;
+                if foreign { none().into() } else { denied }
+            };
             if *method == Method::PATCH {
-                patch(control, request, of, shard).await
+                patch(control, request, of, shard).await.map_err(same)
             } else {
-                delete(control, of, shard).await
+                delete(control, of, shard).await.map_err(same)
             }
         }
     }
@@ -95,15 +101,20 @@ async fn create(
     shard: ShardId,
 ) -> Result<Response<Bytes>, Denied> {
     control.refuse_while_draining()?;
-    if address.kind == ResourceKind::Whep {
-        control.placement().admit_viewer(shard)?;
-    }
     typed(request.headers(), SDP)?;
     acceptable(request.headers())?;
     let source = source_of(request.uri().query().unwrap_or_default())?;
     let sdp = text(request.body())?;
     let session = admission.session;
-    let made = control.ask(shard, ResourceInput::Create { kind: address.kind, admission, source, sdp }).await?;
+    let made = match address.kind {
+        ResourceKind::Whip => {
+            control.ask(shard, ResourceInput::Create { kind: ResourceKind::Whip, admission, source, sdp }).await?
+        }
+        ResourceKind::Whep => {
+            let still_admitted = || admitted(control, address, request.headers()).map(drop);
+            watch(control, shard, admission, source, sdp, still_admitted).await?
+        }
+    };
     let ResourceOutput::Created { resource, tag, sdp } = made else { return Err(unexpected()) };
     let mut response = empty(StatusCode::CREATED);
     *response.body_mut() = Bytes::from(sdp);
@@ -119,6 +130,38 @@ async fn create(
         }
     }
     Ok(response)
+}
+
+/// A viewer is served by the session's home, or by a shard that mirrors it. Its rights are the home's to judge either way.
+async fn watch(
+    control: &Control,
+    home: ShardId,
+    admission: Admission,
+    source: Option<MediaSource>,
+    sdp: String,
+    still_admitted: impl Fn() -> Result<(), Denied>,
+) -> Result<ResourceOutput, Denied> {
+    let mirrors = control.home_of(&admission.session)?.mirrors;
+    let shard = control.placement().admit_viewer(home, &mirrors)?;
+    if shard == home {
+        let wish = ResourceInput::Create { kind: ResourceKind::Whep, admission, source, sdp };
+        return Ok(control.ask(home, wish).await?);
+    }
+    let asked = control.ask(home, ResourceInput::Permit { admission: admission.clone(), source }).await?;
+    let ResourceOutput::Permitted(permit) = asked else { return Err(unexpected()) };
+    // Noted before it exists: whoever ends the session meanwhile ends it there, too.
+    if !control.directory().note_mirror(&admission.session, shard) {
+        return Err(Refusal::new(Code::Session, "G-52").into());
+    }
+    let Admission { session, subject, .. } = admission.clone();
+    let made = control.ask(shard, ResourceInput::Mirror { permit, admission, sdp }).await?;
+    // A right that was taken back meanwhile may have been so before this shard had anything to end (G-54).
+    if let (Err(denied), ResourceOutput::Created { resource, .. }) = (still_admitted(), &made) {
+        let of = ResourceRef { session, kind: ResourceKind::Whep, resource: *resource, subject };
+        control.ask(shard, ResourceInput::Delete { of }).await?;
+        return Err(denied);
+    }
+    Ok(made)
 }
 
 async fn patch(
@@ -140,7 +183,7 @@ async fn patch(
             insert(headers, header::ETAG, &format!("\"{tag}\""));
             Ok(response)
         }
-        ResourceOutput::Created { .. } | ResourceOutput::Deleted => Err(unexpected()),
+        ResourceOutput::Created { .. } | ResourceOutput::Permitted(_) | ResourceOutput::Deleted => Err(unexpected()),
     }
 }
 

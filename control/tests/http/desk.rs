@@ -33,6 +33,8 @@ pub(crate) struct Shards(Arc<Mutex<Noted>>);
 struct Noted {
     commands: Vec<(ShardId, Command)>,
     asked: Vec<ResourceInput>,
+    asked_at: Vec<ShardId>,
+    permit: Option<Result<ResourceOutput, Refusal>>,
     answer: Option<Result<ResourceOutput, Refusal>>,
     refuse: bool,
 }
@@ -45,6 +47,16 @@ impl Shards {
     /// What was asked about media resources.
     pub(crate) fn asked(&self) -> Vec<ResourceInput> {
         self.0.lock().expect("no test panics while it holds this").asked.clone()
+    }
+
+    /// Where it was asked.
+    pub(crate) fn asked_at(&self) -> Vec<ShardId> {
+        self.0.lock().expect("no test panics while it holds this").asked_at.clone()
+    }
+
+    /// From now on a home answers like this when it is asked whether somebody may watch on another shard.
+    pub(crate) fn permits(&self, permit: Result<ResourceOutput, Refusal>) {
+        self.0.lock().expect("no test panics while it holds this").permit = Some(permit);
     }
 
     /// From now on every question about a media resource is answered like this.
@@ -68,9 +80,14 @@ impl ShardLink for Shards {
         Ok(())
     }
 
-    fn ask(&self, _: ShardId, input: ResourceInput) -> Asking {
+    fn ask(&self, shard: ShardId, input: ResourceInput) -> Asking {
         let mut noted = self.0.lock().expect("no test panics while it holds this");
+        let permit = noted.permit.clone().filter(|_| matches!(input, ResourceInput::Permit { .. }));
         noted.asked.push(input);
+        noted.asked_at.push(shard);
+        if let Some(permit) = permit {
+            return Box::pin(async { permit });
+        }
         let answer = noted.answer.clone().unwrap_or(Err(Refusal::new(Code::Bug, "nothing was scripted")));
         Box::pin(async { answer })
     }

@@ -10,6 +10,7 @@ mod kept;
 mod manners;
 mod matrix;
 mod media;
+mod mirrors;
 mod policy;
 mod receiver;
 mod records;

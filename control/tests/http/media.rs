@@ -229,7 +229,7 @@ fn changes_name_what_they_were_made_for() {
             assert_eq!((of.resource, of.kind, of.subject.as_str()), (RESOURCE, ResourceKind::Whep, "mixer"));
             Some(condition)
         }
-        ResourceInput::Delete { .. } | ResourceInput::Create { .. } => None,
+        _ => None,
     });
     let tag = |text: &str| Some(Condition::Tag(text.to_owned()));
     let conditions: Vec<_> = conditions.collect();

@@ -9,11 +9,15 @@ use fanlight_wire::FloorEpoch;
 
 use super::{MemberId, Source};
 use crate::deadline::Deadline;
+use crate::handoff::Run;
 use crate::keyframe::KeyframeWish;
 use crate::peer::Mid;
 use crate::rtp::intake::{Incoming, LAYERS_MAX};
 use crate::rtp::layers::{Meter, Place, Placer};
-use crate::rtp::ring::{Arrival, Ring};
+use crate::rtp::ring::{Arrival, Ring, Slot};
+
+/// Tracks of a lane: the encodings of its picture, and its sound.
+pub(super) const TRACKS: usize = LAYERS_MAX + 1;
 
 /// A lane and what came in for it.
 #[derive(Debug, Default)]
@@ -28,6 +32,8 @@ pub(super) struct Filling {
     pub(super) layered: bool,
     /// Something came in since the watchers were last queued.
     pub(super) hot: bool,
+    /// How often it was filled or emptied; on a mirror, how often at home.
+    pub(super) filling: u32,
     /// The first whole keyframe has arrived.
     live: bool,
     /// It is still to be reported.
@@ -50,6 +56,8 @@ pub(super) struct Track {
     pub(super) generation: u32,
     /// What the source's sender said last of its timestamps, and when.
     pub(super) clock: Option<(Instant, u32)>,
+    /// On a mirror, the generation at home.
+    pub(super) at_home: Option<u32>,
 }
 
 /// One encoding of the picture.
@@ -76,6 +84,7 @@ impl Filling {
             (layer.placer, layer.meter) = (Placer::default(), Meter::default());
         }
         self.layered = false;
+        self.filling = self.filling.wrapping_add(1);
         self.audio.begin_anew();
         (self.live, self.first_keyframe) = (false, None);
         if self.source.is_some()
@@ -108,15 +117,23 @@ impl Filling {
             payload: incoming.payload,
             carried: incoming.carried,
         };
+        self.keep(video.then_some(incoming.layer), &arrival);
+    }
+
+    /// Keeps a packet of the sound, or of one encoding of the picture.
+    pub(super) fn keep(&mut self, layer: Option<usize>, arrival: &Arrival<'_>) {
         self.hot = true;
-        layer.track.ring.serve(self.watchers.len());
-        if !video {
-            self.audio.push(&arrival);
+        let Some(index) = layer else {
+            self.audio.ring.serve(self.watchers.len());
+            self.audio.push(arrival);
             return;
-        }
-        self.layered |= incoming.layer > 0 || place.spatial > 0 || place.temporal > 0;
-        layer.meter.count(now, &place, incoming.payload.len());
-        let (anew, completes_keyframe) = layer.track.push(&arrival);
+        };
+        let Some(layer) = self.layers.get_mut(index) else { return };
+        layer.track.ring.serve(self.watchers.len());
+        let place = &arrival.place;
+        self.layered |= index > 0 || place.spatial > 0 || place.temporal > 0;
+        layer.meter.count(arrival.received, place, arrival.payload.len());
+        let (anew, completes_keyframe) = layer.track.push(arrival);
         if anew {
             layer.wish.wish();
         }
@@ -125,6 +142,39 @@ impl Filling {
             if !std::mem::replace(&mut self.live, true) {
                 self.first_keyframe = self.source.as_ref().map(|source| source.epoch);
             }
+        }
+    }
+
+    /// The tracks in the order of their numbers in a [`Run`].
+    pub(super) fn tracks(&self) -> [&Track; TRACKS] {
+        let [small, middle, large] = &self.layers;
+        [&small.track, &middle.track, &large.track, &self.audio]
+    }
+
+    /// On a mirror: takes over packets that a home has stored. Those of another filling are stale; how many were taken.
+    pub(super) fn take_over(&mut self, run: &Run, packets: &[Slot], bytes: &[u8]) -> usize {
+        if run.filling != self.filling || self.source.is_none() {
+            return 0;
+        }
+        let layer = (run.track < LAYERS_MAX).then_some(run.track);
+        if self.track_mut(layer).is_some_and(|track| track.follow_home(run))
+            && let Some(Layer { meter, wish, .. }) = self.layers.get_mut(run.track)
+        {
+            *meter = Meter::default();
+            wish.wish();
+        }
+        let arrivals = packets.iter().filter_map(|slot| slot.arrival(run.ssrc, bytes));
+        let taken = arrivals.map(|arrival| self.keep(layer, &arrival)).count();
+        if let Some(track) = self.track_mut(layer) {
+            track.clock = run.clock;
+        }
+        taken
+    }
+
+    fn track_mut(&mut self, layer: Option<usize>) -> Option<&mut Track> {
+        match layer {
+            Some(layer) => self.layers.get_mut(layer).map(|layer| &mut layer.track),
+            None => Some(&mut self.audio),
         }
     }
 
@@ -166,7 +216,17 @@ impl Track {
     fn begin_anew(&mut self) {
         self.ring.begin_anew();
         self.generation = self.generation.wrapping_add(1);
-        self.clock = None;
+        (self.clock, self.at_home) = (None, None);
+    }
+
+    /// On a mirror: begins anew if the track has done so at home. True when it has.
+    fn follow_home(&mut self, run: &Run) -> bool {
+        let begins = self.at_home.is_some_and(|before| before != run.generation);
+        if begins {
+            self.begin_anew();
+        }
+        self.at_home = Some(run.generation);
+        begins
     }
 
     fn push(&mut self, arrival: &Arrival<'_>) -> (bool, bool) {

@@ -2,6 +2,7 @@
 
 mod feedback;
 mod layers;
+mod mirrors;
 mod renegotiation;
 mod world;
 

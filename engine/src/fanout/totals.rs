@@ -14,6 +14,10 @@ pub struct MediaTotals {
     /// Wishes of subscribers, and requests to publishers.
     pub keyframe_requests_in: u64,
     pub keyframe_requests_out: u64,
+    /// Packets handed to mirrors, those of them that did not get there, and those taken in as a mirror.
+    pub mirrored_out: u64,
+    pub mirrored_lost: u64,
+    pub mirrored_in: u64,
     /// Handshakes that chose an AES-GCM profile for SRTP, and those that chose another.
     pub srtp_gcm: u64,
     pub srtp_other: u64,
@@ -38,6 +42,9 @@ impl MediaTotals {
         to.bytes_out += self.bytes_out;
         to.keyframe_requests_in += self.keyframe_requests_in;
         to.keyframe_requests_out += self.keyframe_requests_out;
+        to.mirrored_out += self.mirrored_out;
+        to.mirrored_lost += self.mirrored_lost;
+        to.mirrored_in += self.mirrored_in;
         to.srtp_gcm += self.srtp_gcm;
         to.srtp_other += self.srtp_other;
         to.drops.iter_mut().zip(self.drops).for_each(|(to, from)| *to += from);

@@ -155,6 +155,11 @@ impl Ring {
         Carried(self.store.bytes(at, usize::from(slot.carried_bytes)))
     }
 
+    /// The packet's bytes: the payload, and behind it the extensions that go with it.
+    pub(crate) fn whole(&self, slot: &Slot) -> &[u8] {
+        self.store.bytes(slot.at, usize::from(slot.payload_bytes) + usize::from(slot.carried_bytes))
+    }
+
     /// Where a subscriber should begin, if what has come since the last keyframe is worth replaying.
     pub(crate) fn bootstrap(&self) -> Option<Bootstrap> {
         let keyframe = self.keyframe.as_ref()?;
@@ -247,6 +252,22 @@ impl Ring {
         let mut keyframe = Keyframe::new(slot, self.first + index as u64);
         self.slots.iter().for_each(|stored| keyframe.count(stored));
         self.keyframe = Some(keyframe);
+    }
+}
+
+impl Slot {
+    /// The same packet, kept elsewhere.
+    pub(crate) fn kept_at(self, at: usize) -> Self {
+        Self { at: u32::try_from(at).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// The packet as it arrived, read from where it is kept.
+    pub(crate) fn arrival<'a>(&self, ssrc: u32, kept: &'a [u8]) -> Option<Arrival<'a>> {
+        let (payload, carried) = (usize::from(self.payload_bytes), usize::from(self.carried_bytes));
+        let whole = kept.get(self.at as usize..)?.get(..payload + carried)?;
+        let (payload, carried) = whole.split_at_checked(payload)?;
+        let Self { format, sequence, timestamp, marker, received, place, .. } = *self;
+        Some(Arrival { ssrc, format, sequence, timestamp, marker, received, place, payload, carried })
     }
 }
 

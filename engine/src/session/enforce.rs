@@ -36,6 +36,11 @@ impl Narrowed {
 impl Session {
     /// Nobody may do more than `narrowing` allows from now on.
     pub(crate) fn narrow(&mut self, cx: &mut Context<'_>, narrowing: Narrowing) {
+        if self.is_mirror() {
+            self.narrowed.note(narrowing);
+            self.narrow_resources();
+            return self.dispatch(cx);
+        }
         self.policy = self.policy.narrowed_to(&narrowing.policy);
         self.narrowed.note(narrowing);
         for participant in self.participants.values_mut() {

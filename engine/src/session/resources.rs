@@ -21,7 +21,7 @@ use fanlight_wire::limits::{
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::resource::{
-    Condition, MediaSource, ResourceId, ResourceInput, ResourceKind, ResourceOutput, ResourceRef,
+    Condition, MediaSource, ResourceId, ResourceInput, ResourceKind, ResourceOutput, ResourceRef, ViewPermit,
 };
 use fanlight_wire::signal::{ClientInfo, Slot, Stage, ToRelay};
 use fanlight_wire::{Code, ParticipantId, Refusal};
@@ -61,6 +61,8 @@ struct Resource {
     rights: Capabilities,
     epoch: u32,
     lane: Lane,
+    /// The visitor's agreement under which it was made.
+    agreement: u32,
     /// What the client last offered.
     offer: Offer,
     tag: String,
@@ -102,6 +104,14 @@ impl Resources {
         self.count(resource.kind, |count| *count += 1);
         self.by_id.insert(resource.id, member);
         self.held.insert(member, resource);
+    }
+
+    /// The resource was permitted under this agreement, which may be an older one than is known here.
+    fn made_under(&mut self, id: ResourceId, agreement: u32) {
+        let resource = self.by_id.get(&id).and_then(|member| self.held.get_mut(member));
+        if let Some(resource) = resource {
+            resource.agreement = agreement;
+        }
     }
 
     fn take(&mut self, member: MemberId) -> Option<Box<Resource>> {
@@ -146,6 +156,11 @@ impl Session {
                 let admission = self.narrowed_admission(admission);
                 self.watch(cx, &admission, source, &sdp)
             }
+            ResourceInput::Permit { admission, source } => {
+                let admission = self.narrowed_admission(admission);
+                self.permit(cx, &admission, source)
+            }
+            ResourceInput::Mirror { permit, admission, sdp } => self.watch_mirror(cx, permit, &admission, &sdp),
             ResourceInput::Patch { of, condition, fragment } => self.patch(cx, &of, &condition, &fragment),
             ResourceInput::Delete { of } => self.resources.of(&of).map(|(member, _)| member).map(|member| {
                 self.close_resource(cx, member, Code::Left);
@@ -200,6 +215,57 @@ impl Session {
     ) -> Result<ResourceOutput, Refusal> {
         self.revoked.admits(admission)?;
         let lane = self.may_watch_lane(admission, source)?;
+        self.let_watch(cx, lane, admission, sdp)
+    }
+
+    /// May the holder of this token watch on another shard?
+    fn permit(
+        &self,
+        cx: &Context<'_>,
+        admission: &Admission,
+        source: Option<MediaSource>,
+    ) -> Result<ResourceOutput, Refusal> {
+        self.revoked.admits(admission)?;
+        let source = match self.may_watch_lane(admission, source)? {
+            Lane::Agent => MediaSource::Slot(Slot::Agent),
+            Lane::Visitor => MediaSource::Slot(Slot::Visitor),
+            Lane::Camera => MediaSource::Camera,
+        };
+        let (home, agreement) = (cx.media.shard, self.fanout.agreement());
+        Ok(ResourceOutput::Permitted(ViewPermit { home, source, agreement }))
+    }
+
+    /// A viewer whom the home has permitted.
+    fn watch_mirror(
+        &mut self,
+        cx: &mut Context<'_>,
+        permit: ViewPermit,
+        admission: &Admission,
+        sdp: &str,
+    ) -> Result<ResourceOutput, Refusal> {
+        self.revoked.admits(admission)?;
+        let lane = match permit.source {
+            MediaSource::Slot(slot) => slot.into(),
+            MediaSource::Camera => Lane::Camera,
+            MediaSource::Screen => Lane::Visitor,
+        };
+        if lane != Lane::Agent && permit.agreement < self.fanout.agreement() {
+            return Err(Refusal::new(Code::Consent, "R116").saying("The visitor has not agreed yet."));
+        }
+        let made = self.let_watch(cx, lane, admission, sdp)?;
+        if let ResourceOutput::Created { resource, .. } = &made {
+            self.resources.made_under(*resource, permit.agreement);
+        }
+        Ok(made)
+    }
+
+    fn let_watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        lane: Lane,
+        admission: &Admission,
+        sdp: &str,
+    ) -> Result<ResourceOutput, Refusal> {
         self.resources.room(ResourceKind::Whep, VIEWERS_PER_SESSION_MAX, "limits::VIEWERS_PER_SESSION_MAX")?;
         let offer = Offer::read(ResourceKind::Whep, sdp)?;
         let member = MemberId(MemberId::FIRST_RESOURCE.0.saturating_add(self.resources.viewers_born));
@@ -284,7 +350,7 @@ impl Session {
         offer: Offer,
         answer: String,
     ) -> ResourceOutput {
-        let id = ResourceId::from_bytes(cx.entropy.array());
+        let id = ResourceId::on(cx.media.shard, cx.entropy.array());
         let tag = tag_of(&answer);
         let Admission { role, capabilities: rights, ref subject, epoch, .. } = *admission;
         let resource = Box::new(Resource {
@@ -295,6 +361,7 @@ impl Session {
             rights,
             epoch,
             lane,
+            agreement: self.fanout.agreement(),
             offer,
             tag: tag.clone(),
             cut_since: None,
@@ -432,6 +499,18 @@ impl Session {
         };
         let Resources { held, ending, .. } = &mut self.resources;
         let chosen = held.iter().filter(|(_, resource)| shows_visitor(resource));
+        ending.extend(chosen.map(|(member, _)| (*member, Code::Consent)));
+        if stage == Stage::Waiting {
+            self.fanout.end_agreement();
+        }
+    }
+
+    /// On a mirror: whoever shows the visitor under an agreement that has ended at home has to come again.
+    pub(super) fn close_resources_of_old_agreements(&mut self) {
+        let agreement = self.fanout.agreement();
+        let Resources { held, ending, .. } = &mut self.resources;
+        let is_over = |resource: &Resource| resource.lane != Lane::Agent && resource.agreement < agreement;
+        let chosen = held.iter().filter(|(_, resource)| is_over(resource));
         ending.extend(chosen.map(|(member, _)| (*member, Code::Consent)));
     }
 

@@ -34,7 +34,12 @@ pub(super) struct Threads {
 }
 
 /// Starts all shards, each with its WebTransport endpoint.
-pub(super) fn start(config: &Config, count: u8, mut endpoints: Vec<Companion>) -> Result<Threads, StartError> {
+pub(super) fn start(
+    config: &Config,
+    count: u8,
+    mut endpoints: Vec<Companion>,
+    all: &Arc<Shards>,
+) -> Result<Threads, StartError> {
     let (report, reports) = mpsc::channel(REPORTS_MAX);
     let cores = cores().unwrap_or_default();
     let mut shards = Vec::with_capacity(usize::from(count));
@@ -42,7 +47,8 @@ pub(super) fn start(config: &Config, count: u8, mut endpoints: Vec<Companion>) -
         let id = ShardId(n);
         // A core of its own only where there are enough; sharing by pinning would hurt more than it helps.
         let core = if usize::from(count) <= cores.len() { cores.get(usize::from(n)).copied() } else { None };
-        let shard = ShardConfig { id, core, backend: backend(config), media: media(config, id), tcp: config.media.tcp };
+        let (media, neighbours) = (media(config, id), Arc::clone(all));
+        let shard = ShardConfig { id, core, backend: backend(config), media, tcp: config.media.tcp, neighbours };
         // One endpoint per shard, or none at all.
         let companions = if endpoints.is_empty() { Vec::new() } else { vec![endpoints.remove(0)] };
         let started = Shard::spawn(shard, bear()?, companions, report.clone());
@@ -144,6 +150,7 @@ async fn watch_boards(boards: Vec<Arc<Board>>, control: Arc<Control>) {
         for (board, known) in boards.iter().zip(&mut panics) {
             let status = board.read();
             control.note_load(status.shard, status.load_permille);
+            control.note_viewers(status.shard, status.totals.viewers());
             control.metrics().set_shard_totals(status.shard, status.totals);
             while *known < status.panics {
                 *known += 1;

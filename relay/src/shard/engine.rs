@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use fanlight_engine::{Certificate, Datagram, Deadline, Engine, Entropy, Outbox, PeerConfig, PipeInput, PipeOutput};
+use fanlight_engine::{
+    Certificate, Datagram, Deadline, Engine, Entropy, Handoff, Outbox, PeerConfig, PipeInput, PipeOutput,
+};
 use fanlight_wire::command::Command;
 use fanlight_wire::report::{Report, ShardTotals};
 use fanlight_wire::resource::{ResourceInput, ResourceOutput};
-use fanlight_wire::{PipeId, Refusal};
+use fanlight_wire::{PipeId, Refusal, ShardId};
 
 use super::{Bear, Birth, Decide};
 
@@ -33,6 +35,18 @@ impl Decide for Engine {
 
     fn handle_resource(&mut self, now: Instant, input: ResourceInput) -> Result<ResourceOutput, Refusal> {
         Self::handle_resource(self, now, input)
+    }
+
+    fn handle_handoff(&mut self, now: Instant, handoff: &Handoff) {
+        Self::handle_handoff(self, now, handoff);
+    }
+
+    fn handoff_lost(&mut self, now: Instant, to: ShardId, handoff: &Handoff) {
+        Self::handoff_lost(self, now, to, handoff);
+    }
+
+    fn poll_handoff(&mut self) -> Option<(ShardId, Handoff)> {
+        Self::poll_handoff(self)
     }
 
     fn handle_timeout(&mut self, now: Instant) {

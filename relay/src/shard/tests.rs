@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fanlight_engine::{Datagram, Deadline, Outbox, PipeInput, PipeOutput, Reason, Transport};
@@ -25,6 +26,7 @@ macro_rules! on_both_backends {
     };
 }
 
+mod neighbours;
 mod slices;
 
 on_both_backends! {
@@ -105,7 +107,7 @@ impl Decide for Echo {
 pub(crate) fn echo(backend: BackendChoice, bind: SocketAddr) -> (Shard, mpsc::Receiver<Report>) {
     let (reports, reported) = mpsc::channel(64);
     let media = vec![MediaBind { bind, advertise: bind }];
-    let config = ShardConfig { id: ShardId(0), core: None, backend, media, tcp: true };
+    let config = ShardConfig { id: ShardId(0), core: None, backend, media, tcp: true, neighbours: Arc::default() };
     let shard = match Shard::spawn(config, Box::new(|_: Birth| Echo::default()), Vec::new(), reports) {
         Ok(shard) => shard,
         Err(error) => panic!("this host refuses a shard on {backend:?}: {error}"),
@@ -170,7 +172,7 @@ fn datagrams_and_frames_go_through_the_engine(backend: BackendChoice) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let status = runtime.block_on(shard.handle.status()).unwrap();
     assert_eq!((status.totals.packets_in, status.sockets.datagrams_in, status.pipes), (100, 100, 1));
-    let board = std::sync::Arc::clone(&shard.board);
+    let board = Arc::clone(&shard.board);
     stop(shard);
     assert_eq!(board.read().totals.packets_in, 100, "the last status is published");
     assert_eq!(output.blocking_recv(), None);
@@ -205,7 +207,7 @@ fn a_panic_ends_the_sessions_and_the_shard_goes_on(backend: BackendChoice) {
         assert_eq!(output.blocking_recv(), None, "the carrier learns it by the end of its channel");
         asks(&client, &shard, b"alive again");
     }
-    let board = std::sync::Arc::clone(&shard.board);
+    let board = Arc::clone(&shard.board);
     stop(shard);
     let status = board.read();
     assert_eq!((status.panics, status.pipes, status.totals.packets_in), (panics, 0, 1));
@@ -237,7 +239,7 @@ fn an_occupied_port_is_named(backend: BackendChoice) {
     let bind = taken.local_addr().unwrap();
     let (reports, _reported) = mpsc::channel(1);
     let media = vec![MediaBind { bind, advertise: bind }];
-    let config = ShardConfig { id: ShardId(9), core: None, backend, media, tcp: true };
+    let config = ShardConfig { id: ShardId(9), core: None, backend, media, tcp: true, neighbours: Arc::default() };
     let error = Shard::spawn(config, Box::new(|_: Birth| Echo::default()), Vec::new(), reports).unwrap_err();
     assert!(error.to_string().contains(&bind.to_string()), "{error}");
 }

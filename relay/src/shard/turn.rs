@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fanlight_engine::{Datagram, Outbox, PipeInput, PipeOutput, Transport};
+use fanlight_engine::{Datagram, Handoff, Outbox, PipeInput, PipeOutput, Transport};
 use fanlight_wire::command::Command;
 use fanlight_wire::limits::{SLICE_DATAGRAMS_MAX, TOTALS_INTERVAL, TURN_DATAGRAMS_MAX};
 use fanlight_wire::report::Report;
@@ -17,7 +17,8 @@ use fanlight_wire::{Code, PipeId, SessionId, ShardId, StreamId};
 use tokio::sync::mpsc;
 
 use super::load::Load;
-use super::{Bear, Birth, Board, Decide, Status};
+use super::{Bear, Birth, Board, Decide, ShardConfig, Status};
+use crate::carrier::admit::Shards;
 use crate::carrier::tcp::TcpSink;
 use crate::io::{Counters, MediaSockets};
 use crate::queue::{Inputs, PipeSink, ShardInput};
@@ -44,6 +45,9 @@ pub(super) struct Core<D> {
     engine: D,
     ties: Ties,
     outbox: Outbox,
+    neighbours: Arc<Shards>,
+    /// What this turn has to say to other shards, by shard.
+    words: BTreeMap<ShardId, Vec<Handoff>>,
     board: Arc<Board>,
     published: Instant,
     load: Load,
@@ -75,7 +79,7 @@ struct Stream {
 
 impl<D: Decide> Core<D> {
     pub(super) fn new(
-        shard: ShardId,
+        config: &ShardConfig,
         mut bear: Bear<D>,
         sockets: MediaSockets,
         tcp: Vec<SocketAddr>,
@@ -83,7 +87,7 @@ impl<D: Decide> Core<D> {
         reports: mpsc::Sender<Report>,
         board: Arc<Board>,
     ) -> Self {
-        let now = crate::clock::now();
+        let (now, shard) = (crate::clock::now(), config.id);
         let engine = bear(Birth { shard, now, udp: sockets.advertised(), tcp: tcp.clone() });
         let ties = Ties {
             pipes: HashMap::new(),
@@ -104,6 +108,8 @@ impl<D: Decide> Core<D> {
             engine,
             ties,
             outbox,
+            neighbours: Arc::clone(&config.neighbours),
+            words: BTreeMap::new(),
             board,
             published: now,
             load,
@@ -154,6 +160,7 @@ impl<D: Decide> Core<D> {
         let Self { sockets, inputs, engine, ties, .. } = self;
         let counters = sockets.counters();
         let mut happened = received;
+        happened += inputs.take_handoffs(&mut |word| engine.handle_handoff(now, word));
         happened += inputs.take(&mut |input| ties.take(now, engine, counters, input));
         if self.engine.deadline().is_due(now) {
             happened += 1;
@@ -165,6 +172,7 @@ impl<D: Decide> Core<D> {
         self.stale = true;
         self.fan_out(now, TURN_DATAGRAMS_MAX.saturating_sub(received));
         self.drain();
+        self.hand_over(now);
     }
 
     /// Hands at most `budget` waiting datagrams to the engine; how many there were.
@@ -182,6 +190,8 @@ impl<D: Decide> Core<D> {
         self.behind = false;
         loop {
             let more = self.engine.poll_datagrams(&mut self.outbox);
+            // Mirrors begin to send while this shard does.
+            self.hand_over(began);
             self.send();
             if !more {
                 return;
@@ -194,6 +204,28 @@ impl<D: Decide> Core<D> {
             if budget > 0 {
                 let received = self.receive(now, budget.min(SLICE_DATAGRAMS_MAX));
                 budget = budget.saturating_sub(received);
+            }
+        }
+    }
+
+    /// Tells other shards what there is to tell, each by one message, so that each is woken once.
+    fn hand_over(&mut self, now: Instant) {
+        let Some((to, first)) = self.engine.poll_handoff() else { return };
+        self.words.entry(to).or_default().push(first);
+        while let Some((to, word)) = self.engine.poll_handoff() {
+            self.words.entry(to).or_default().push(word);
+        }
+        let Self { engine, neighbours, words, behind, .. } = self;
+        for (to, words) in words.iter_mut().filter(|(_, words)| !words.is_empty()) {
+            let words = std::mem::take(words);
+            let lost = match neighbours.handle(*to) {
+                Some(neighbour) => neighbour.hand_over(words),
+                None => Err(words),
+            };
+            for word in lost.err().into_iter().flatten() {
+                engine.handoff_lost(now, *to, &word);
+                // It may have something to send now.
+                *behind = true;
             }
         }
     }
@@ -223,6 +255,7 @@ impl<D: Decide> Core<D> {
         self.ties.status.panics += 1;
         tracing::error!(shard = shard.0, panics = self.ties.status.panics, "a shard panicked and begins anew");
         self.outbox.clear();
+        self.words.clear();
         self.ties.forget(now);
         let birth = Birth { shard, now, udp: self.sockets.advertised(), tcp: self.tcp.clone() };
         let old = std::mem::replace(&mut self.engine, (self.bear)(birth));

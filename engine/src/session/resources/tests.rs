@@ -1,5 +1,6 @@
 //! Publishing and watching without a pipe, on virtual time, with WebRTC stacks of somebody else at both ends.
 
+mod mirrors;
 mod world;
 
 use std::collections::BTreeSet;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Instant;
 
 use fanlight_engine::{Datagram, Deadline, Outbox, PipeInput, PipeOutput, Transport};
@@ -106,7 +107,7 @@ fn slicer(backend: BackendChoice, per_slice: usize) -> (Shard, UdpSocket) {
     };
     let (reports, _reported) = mpsc::channel(4);
     let media = vec![MediaBind { bind: any(), advertise: any() }];
-    let config = ShardConfig { id: ShardId(0), core: None, backend, media, tcp: false };
+    let config = ShardConfig { id: ShardId(0), core: None, backend, media, tcp: false, neighbours: Arc::default() };
     (Shard::spawn(config, Box::new(bear), Vec::new(), reports).expect("a shard"), far)
 }
 

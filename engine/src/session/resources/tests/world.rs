@@ -1,6 +1,6 @@
-//! One session, its people and its tools, on one wire without latency.
+//! One session, its people and its tools, on one wire without latency; and a second shard that may mirror it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,17 @@ use fanlight_wire::{Code, GroupId, Kind, PipeId, Refusal, SessionId, ShardId};
 use crate::datagram::{Datagram, Transport};
 use crate::engine::Engine;
 use crate::entropy::Entropy;
+use crate::handoff::Handoff;
 use crate::outbox::{Outbox, Train};
 use crate::peer::client::{Client, Speaks};
 use crate::peer::{Certificate, PeerConfig};
 use crate::pipe::{PipeInput, PipeOutput};
 
+mod second;
+
 const SESSION: SessionId = SessionId::from_bytes([9; 16]);
 const RELAY: ([u8; 4], u16) = ([10, 0, 0, 1], 7730);
+const SECOND: ([u8; 4], u16) = ([10, 0, 0, 2], 7731);
 const VISITOR: PipeId = PipeId(1);
 /// How a VP8 payload begins: a keyframe, any other frame.
 const KEY: [u8; 2] = [0x10, 0x00];
@@ -56,6 +60,14 @@ pub(super) struct Agent(PipeId);
 
 pub(super) struct World {
     engine: Engine,
+    /// The engine of the other shard.
+    pub(super) second: Engine,
+    /// What shards say to each other finds no room while this many more words are said to the second one.
+    pub(super) lose: usize,
+    /// Words to the second shard stay on their way.
+    pub(super) hold: bool,
+    held: VecDeque<Handoff>,
+    certificate: Certificate,
     now: Instant,
     clients: Vec<Client>,
     cut: Vec<usize>,
@@ -75,12 +87,16 @@ impl World {
     pub(super) fn with_policy(policy: Policy) -> Self {
         let now = Instant::now();
         let certificate = Certificate::generate().expect("a certificate");
-        let media = PeerConfig { shard: ShardId(0), udp: vec![RELAY.into()], tcp: Vec::new(), certificate };
-        let mut engine = Engine::new(media, Entropy::seeded(1), now);
+        let mut engine = born(0, &certificate, now);
         let group = GroupId::new("demo").expect("legal");
         engine.handle_command(now, Command::Open { session: SESSION, group, policy });
         Self {
             engine,
+            second: born(1, &certificate, now),
+            lose: 0,
+            hold: false,
+            held: VecDeque::new(),
+            certificate,
             now,
             clients: Vec::new(),
             cut: Vec::new(),
@@ -210,7 +226,12 @@ impl World {
             *sent += 1;
             let sequence = *sent;
             let payload = if nth == 0 { KEY } else { DELTA };
-            self.clients[client].send(sequence, sequence as u32 * 3_000, true, &[&payload[..], &[0; 40]].concat());
+            self.clients[client].send(
+                sequence,
+                sequence as u32 * 3_000,
+                true,
+                &[&payload[..], &[client as u8; 40]].concat(),
+            );
             self.settle();
             self.pass(Duration::from_millis(33));
         }
@@ -220,6 +241,14 @@ impl World {
     pub(super) fn seen(&self, client: usize) -> Vec<(u64, bool)> {
         let received = self.clients[client].received.iter();
         received.map(|packet| (*packet.seq_no, packet.payload.starts_with(&KEY))).collect()
+    }
+
+    /// Which clients' packets a client received, in the order of its numbering.
+    pub(super) fn seen_from(&self, client: usize) -> Vec<u8> {
+        let received = self.clients[client].received.iter();
+        let tags: BTreeMap<u64, u8> =
+            received.filter_map(|packet| Some((*packet.seq_no, *packet.payload.last()?))).collect();
+        tags.into_values().collect()
     }
 
     pub(super) fn cut_off(&mut self, client: usize) {
@@ -410,8 +439,12 @@ impl World {
     }
 
     fn hand(&mut self, source: SocketAddr, payload: &mut [u8]) {
-        let (transport, destination) = (Transport::Udp, RELAY.into());
-        self.engine.handle_datagram(self.now, Datagram { transport, source, destination, payload });
+        self.hand_to(RELAY.into(), source, payload);
+    }
+
+    fn hand_to(&mut self, destination: SocketAddr, source: SocketAddr, payload: &mut [u8]) {
+        let engine = if destination == RELAY.into() { &mut self.engine } else { &mut self.second };
+        engine.handle_datagram(self.now, Datagram { transport: Transport::Udp, source, destination, payload });
     }
 
     fn connect(&mut self, client: usize) {
@@ -428,7 +461,8 @@ impl World {
         let end = self.now + duration;
         self.settle();
         loop {
-            let next = self.clients.iter().map(|client| client.timeout).chain(self.engine.deadline().at).min();
+            let next = self.clients.iter().map(|client| client.timeout).chain(self.engine.deadline().at);
+            let next = next.chain(self.second.deadline().at).min();
             let Some(next) = next.filter(|next| *next <= end) else { break };
             // Something due at once would otherwise hold the clock.
             self.now = next.max(self.now + Duration::from_millis(1));
@@ -436,6 +470,7 @@ impl World {
                 client.handle_timeout(self.now);
             }
             self.engine.handle_timeout(self.now);
+            self.second.handle_timeout(self.now);
             self.settle();
         }
         self.now = end.max(self.now);
@@ -446,43 +481,52 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..1_000 {
             let to_relay = self.clients_say();
-            let to_clients = self.relay_says();
-            if to_relay.is_empty() && to_clients.is_empty() {
+            let to_clients = self.relays_say();
+            if to_relay.is_empty() && to_clients.is_empty() && !self.shards_say() {
                 return;
             }
-            for (source, mut payload) in to_relay {
-                self.hand(source, &mut payload);
+            for (source, destination, mut payload) in to_relay {
+                self.hand_to(destination, source, &mut payload);
             }
-            for (destination, payload) in to_clients {
+            for (source, destination, payload) in to_clients {
                 let found = self.clients.iter().position(|client| client.address == destination);
                 if let Some(index) = found.filter(|index| !self.cut.contains(index)) {
-                    self.clients[index].receive(self.now, RELAY.into(), &payload);
+                    self.clients[index].receive(self.now, source, &payload);
                 }
             }
         }
         panic!("the wire never falls silent");
     }
 
-    fn clients_say(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn clients_say(&mut self) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
         let mut said = Vec::new();
         for (index, client) in self.clients.iter_mut().enumerate() {
             let from = client.address;
             let sent = client.poll().into_iter().filter(|_| !self.cut.contains(&index));
-            said.extend(sent.map(|(_, payload)| (from, payload)));
+            said.extend(sent.map(|(to, payload)| (from, to, payload)));
         }
         said
     }
 
-    fn relay_says(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+    fn relays_say(&mut self) -> Vec<(SocketAddr, SocketAddr, Vec<u8>)> {
         let mut said = Vec::new();
-        loop {
+        for engine in [&mut self.engine, &mut self.second] {
             let mut outbox = Outbox::default();
-            let more = self.engine.poll_datagrams(&mut outbox);
-            for train in outbox.trains() {
-                said.extend(outbox.segments(train).map(|segment| (train.destination, segment.to_vec())));
+            let mut more = true;
+            while more {
+                more = engine.poll_datagrams(&mut outbox);
             }
-            if !more {
-                break;
+            for train in outbox.trains() {
+                let sent = outbox.segments(train);
+                said.extend(sent.map(|segment| (train.source, train.destination, segment.to_vec())));
+            }
+        }
+        assert_eq!(self.second.poll_pipe(), None, "nobody is on a mirror");
+        while let Some(report) = self.second.poll_report() {
+            match report {
+                Report::ResourceGone { code, .. } => self.ends.push(code),
+                Report::ResourceMade { .. } => {}
+                other => panic!("a mirror reports {other:?}"),
             }
         }
         while let Some((pipe, output)) = self.engine.poll_pipe() {
@@ -503,6 +547,13 @@ impl World {
         }
         said
     }
+}
+
+/// The engine of a shard that knows nothing yet.
+fn born(shard: u8, certificate: &Certificate, now: Instant) -> Engine {
+    let udp = vec![if shard == 0 { RELAY.into() } else { SECOND.into() }];
+    let media = PeerConfig { shard: ShardId(shard), udp, tcp: Vec::new(), certificate: certificate.clone() };
+    Engine::new(media, Entropy::seeded(1 + u64::from(shard)), now)
 }
 
 fn named(made: &Made, kind: ResourceKind) -> ResourceRef {
