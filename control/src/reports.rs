@@ -31,14 +31,9 @@ impl Control {
                 self.note(Event::ConnectionChanged, About { detail: Some("away"), ..of(session, participant) });
             }
             Report::AgentHere { session, participant, subject, here } => {
-                if let Some(home) = self.directory().home(&session) {
-                    self.leases().here(session, participant, Guesser { group: home.group, agent: subject }, here);
-                }
+                self.agent_here(session, participant, subject, here);
             }
-            Report::Left { session, participant, role, code } => {
-                self.leases().left(session, participant);
-                self.note(left(role), About { code: Some(code), ..of(session, participant) });
-            }
+            Report::Left { session, participant, role, code } => self.has_left(session, participant, role, code),
             Report::Started { session } => {
                 self.directory().count(&session, |counts| counts.agreed = true);
                 self.note(Event::SessionStarted, About { session: Some(session), ..About::default() });
@@ -119,6 +114,17 @@ impl Control {
 
     fn asked(&self, event: Event, session: SessionId, participant: ParticipantId, kind: Ask) {
         self.note(event, About { detail: Some(kind.label()), ..of(session, participant) });
+    }
+
+    fn has_left(&self, session: SessionId, participant: ParticipantId, role: Role, code: Code) {
+        self.leases().left(session, participant);
+        self.note(left(role), About { code: Some(code), ..of(session, participant) });
+    }
+
+    fn agent_here(&self, session: SessionId, participant: ParticipantId, subject: String, here: bool) {
+        if let Some(home) = self.directory().home(&session) {
+            self.leases().here(session, participant, Guesser { group: home.group, agent: subject }, here);
+        }
     }
 
     /// Takes in reports until their senders are gone.
