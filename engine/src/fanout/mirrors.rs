@@ -132,7 +132,7 @@ impl Mirrors {
                     let Some(next) = step(mirror.cursor, agreement, lanes, kept) else { break };
                     steps.push(next);
                 }
-                let Some(step) = known.map_or(steps.last(), |known| steps.get(known)) else { break };
+                let Some(step) = known.map_or_else(|| steps.last(), |known| steps.get(known)) else { break };
                 mirror.cursor = step.to;
                 totals.mirrored_out += step.batch.packets.len() as u64 + step.missed;
                 totals.mirrored_lost += step.missed;

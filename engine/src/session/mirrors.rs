@@ -113,7 +113,7 @@ impl Session {
         let is_empty = self.resources.is_empty();
         let Some(home) = &mut self.home else { return };
         let since = home.empty_since.filter(|_| is_empty);
-        home.empty_since = since.or(is_empty.then_some(cx.now));
+        home.empty_since = since.or_else(|| is_empty.then_some(cx.now));
         if since.is_some_and(|since| since + MIRROR_LINGER <= cx.now) {
             return self.end(cx, Code::Ended, None);
         }

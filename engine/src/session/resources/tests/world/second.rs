@@ -24,7 +24,7 @@ impl World {
         subject: &str,
         source: Option<MediaSource>,
     ) -> Result<ViewPermit, Refusal> {
-        let input = ResourceInput::Permit { admission: self.admission(subject), source };
+        let input = ResourceInput::Permit { admission: Self::admission(subject), source };
         match self.engine.handle_resource(self.now, input)? {
             ResourceOutput::Permitted(permit) => Ok(permit),
             other => panic!("{other:?}"),
@@ -40,7 +40,7 @@ impl World {
         let index = self.clients.len();
         let address = SocketAddr::from(([10, 0, 1, index as u8], 5_000));
         let mut client = Client::new(address, self.now, Speaks::Everything);
-        let (sdp, admission) = (client.offer_to_watch(), self.admission(subject));
+        let (sdp, admission) = (client.offer_to_watch(), Self::admission(subject));
         let answer = self.second.handle_resource(self.now, ResourceInput::Mirror { permit, admission, sdp });
         self.settle();
         match answer? {
@@ -92,7 +92,7 @@ impl World {
         &self.clients[client].keyframe_requests
     }
 
-    fn admission(&self, subject: &str) -> Admission {
+    fn admission(subject: &str) -> Admission {
         let (name, subject) = ("Wall".to_owned(), subject.to_owned());
         let (role, capabilities) = (Role::Upstream, Role::Upstream.ceiling());
         Admission { session: SESSION, role, capabilities, name, subject, epoch: 1 }
