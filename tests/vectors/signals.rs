@@ -122,6 +122,18 @@ fn camera(phase: SharePhase) -> CameraState {
     CameraState { epoch: FloorEpoch::new(2), phase, holder: (phase != SharePhase::Empty).then_some(VISITOR) }
 }
 
+fn question() -> ToClient {
+    let terms = Some("https://shop.example/terms".into());
+    ToClient::ConsentAsk {
+        ask: 1,
+        kind: Ask::View,
+        participant: AGENT,
+        name: "Ann Ahlberg".into(),
+        seconds: 60,
+        question: Question { text: "May we look?\nYou can stop.".into(), terms },
+    }
+}
+
 fn to_client() -> Vec<(&'static str, ToClient)> {
     let denied = |code, rule, allowed| ToClient::Denied {
         re: "share.start".into(),
@@ -133,20 +145,7 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         Member { id: AGENT, role: Role::Agent, name: "Ben Okafor".into(), presence: Presence::Away, client: None };
     vec![
         ("welcome", welcome()),
-        (
-            "consent_ask",
-            ToClient::ConsentAsk {
-                ask: 1,
-                kind: Ask::View,
-                participant: AGENT,
-                name: "Ann Ahlberg".into(),
-                seconds: 60,
-                question: Question {
-                    text: "May we look?\nYou can stop.".into(),
-                    terms: Some("https://shop.example/terms".into()),
-                },
-            },
-        ),
+        ("consent_ask", question()),
         ("consent_withdrawn", ToClient::ConsentWithdrawn { ask: 1 }),
         ("consent_result", ToClient::ConsentResult { kind: Ask::Screen, accepted: false }),
         ("session_stage", ToClient::SessionStage { stage: Stage::Paused }),

@@ -11,8 +11,8 @@ fn heard(table: &mut Table) -> Vec<String> {
         words.push(match report {
             Report::Joined { participant, resumed, .. } => format!("joined {participant} {resumed}"),
             Report::Away { participant, .. } => format!("away {participant}"),
-            // About the same moments, for the lease of an agent.
-            Report::AgentHere { .. } => continue,
+            // About the same moments, for the lease of an agent and for the list of running sessions.
+            Report::AgentHere { .. } | Report::Stage { .. } => continue,
             Report::Started { .. } => "started".to_owned(),
             Report::Asked { participant, kind, .. } => format!("asked {participant} {}", kind.label()),
             Report::Unanswered { participant, kind, .. } => format!("unanswered {participant} {}", kind.label()),
