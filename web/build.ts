@@ -4,6 +4,8 @@
  * - `fanlight.js` (one script tag) and `fanlight.mjs` (npm import): the visitor widget;
  * - `agent/console.js` + `.css`: the agent console;
  * - `camera/page.js` + `.css` and `c/index.html`: the page behind a camera link;
+ * - `j/`, `join/`: the page behind a join link;
+ * - `fanlight-viewer.js` and `.mjs`: puts the agent console into a frame of another product's page;
  * - `admin/`: the admin console, one script and one style sheet; served at the operator's door only;
  * - `demo/`: the shop and the agent page; `index.html`: the start page.
  *
@@ -54,6 +56,11 @@ async function main(): Promise<void> {
   }
   await bundle('camera/main.ts', 'FanlightCamera', ['es'], join(dist, 'camera'), 'page');
   await cp(join(here, 'camera/index.html'), join(dist, 'c/index.html'));
+  await bundle('join/main.ts', 'FanlightJoin', ['es'], join(dist, 'join'), 'join');
+  await cp(join(here, 'join/join.css'), join(dist, 'join/join.css'));
+  await cp(join(here, 'join/index.html'), join(dist, 'j/index.html'));
+  await cp(join(here, 'agent/index.html'), join(dist, 'agent/index.html'));
+  await bundle('embed/viewer.ts', 'FanlightViewerBundle', ['es', 'iife'], dist, 'fanlight-viewer');
   await bundle('admin/main.ts', 'FanlightAdmin', ['es'], join(dist, 'admin'), 'console');
   await cp(join(here, 'admin/index.html'), join(dist, 'admin/index.html'));
   await copyDemo();

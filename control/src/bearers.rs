@@ -50,6 +50,12 @@ impl<T: Clone> Bearers<T> {
         held.get(&hash).filter(|held| held.is_valid(now)).map(|held| held.value.clone())
     }
 
+    /// What a bearer stands for, once: it is good no longer.
+    pub(crate) fn take(&self, text: &str, now: Instant) -> Option<T> {
+        let taken = locked(&self.held).remove(&sha256(text.as_bytes()));
+        taken.filter(|held| held.is_valid(now)).map(|held| held.value)
+    }
+
     /// Revokes the oldest bearers of values that `chosen` picks, until at most `most` of those that end are left.
     pub(crate) fn thin(&self, most: usize, chosen: impl Fn(&T) -> bool) {
         let mut held = locked(&self.held);
@@ -86,12 +92,15 @@ mod tests {
         let later = now + Duration::from_secs(10);
         let bearers = Bearers::new(2);
         let (brief, _) = bearers.issue("brief", Some(later), now).expect("room for two");
-        let (lasting, hash) = bearers.issue("lasting", None, now).expect("room for two");
+        let (lasting, _) = bearers.issue("lasting", None, now).expect("room for two");
         assert_eq!(bearers.issue("one too many", None, now), None);
         assert_eq!(bearers.find(&brief, now), Some("brief"));
         assert_eq!(bearers.find(&brief, later), None);
         assert_eq!(bearers.find("guess", now), None);
         assert!(bearers.issue("after the brief one", None, later).is_some());
+        assert_eq!(bearers.take(&brief, now), None, "it made room for the one after");
+        assert_eq!((bearers.take(&lasting, now), bearers.find(&lasting, now)), (Some("lasting"), None));
+        let (_, hash) = bearers.issue("lasting", None, later).expect("room again");
         bearers.revoke(&hash);
         assert_eq!(bearers.find(&lasting, now), None);
     }

@@ -35,9 +35,11 @@ use crate::identity::Identity;
 use crate::keys::Keys;
 use crate::leases::Leases;
 use crate::live::Live;
+use crate::lobby::Lobby;
 use crate::locked;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
+use crate::particulars::Particulars;
 use crate::passes::Passes;
 use crate::placement::Placement;
 use crate::policies::{Numbered, compile, to_pin};
@@ -73,6 +75,7 @@ pub struct Control {
     codes: Codes,
     revocations: Revocations,
     presence: Presence,
+    lobby: Lobby,
     directory: Directory,
     placement: Placement,
     metrics: Metrics,
@@ -149,6 +152,7 @@ impl Control {
             revocations: Revocations::default(),
             presence: Presence::new(shards, &operator_token),
             operator_token,
+            lobby: Lobby::new(),
             directory: Directory::default(),
             placement: Placement::new(shards, config.viewers_per_shard.unwrap_or(VIEWERS_PER_SHARD)),
             metrics: Metrics::new(),
@@ -245,6 +249,7 @@ impl Control {
     /// While draining, new sessions, keys and joins are refused with `E_DRAIN`; what runs goes on.
     pub fn set_draining(&self, draining: bool) {
         self.draining.store(draining, Ordering::Release);
+        self.lobby.close(draining);
     }
 
     pub fn is_draining(&self) -> bool {
@@ -323,17 +328,23 @@ impl Control {
     }
 
     /// A new session of this group; its id and its visitor's handle.
-    pub(crate) async fn create(&self, group: &GroupId, who: &str) -> Result<(SessionId, String), Refusal> {
+    pub(crate) async fn create(
+        &self,
+        group: &GroupId,
+        who: &str,
+        particulars: Particulars,
+    ) -> Result<(SessionId, String), Refusal> {
         self.refuse_while_draining()?;
         let pinned = to_pin(&self.store, group).await?;
         let session = SessionId::from_bytes(random());
         let created = self.hooks.clock.unix_seconds();
         let place = self.placement.place()?;
-        let record = (session, group.clone(), pinned.version);
+        let (of, version, particulars) = (group.clone(), pinned.version, Arc::new(particulars));
+        let about = Arc::clone(&particulars);
         let kept =
-            self.store.ask(move |connection| insert_session(connection, &record.0, &record.1, record.2, created));
+            self.store.ask(move |connection| insert_session(connection, &session, &of, version, created, &about));
         kept.await?;
-        let handle = self.open_on(place.shard(), session, group, pinned, created)?;
+        let handle = self.open_on(place.shard(), session, group, (pinned, particulars), created)?;
         place.keep();
         let about = About {
             group: Some(group.clone()),
@@ -351,7 +362,7 @@ impl Control {
         shard: ShardId,
         session: SessionId,
         group: &GroupId,
-        pinned: Numbered,
+        (pinned, particulars): (Numbered, Arc<Particulars>),
         created: u64,
     ) -> Result<String, Refusal> {
         let (handle, hash) = self.presence.handle(session, self.hooks.clock.now())?;
@@ -365,6 +376,7 @@ impl Control {
             counts: Counts::default(),
             in_force: pinned.version,
             roles: BTreeMap::new(),
+            particulars,
             enforced: Vec::new(),
             live: Live { mode: Some(policy.default_mode), ..Live::default() },
             mirrors: BTreeSet::new(),
@@ -461,6 +473,22 @@ impl Control {
         &self.presence
     }
 
+    /// Who is on the website, who watches for them, and the ways in.
+    pub(crate) const fn lobby(&self) -> &Lobby {
+        &self.lobby
+    }
+
+    /// A new handle for the visitor of a session whose link is opened: the page before, if any, has lost its own.
+    pub(crate) fn renew_handle(&self, session: &SessionId) -> Result<String, Refusal> {
+        let (handle, hash) = self.presence.handle(*session, self.hooks.clock.now())?;
+        let Some(before) = self.directory.renew_handle(session, hash) else {
+            self.presence.revoke_handle(&hash);
+            return Err(Refusal::new(Code::Session, "G-52"));
+        };
+        self.presence.revoke_handle(&before);
+        Ok(handle)
+    }
+
     pub(crate) const fn directory(&self) -> &Directory {
         &self.directory
     }
@@ -540,6 +568,7 @@ mod tests {
             in_force: 1,
             pinned,
             roles: BTreeMap::new(),
+            particulars: Arc::default(),
             enforced: Vec::new(),
             live: Live::default(),
             mirrors: BTreeSet::new(),
@@ -553,13 +582,15 @@ mod tests {
         let session = SessionId::from_bytes([1; 16]);
         control.passes.open(session);
         control.directory.insert(session, home("demo"));
-        let guest = || Mint { role: Role::Guest, ..crate::routes::keys::visitor() };
+        let guest = || Mint { role: Role::Guest, ..crate::routes::keys::visitor(crate::particulars::Kind::Cobrowse) };
         let ticket = control.mint(&session, guest()).expect("a session");
         control.directory.insert(session, home("other"));
         let code = |ticket: &str| control.admit(ticket).map_err(|refusal| refusal.code);
         assert_eq!(code(&ticket), Err(Code::Ticket));
         control.directory.insert(session, home("demo"));
-        let visitor = control.mint(&session, crate::routes::keys::visitor()).expect("a session");
+        let visitor = control
+            .mint(&session, crate::routes::keys::visitor(crate::particulars::Kind::Cobrowse))
+            .expect("a session");
         control.revoke(&session, Whom::Everybody, Code::Ticket).expect("a session");
         assert_eq!(code(&ticket), Err(Code::Ticket));
         let newer = control.mint(&session, guest()).expect("a session");

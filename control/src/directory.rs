@@ -12,6 +12,7 @@ use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::{GroupId, SessionId, ShardId};
 
 use crate::live::Live;
+use crate::particulars::Particulars;
 use crate::policies::{Numbered, capabilities};
 use crate::secrets::Hash;
 
@@ -31,6 +32,8 @@ pub(crate) struct Home {
     pub(crate) in_force: u32,
     /// Roles of its agents that have one, by subject.
     pub(crate) roles: BTreeMap<String, String>,
+    /// What it is about, and who may come in without a key.
+    pub(crate) particulars: Arc<Particulars>,
     /// What has been enforced on it.
     pub(crate) enforced: Vec<Arc<Numbered>>,
     /// What is going on in it.
@@ -119,6 +122,20 @@ impl Directory {
     pub(crate) fn note_mirror(&self, session: &SessionId, shard: ShardId) -> bool {
         let home = self.homes.get_mut(session);
         home.map(|mut home| home.mirrors.insert(shard)).is_some()
+    }
+
+    /// This agent may come into the session again without a key.
+    pub(crate) fn note_host(&self, session: &SessionId, agent: &str) {
+        if let Some(mut home) = self.homes.get_mut(session)
+            && home.particulars.hosts.len() < PARTICIPANTS_LIFETIME_MAX
+        {
+            Arc::make_mut(&mut home.particulars).hosts.insert(agent.to_owned());
+        }
+    }
+
+    /// The session's visitor has a new handle; the one before, to be revoked.
+    pub(crate) fn renew_handle(&self, session: &SessionId, handle: Hash) -> Option<Hash> {
+        self.homes.get_mut(session).map(|mut home| std::mem::replace(&mut home.handle, handle))
     }
 
     /// What has been enforced on the session narrows every later ticket of its agents.

@@ -11,9 +11,16 @@
 //! | public | POST | `/v1/logout` | agent | signs out, and ends what the agent watches |
 //! | public | POST | `/v1/join` | agent | a key becomes a join ticket |
 //! | public | GET | `/v1/connect/<session>` | anybody who knows the id | where to connect |
+//! | public | GET | `/v1/presence` | agent | how visitors stand, once or as a stream of events |
+//! | public | POST | `/v1/invites` | agent | asks a visitor who is on the website |
+//! | public | GET, DELETE | `/v1/invites/<invite>` | its agent | how it went, takes it back |
+//! | public | POST | `/v1/sessions/<session>/join` | its host | a ticket |
+//! | public, operator | POST | `/v1/sessions/<session>/view` | its host, operator | a link that opens the viewer |
+//! | public | POST | `/v1/views` | whoever has that link | a ticket, once |
+//! | public | POST | `/v1/links`, `/v1/links/join` | whoever has a join link | what it is, a ticket |
 //! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent or a server of its group | ends it |
 //! | public | GET | `/v1/own-sessions` | an agent, a server | ids of those it is in, of its group's |
-//! | public | POST | `/v1/sessions` | a server | creates one of its group |
+//! | public | POST | `/v1/sessions` | a server, an agent | creates one of its group; begins one with a link |
 //! | public | POST | `/v1/tickets` | a server | mints a join ticket for a session of its group |
 //! | public | GET | `/v1/policy/effective` | visitor, agent, server | the rules that hold for it |
 //! | operator | POST | `/v1/sessions/<session>/revoke` | operator | voids every ticket, puts out everybody but the visitor |
@@ -53,6 +60,7 @@ pub(crate) use repeat::Repeats;
 pub(crate) use table::{Form, csv, download};
 
 use crate::control::Control;
+use crate::lobby::cross_origin;
 use crate::openapi;
 use crate::presence::Caller;
 use crate::routes::cameras::Wish;
@@ -60,8 +68,8 @@ use crate::routes::policies::{self, Inquiry, Place};
 use crate::routes::reports::{self, Report};
 use crate::routes::webhooks::Hook;
 use crate::routes::{
-    cameras, connect, demo, effective, join, keys, login, media, oidc, sessions, shareable, signing_key, tickets,
-    webhooks,
+    cameras, connect, demo, effective, invites, join, keys, links, login, media, oidc, presence, sessions, shareable,
+    signing_key, starts, tickets, webhooks,
 };
 use crate::store::server_keys;
 
@@ -71,7 +79,7 @@ const DAY: u64 = 86_400;
 /// What a page of another origin may send.
 const ASKED_HEADERS: &str = "authorization, content-type, idempotency-key";
 /// What it may read beyond the body.
-const EXPOSED: HeaderValue = HeaderValue::from_static("Link, Retry-After, RateLimit, RateLimit-Policy");
+pub(crate) const EXPOSED: HeaderValue = HeaderValue::from_static("Link, Retry-After, RateLimit, RateLimit-Policy");
 
 /// Where a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +123,16 @@ pub(crate) enum Route<'a> {
     OwnTickets,
     SigningKey,
     Effective,
+    /// A host of a session comes in.
+    Enter(&'a str),
+    /// A link that opens a viewer in a session.
+    View(&'a str),
+    Views,
+    Presence,
+    Invites,
+    Invite(&'a str),
+    Links,
+    LinkJoin,
     OpenApi,
     CameraInvites,
     CameraInvite(&'a str),
@@ -162,6 +180,14 @@ impl<'a> Route<'a> {
             (Door::Public, ("v1", "sessions", Some(session), Some("shareable"))) => Self::Shareable(session),
             (Door::Public, ("v1", "sessions", Some(session), Some("bookmarks"))) => Self::Bookmarks(session),
             (Door::Public, ("v1", "sessions", Some(session), Some("suggestions"))) => Self::Suggest(session),
+            (Door::Public, ("v1", "sessions", Some(session), Some("join"))) => Self::Enter(session),
+            (_, ("v1", "sessions", Some(session), Some("view"))) => Self::View(session),
+            (Door::Public, ("v1", "views", None, None)) => Self::Views,
+            (Door::Public, ("v1", "presence", None, None)) => Self::Presence,
+            (Door::Public, ("v1", "invites", None, None)) => Self::Invites,
+            (Door::Public, ("v1", "invites", Some(invite), None)) => Self::Invite(invite),
+            (Door::Public, ("v1", "links", None, None)) => Self::Links,
+            (Door::Public, ("v1", "links", Some("join"), None)) => Self::LinkJoin,
             (Door::Public, ("demo", "config.json", None, None)) => Self::DemoConfig,
             (Door::Public, ("v1", "camera-invites", None, None)) => Self::CameraInvites,
             (Door::Public, ("v1", "camera-invites", Some(session), None)) => Self::CameraInvite(session),
@@ -179,6 +205,10 @@ impl<'a> Route<'a> {
     /// As the `Allow` header says it.
     pub(crate) const fn methods(self) -> &'static str {
         match self {
+            Self::Enter(_) | Self::View(_) | Self::Views => "POST",
+            Self::Invites | Self::Links | Self::LinkJoin => "POST",
+            Self::Invite(_) => "GET, DELETE",
+            Self::Presence => "GET",
             Self::OidcLogin | Self::AdminLogout => "POST",
             Self::Oidc | Self::OidcStart | Self::OidcCallback | Self::Admin => "GET",
             Self::Keys | Self::Login | Self::Logout | Self::Join | Self::End(_) | Self::Revoke(_) => "POST",
@@ -201,7 +231,7 @@ impl<'a> Route<'a> {
     pub(crate) fn is_for(self, caller: &Caller) -> bool {
         match self {
             Self::Oidc | Self::OidcStart | Self::OidcCallback | Self::AdminLogout => true,
-            Self::Tickets => *caller == Caller::Operator,
+            Self::Tickets | Self::View(_) => *caller == Caller::Operator,
             _ => matches!(caller, Caller::Operator | Caller::Admin(_)),
         }
     }
@@ -249,12 +279,19 @@ impl Control {
         } else {
             return self.refused(&Refusal::new(Code::Origin, "G-35").into());
         };
-        if let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(&origin).ok()) {
-            response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            response.headers_mut().entry(header::ACCESS_CONTROL_EXPOSE_HEADERS).or_insert(EXPOSED);
-        }
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
+        cross_origin(response.headers_mut(), origin);
         response
+    }
+
+    /// The page that asks at the public door, if it may use the relay.
+    pub(crate) fn origin_of<T>(&self, request: &Request<T>) -> Result<Option<String>, Denied> {
+        let headers = request.headers();
+        let origin = text_of(headers, &header::ORIGIN);
+        let host = text_of(headers, &header::HOST).or_else(|| request.uri().host()).unwrap_or_default();
+        if self.origin_allowed(origin, host) {
+            return Ok(origin.map(str::to_owned));
+        }
+        Err(Refusal::new(Code::Origin, "G-35").into())
     }
 
     async fn answer(
@@ -329,9 +366,20 @@ impl Control {
             Route::Bookmarks(session) => shareable::opened(self, &asked, session),
             Route::Suggest(session) => shareable::suggest(self, asked, session).await,
             Route::DemoConfig => demo::show(self),
+            Route::Enter(session) => starts::join(self, &asked, session),
+            Route::View(session) if asked.caller == Caller::Operator => starts::view_for(self, asked, session).await,
+            Route::View(session) => starts::view(self, &asked, session),
+            Route::Views => starts::open(self, &asked),
+            Route::Presence => presence::list(self, &asked),
+            Route::Invites => invites::send(self, asked).await,
+            Route::Invite(invite) if asked.method == Method::GET => invites::show(self, &asked, invite),
+            Route::Invite(invite) => invites::withdraw(self, &asked, invite),
+            Route::Links => links::look(self, &asked),
+            Route::LinkJoin => links::enter(self, &asked),
             Route::Sessions if asked.method == Method::GET => sessions::list(self, &asked),
             Route::Sessions => sessions::create(self, asked).await,
             Route::Mine => sessions::list_own(self, &asked),
+            Route::CreateOwn if matches!(asked.caller, Caller::Agent(_)) => starts::begin(self, asked).await,
             Route::CreateOwn => sessions::create_own(self, asked).await,
             Route::Revoke(session) => sessions::revoke(self, &asked, session),
             Route::OwnTickets => tickets::mint_own(self, &asked),
@@ -349,7 +397,7 @@ impl Control {
         }
     }
 
-    fn public_caller(&self, bearer: Option<&str>) -> Caller {
+    pub(crate) fn public_caller(&self, bearer: Option<&str>) -> Caller {
         let today = self.clock().unix_seconds() / DAY;
         let Some((server, fresh)) = bearer.and_then(|bearer| self.servers().find(bearer, today)) else {
             return self.presence().public_caller(bearer, self.clock().now());
@@ -362,7 +410,7 @@ impl Control {
         Caller::Server(server)
     }
 
-    fn refused(&self, denied: &Denied) -> Response<Bytes> {
+    pub(crate) fn refused(&self, denied: &Denied) -> Response<Bytes> {
         self.metrics().refusal(denied.refusal.code);
         denied.response()
     }
@@ -458,6 +506,16 @@ mod tests {
             ("POST /v1/sessions/<session>/suggestions", Door::Public, "/v1/sessions/x/suggestions"),
             ("GET /v1/groups/<group>/suggestions", Door::Operator, "/v1/groups/g/suggestions"),
             ("DELETE /v1/groups/<group>/suggestions/<n>", Door::Operator, "/v1/groups/g/suggestions/1"),
+            ("GET /v1/presence", Door::Public, "/v1/presence"),
+            ("POST /v1/invites", Door::Public, "/v1/invites"),
+            ("GET /v1/invites/<invite>", Door::Public, "/v1/invites/x"),
+            ("DELETE /v1/invites/<invite>", Door::Public, "/v1/invites/x"),
+            ("POST /v1/sessions", Door::Public, "/v1/sessions"),
+            ("POST /v1/sessions/<session>/join", Door::Public, "/v1/sessions/x/join"),
+            ("POST /v1/sessions/<session>/view", Door::Public, "/v1/sessions/x/view"),
+            ("POST /v1/views", Door::Public, "/v1/views"),
+            ("POST /v1/links", Door::Public, "/v1/links"),
+            ("POST /v1/links/join", Door::Public, "/v1/links/join"),
             ("GET /demo/config.json", Door::Public, "/demo/config.json"),
             ("POST /v1/sessions", Door::Operator, "/v1/sessions"),
             ("GET /v1/sessions", Door::Operator, "/v1/sessions"),

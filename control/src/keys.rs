@@ -287,7 +287,7 @@ fn too_many(wait: Duration) -> Denied {
 }
 
 /// Without the spaces and dashes that people type between the groups, and with letters read as what they look like.
-fn normalised(text: &str) -> String {
+pub(crate) fn normalised(text: &str) -> String {
     let typed = text.chars().filter(|c| !matches!(c, ' ' | '-')).take(2 * KEY_DIGITS);
     let read = typed.map(|c| match c.to_ascii_uppercase() {
         'O' => '0',
@@ -298,7 +298,7 @@ fn normalised(text: &str) -> String {
 }
 
 /// Evenly distributed: draws beyond the largest multiple of the space are thrown away.
-fn random_digits(digits: usize) -> String {
+pub(crate) fn random_digits(digits: usize) -> String {
     let digits = digits.min(KEY_DIGITS);
     let space = 10_u32.pow(digits as u32);
     let fair = u32::MAX - u32::MAX % space;

@@ -18,12 +18,16 @@ mod directory;
 mod fetcher;
 mod http;
 mod identity;
+mod invites;
 mod keys;
 mod leases;
+mod links;
 mod live;
+mod lobby;
 pub mod metrics;
 mod openapi;
 mod origins;
+mod particulars;
 mod passes;
 mod placement;
 mod policies;
@@ -37,6 +41,8 @@ mod servers;
 mod sms;
 mod store;
 mod tokens;
+mod visitors;
+mod watchers;
 mod webhooks;
 
 pub use config::{
@@ -49,6 +55,7 @@ pub use http::{Door, serves};
 pub use metrics::Metrics;
 pub use sms::SmsConfig;
 pub use store::{BackupError, backup};
+pub use visitors::PageId;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

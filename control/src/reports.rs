@@ -3,7 +3,7 @@
 mod ledger;
 
 use fanlight_wire::command::Command;
-use fanlight_wire::limits::{RETENTION_INTERVAL, REVOCATION_RETRY};
+use fanlight_wire::limits::{INVITE_TICK, RETENTION_INTERVAL, REVOCATION_RETRY};
 use fanlight_wire::policy::Role;
 use fanlight_wire::report::Report;
 use fanlight_wire::resource::ResourceKind;
@@ -102,6 +102,9 @@ impl Control {
 
     fn joined(&self, session: SessionId, participant: ParticipantId, role: Role, resumed: bool) {
         let about = of(session, participant);
+        if role == Role::Visitor && !resumed {
+            self.visitor_came(session);
+        }
         match (role, resumed) {
             (Role::Visitor, true) => self.note(Event::SessionContinued, about),
             (_, true) => self.note(Event::ConnectionChanged, About { detail: Some("here"), ..about }),
@@ -131,6 +134,7 @@ impl Control {
     pub async fn follow(&self, mut reports: Receiver<Report>) {
         let mut rounds = tokio::time::interval(RETENTION_INTERVAL);
         let mut repeats = tokio::time::interval(REVOCATION_RETRY);
+        let mut ticks = tokio::time::interval(INVITE_TICK);
         loop {
             tokio::select! {
                 report = reports.recv() => match report {
@@ -139,6 +143,7 @@ impl Control {
                 },
                 _ = rounds.tick() => self.forget_old(),
                 _ = repeats.tick() => self.repeat_revocations(),
+                _ = ticks.tick() => self.tend(),
             }
         }
     }
@@ -171,6 +176,7 @@ impl Control {
         self.metrics().session_ended(home.counts.agreed);
         self.close_record(session, home.clone(), code);
         self.placement().release(home.shard);
+        self.session_gone(session, &home, code);
         for shard in home.mirrors {
             // A mirror that is not told finds out by its next greeting.
             if self.send(shard, Command::End { session, code }).is_err() {

@@ -4,20 +4,46 @@ pub(crate) mod cameras;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod effective;
+pub(crate) mod invites;
 pub(crate) mod join;
 pub(crate) mod keys;
+pub(crate) mod links;
 pub(crate) mod login;
 pub(crate) mod media;
 pub(crate) mod oidc;
 pub(crate) mod policies;
+pub(crate) mod presence;
 pub(crate) mod reports;
 pub(crate) mod sessions;
 pub(crate) mod shareable;
 pub(crate) mod signing_key;
+pub(crate) mod starts;
 pub(crate) mod tickets;
 pub(crate) mod webhooks;
 
 use fanlight_wire::{Code, Refusal, SessionId};
+
+use crate::keys::Guesser;
+use crate::presence::{Caller, Login};
+
+/// The agent who asks.
+///
+/// # Errors
+/// `E_LOGIN` for nobody in particular, `E_ROLE` for somebody else.
+fn agent_of(caller: &Caller) -> Result<&Login, Refusal> {
+    match caller {
+        Caller::Agent(login) => Ok(login),
+        Caller::Visitor(_) | Caller::Server(_) | Caller::Admin(_) | Caller::Operator => {
+            Err(Refusal::new(Code::Role, "G-52"))
+        }
+        Caller::Nobody | Caller::Stranger => Err(Refusal::new(Code::Login, "G-52")),
+    }
+}
+
+/// The agent as budgets and lists know it.
+fn guesser(login: &Login) -> Guesser {
+    Guesser { group: login.group.clone(), agent: login.agent.clone() }
+}
 
 /// A session id from a path; what is none is a session that does not exist.
 fn session_of(text: &str) -> Result<SessionId, Refusal> {

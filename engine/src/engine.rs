@@ -184,6 +184,11 @@ impl Engine {
                     self.with_session(index, |session, cx| session.revoke(cx, whom, epoch, code));
                 }
             }
+            Command::Welcome { session, subject } => {
+                if let Some(index) = self.by_id.get(&session).copied() {
+                    self.with_session(index, |session, cx| session.expect_agent(cx, subject));
+                }
+            }
             Command::Drain { within } => {
                 self.draining_until = Some(now + within);
                 self.end_where(Session::is_empty);

@@ -99,6 +99,8 @@ pub struct Public {
     pub host: String,
     /// Origins of other websites that may use this relay, for example `https://shop.example`. The node's own is known.
     pub origins: Vec<String>,
+    /// Origins of pages that may hold the agent console in a frame, for example `https://desk.example`.
+    pub embed_origins: Vec<String>,
     /// STUN and TURN URLs that WHIP and WHEP clients are told, for example `stun:stun.example:3478`.
     pub ice_servers: Vec<String>,
     /// TLS ends at a proxy in front: plain HTTP may then listen beyond loopback.
@@ -248,6 +250,7 @@ impl Default for Public {
             key: PathBuf::new(),
             host: String::new(),
             origins: Vec::new(),
+            embed_origins: Vec::new(),
             ice_servers: Vec::new(),
             behind_proxy: false,
         }
@@ -424,10 +427,12 @@ impl Config {
         if self.operator.listen.0.is_some() && self.operator.token_file.as_os_str().is_empty() {
             return Err(StartError::config("operator.token_file", "the operator door needs a file for its token"));
         }
-        if let Some(wrong) = public.origins.iter().find(|o| !is_origin(o)) {
-            let problem =
-                format!("`{wrong}` is not an origin; write scheme and host, for example https://shop.example");
-            return Err(StartError::config("public.origins", problem));
+        for (key, list) in [("public.origins", &public.origins), ("public.embed_origins", &public.embed_origins)] {
+            if let Some(wrong) = list.iter().find(|o| !is_origin(o)) {
+                let problem =
+                    format!("`{wrong}` is not an origin; write scheme and host, for example https://shop.example");
+                return Err(StartError::config(key, problem));
+            }
         }
         if let Some(wrong) = public.ice_servers.iter().find(|url| !is_ice_server(url)) {
             let problem = format!("`{wrong}` is no STUN or TURN URL; write, for example, stun:stun.example:3478");

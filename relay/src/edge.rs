@@ -15,9 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use fanlight_wire::limits;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,20 +28,20 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 pub mod answer;
+pub mod body;
 pub mod local;
 pub mod operator;
+pub mod presence;
 pub mod public;
 pub mod slots;
 
+pub use body::Body;
 use slots::{Slot, Slots};
 
 use crate::clock;
 
 /// Bytes that the kernel holds for a connection beyond what is under way. More would only be older when it arrives.
 const UNSENT_BYTES_MAX: u32 = limits::PIPE_WINDOW_BYTES as u32;
-
-/// The body of every answer: all of it at once.
-pub type Body = Full<Bytes>;
 
 /// A request as a door gets it.
 pub type Inbound = Request<Incoming>;

@@ -27,6 +27,7 @@ base-uri 'none'; form-action 'none'; frame-src 'none'; frame-ancestors 'none'";
 #[derive(Debug)]
 pub struct Statics {
     agent_policy: HeaderValue,
+    link_policy: HeaderValue,
     site_policy: HeaderValue,
     phone_policy: HeaderValue,
     demo: bool,
@@ -37,6 +38,8 @@ pub struct Statics {
 enum Audience {
     /// Shows what a stranger's page contains.
     Agent,
+    /// The page behind a join link: an address that somebody reads out.
+    Link,
     /// The demo's own pages, which stand for a customer's site.
     Site,
     /// A phone that shows its camera.
@@ -48,14 +51,22 @@ enum Audience {
 }
 
 impl Statics {
-    /// `connect` are the origins of the WebTransport ports, `demo` says whether demo pages are served.
-    pub fn new(connect: &[String], demo: bool) -> Self {
+    /// `connect` are the origins of the WebTransport ports, `embed` those of pages that may frame the agent console
+    /// (R150), `demo` says whether demo pages are served.
+    pub fn new(connect: &[String], embed: &[String], demo: bool) -> Self {
         let connect = connect.join(" ");
-        let agent = format!(
-            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data: blob:; \
+        let own = if demo { "'self' " } else { "" };
+        let ancestors = match format!("{own}{}", embed.join(" ")) {
+            none if none.is_empty() => "'none'".to_owned(),
+            some => some,
+        };
+        let within = |ancestors: &str| {
+            format!(
+                "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data: blob:; \
              font-src data: blob:; media-src blob:; connect-src 'self' {connect}; base-uri 'none'; form-action 'none'; \
-             frame-src 'none'; frame-ancestors 'none'"
-        );
+             frame-src 'none'; frame-ancestors {ancestors}"
+            )
+        };
         let phone = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' {connect}; \
              base-uri 'none'; form-action 'none'; frame-src 'none'; frame-ancestors 'none'"
@@ -67,7 +78,8 @@ impl Statics {
         // Both are made of visible ASCII: our own text and host names that the configuration has checked.
         let value =
             |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Self { agent_policy: value(agent), site_policy: value(site), phone_policy: value(phone), demo }
+        let (agent, link) = (value(within(&ancestors)), value(within("'none'")));
+        Self { agent_policy: agent, link_policy: link, site_policy: value(site), phone_policy: value(phone), demo }
     }
 
     /// The answer to a request that no other part of the public door wants.
@@ -84,8 +96,10 @@ impl Statics {
         if path.starts_with("/demo/") && !self.demo {
             return plain(StatusCode::NOT_FOUND, "the demo is switched off\n");
         }
-        if path == "/demo" {
-            return redirect("/demo/");
+        match path {
+            "/demo" => return redirect("/demo/"),
+            "/agent" => return redirect("/agent/"),
+            _ => {}
         }
         // Behind a camera link: the token is for the page itself.
         let path = if path.starts_with("/c/") { "/c/index.html" } else { path };
@@ -150,6 +164,13 @@ impl Statics {
                 set("permissions-policy", "display-capture=(self), camera=(), geolocation=(), microphone=()");
                 headers.insert(header::CONTENT_SECURITY_POLICY, self.agent_policy.clone());
             }
+            Audience::Link => {
+                set("referrer-policy", "no-referrer");
+                set("cross-origin-opener-policy", "same-origin");
+                set("cross-origin-resource-policy", "same-origin");
+                set("permissions-policy", "display-capture=(self), camera=(), geolocation=(), microphone=()");
+                headers.insert(header::CONTENT_SECURITY_POLICY, self.link_policy.clone());
+            }
             Audience::Admin => {
                 set("referrer-policy", "no-referrer");
                 set("cross-origin-opener-policy", "same-origin");
@@ -190,12 +211,18 @@ fn find(table: Table, path: &str) -> Option<File> {
         let at = table.binary_search_by(|(path, ..)| (*path).cmp(wanted)).ok()?;
         table.get(at).map(|(path, tag, bytes)| File { path, tag, bytes })
     };
-    if path.ends_with('/') { exact(&format!("{path}index.html")) } else { exact(path) }
+    match path {
+        // Every link has the same page, whatever its code: opening it tells nobody whether there is such a link.
+        _ if path.starts_with("/j/") => exact("/j/index.html"),
+        _ if path.ends_with('/') => exact(&format!("{path}index.html")),
+        _ => exact(path),
+    }
 }
 
 fn audience(path: &str) -> Audience {
     match path {
-        "/fanlight.js" | "/fanlight.mjs" => Audience::Widget,
+        "/fanlight.js" | "/fanlight.mjs" | "/fanlight-viewer.js" | "/fanlight-viewer.mjs" => Audience::Widget,
+        _ if path.starts_with("/j/") || path.starts_with("/join/") => Audience::Link,
         "/demo/agent.html" => Audience::Agent,
         _ if path.starts_with("/agent/") => Audience::Agent,
         _ if path.starts_with("/c/") || path.starts_with("/camera/") => Audience::Phone,
@@ -266,10 +293,11 @@ mod tests {
         ("/demo/index.html", "\"3\"", b"3"),
         ("/fanlight.js", "\"5\"", b"5"),
         ("/index.html", "\"4\"", b"4"),
+        ("/j/index.html", "\"7\"", b"7"),
     ];
 
     fn statics() -> Statics {
-        Statics::new(&["https://127.0.0.1:7710".into()], true)
+        Statics::new(&["https://127.0.0.1:7710".into()], &["https://desk.example".into()], true)
     }
 
     #[test]
@@ -309,6 +337,20 @@ mod tests {
     }
 
     #[test]
+    fn only_configured_pages_frame_the_console_and_none_a_links_page() {
+        // R150
+        let policy = |statics: &Statics, path| {
+            let response = statics.file(find(TABLE, path).expect("in the table"), &Request::new(()));
+            response.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text").to_owned()
+        };
+        let framed = "frame-ancestors 'self' https://desk.example";
+        assert!(policy(&statics(), "/demo/agent.html").ends_with(framed));
+        assert!(policy(&Statics::new(&[], &[], false), "/demo/agent.html").ends_with("frame-ancestors 'none'"));
+        assert!(policy(&statics(), "/j/k7m2-9qtx").ends_with("frame-ancestors 'none'"));
+        assert_eq!(find(TABLE, "/j/k7m2-9qtx"), find(TABLE, "/j/anything"));
+    }
+
+    #[test]
     fn the_admin_console_is_at_the_operators_door_only() {
         let get = |path: &str| Request::get(path).body(()).expect("good");
         for path in ["/admin/", "/admin/console.js"] {
@@ -339,7 +381,7 @@ mod tests {
     fn other_methods_and_a_demo_that_is_off_are_refused() {
         let post = Request::post("/").body(()).expect("good");
         assert_eq!(statics().answer(&post).status(), StatusCode::METHOD_NOT_ALLOWED);
-        let off = Statics::new(&[], false);
+        let off = Statics::new(&[], &[], false);
         let get = Request::get("/demo/agent.html").body(()).expect("good");
         assert_eq!(off.answer(&get).status(), StatusCode::NOT_FOUND);
     }

@@ -178,14 +178,18 @@ export class Visitor extends Person {
 
 /** An agent in the console. */
 export class Agent extends Person {
-    /** Opens the console, signs in and enters the key, up to the visitor's decision. */
-    static async open(browser, relay, agent, key, { carrier = 'websocket', tcp = false, init = [], viewport } = {}) {
+    /** Opens the console, signs in and enters the key, up to the visitor's decision; without a key, up to the desk. */
+    static async open(browser, relay, agent, key, { carrier = 'websocket', tcp = false, init = [], viewport, query = '' } = {}) {
         const opened = await openPage(browser, { viewport, init: [...(tcp ? [withoutUdp] : []), ...init] });
         const person = new Agent(relay, opened);
         person.agent = agent;
         person.name = NAMES[agent];
-        await person.page.goto(`${relay.url}/demo/agent.html?agent=${agent}&key=${key}&carrier=${carrier}`);
-        await person.press('Connect');
+        await person.page.goto(`${relay.url}/demo/agent.html?agent=${agent}&key=${key}&carrier=${carrier}${query}`);
+        if (key === '') {
+            await person.page.getByRole('heading', { name: 'Have a key?' }).waitFor();
+        } else {
+            await person.press('Connect');
+        }
         return person;
     }
 

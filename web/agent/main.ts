@@ -1,15 +1,19 @@
 /**
- * The agent console: sign in, enter a key, be in a session. One screen at a time in `#console`.
+ * The agent console: sign in, reach a visitor, be in a session. One screen at a time in `#console`.
  *
- * Address options: `?agent=ann` signs a demo agent in, `?key=123456789` fills in the key, `?carrier=websocket|webtransport`
- * forces a carrier.
+ * Address options: `?agent=ann` signs a demo agent in, `?key=123456789` fills in the key, `?visitor=maria` follows a visitor,
+ * `?carrier=websocket|webtransport` forces a carrier, `?embed=1&parent=<origin>` is for a frame (`docs/integrate.md`).
+ * `#view=<token>` opens the session that a `view_url` names.
  */
 
 import './console.css';
-import type { CarrierChoice, Closed } from '../protocol/connection.ts';
-import { connectOf, logout, type Login } from './console/api.ts';
+import { CLIENT_VERSION, type CarrierChoice, type Closed } from '../protocol/connection.ts';
+import { connectOf, join, logout, RefusedError, type Login } from './console/api.ts';
+import { Desk } from './console/desk.ts';
 import { button, h } from './console/dom.ts';
-import { keyEntry } from './console/keyentry.ts';
+import { Embed, type Wish } from './console/embed.ts';
+import { openView } from './console/lobby.ts';
+import { onPopupBlocked } from './console/popup.ts';
 import { Room } from './console/room.ts';
 import type { Entry } from './console/session.ts';
 import { signIn } from './console/signin.ts';
@@ -17,13 +21,19 @@ import { savedLogin, savedPlace, saveLogin, savePlace } from './console/storage.
 import { Toasts } from './console/toasts.ts';
 import { exposeForTests } from './console/hook.ts';
 
+/** Whoever came by a `view_url` and has not signed in. */
+const GUEST: Login = { group: '', agent: '', name: '', token: '' };
 const options = new URLSearchParams(location.search);
 const header = h('header', { class: 'header' });
 const screen = h('div', { class: 'content' });
 const toasts = new Toasts();
+const embed = new Embed(options, (wish) => heed(wish));
 let login: Login | undefined = savedLogin();
+let desk: Desk | undefined;
+let room: Room | undefined;
+let followed: readonly string[] = options.getAll('visitor');
 
-function drawHeader(room?: Room): void {
+function drawHeader(): void {
   const account = login === undefined ? [] : [h('span', { class: 'account' }, login.name)];
   header.replaceChildren(
     h('span', { class: 'brand' }, h('span', { class: 'brand-mark', 'aria-hidden': 'true' }), 'Fanlight'),
@@ -35,6 +45,7 @@ function drawHeader(room?: Room): void {
 }
 
 function signOut(): void {
+  leaveDesk();
   if (login !== undefined) {
     // The relay may have forgotten it already: then there is nothing to end.
     logout(login).catch(() => undefined);
@@ -49,21 +60,90 @@ function signOut(): void {
 function signedIn(by: Login): void {
   login = by;
   saveLogin(by);
-  askForKey(by, options.get('key') ?? '');
+  atDesk(by, options.get('key') ?? '');
 }
 
-function askForKey(by: Login, prefill: string): void {
+function atDesk(by: Login, key: string): void {
+  leaveDesk();
+  room = undefined;
   drawHeader();
-  keyEntry(screen, by, prefill, { joined: enter, signOut });
+  desk = new Desk(screen, by, { key, visitors: followed, bare: embed.on }, {
+    joined: enter,
+    signOut,
+    event: (name, detail) => embed.tell(name, detail),
+  });
+}
+
+function leaveDesk(): void {
+  desk?.close();
+  desk = undefined;
 }
 
 function enter(entry: Entry): void {
-  if (login === undefined) {
-    return;
-  }
-  const room = new Room(screen, entry, { carrier: carrierChoice(), toasts, login }, over);
+  leaveDesk();
+  const by = login ?? GUEST;
+  room = new Room(screen, entry, { carrier: carrierChoice(), toasts, login: by, event: (name, detail) => embed.tell(name, detail) }, over);
   exposeForTests(room);
-  drawHeader(room);
+  drawHeader();
+}
+
+/** What the page around this frame asks for. */
+function heed(wish: Wish): void {
+  switch (wish.type) {
+    case 'sign_in':
+      if (room === undefined) {
+        signedIn(wish.login);
+      }
+      break;
+    case 'visitors.watch':
+      followed = wish.visitors;
+      wish.visitors.forEach((visitor) => desk?.watch(visitor));
+      break;
+    case 'session.start': {
+      const { kind, context, external_ref } = wish;
+      const about = { ...(kind && { kind }), ...(context && { context }), ...(external_ref && { external_ref }) };
+      atHand((there) => there.begin(about, wish.visitor));
+      break;
+    }
+    case 'session.join':
+      atHand(() => login !== undefined && join(login, wish.key).then(enter, refused));
+      break;
+    case 'session.view':
+      void view(wish.view_url.split('#view=')[1] ?? '');
+      break;
+    case 'session.end':
+      room?.session.end();
+      break;
+  }
+}
+
+/** Does something at the desk, if the agent is there. */
+function atHand(act: (desk: Desk) => void): void {
+  if (room === undefined && desk === undefined && login !== undefined) {
+    atDesk(login, '');
+  }
+  if (desk === undefined) {
+    embed.tell('error', { code: 'E_STATE', sentence: room === undefined ? 'Sign the agent in first.' : 'The agent is in a session.' });
+  } else {
+    act(desk);
+  }
+}
+
+function refused(refusal: unknown): void {
+  const known = refusal instanceof RefusedError;
+  embed.tell('error', { code: known ? refusal.code : 'E_NETWORK', sentence: known ? refusal.sentence : 'That did not work.' });
+}
+
+/** R149: a link that opens this session, once. */
+async function view(token: string): Promise<boolean> {
+  try {
+    enter(await openView(token));
+    return true;
+  } catch (refusal) {
+    refused(refusal);
+    over({ code: 'E_TICKET', sentence: refusal instanceof RefusedError ? refusal.sentence : 'The link could not be opened.' });
+    return false;
+  }
 }
 
 /** Ends that say more than "over". */
@@ -73,13 +153,14 @@ const OVER: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 function over(closed: Closed): void {
+  room = undefined;
   drawHeader();
   const by = login;
-  const again = button('Enter another key', { class: 'button button--primary button--wide' }, () => {
+  const again = button(embed.on ? 'Close' : 'Back to the desk', { class: 'button button--primary button--wide' }, () => {
     if (by === undefined) {
       signOut();
     } else {
-      askForKey(by, '');
+      atDesk(by, '');
     }
   });
   const [title, text] = OVER[closed.code] ?? ['The session is over', closed.sentence];
@@ -100,12 +181,12 @@ function carrierChoice(): CarrierChoice {
 /** Back into the session this tab was in, if the relay still keeps the place. */
 async function resume(): Promise<boolean> {
   const place = savedPlace();
-  if (place === undefined || login === undefined) {
+  if (place === undefined) {
     return false;
   }
   try {
     const connect = await connectOf(place.session);
-    enter({ session: place.session, connect, resume: place.resume });
+    enter({ session: place.session, connect, resume: place.resume, ...(place.kind !== undefined && { kind: place.kind }) });
     return true;
   } catch {
     savePlace(undefined);
@@ -114,17 +195,32 @@ async function resume(): Promise<boolean> {
 }
 
 async function start(): Promise<void> {
-  document.getElementById('console')?.replaceChildren(header, screen, toasts.element);
+  // The page around a frame has a header of its own.
+  document.getElementById('console')?.replaceChildren(...(embed.on ? [] : [header]), screen, toasts.element);
   drawHeader();
+  onPopupBlocked(() => embed.tell('popup_blocked', {}));
+  embed.tell('viewer.ready', { version: CLIENT_VERSION });
+  const token = new URLSearchParams(location.hash.slice(1)).get('view');
+  if (token !== null) {
+    // Out of the address bar: it is used up, and a reload comes back by its own token.
+    history.replaceState(null, '', location.pathname + location.search);
+    await view(token);
+    return;
+  }
   const wanted = options.get('agent') ?? undefined;
   if (wanted !== undefined && login !== undefined && login.agent !== wanted) {
     login = undefined;
     savePlace(undefined);
   }
-  if (login === undefined) {
+  if (await resume()) {
+    return;
+  }
+  if (login !== undefined) {
+    atDesk(login, options.get('key') ?? '');
+  } else if (embed.on) {
+    screen.replaceChildren(h('p', { class: 'embed-wait', role: 'status' }, 'Ready.'));
+  } else {
     signIn(screen, wanted, signedIn);
-  } else if (!(await resume())) {
-    askForKey(login, options.get('key') ?? '');
   }
 }
 

@@ -6,11 +6,14 @@ import { button, element } from './dom.ts';
 import { captureAbility } from './share.ts';
 import type { Surface, Words } from '../protocol/signal.ts';
 import type { Question } from './view.ts';
+import { consentWords } from './words.ts';
 
 export interface AskEvents {
   answer(question: Question, accept: boolean): void;
   /** Accepted to show a screen; called within the click, which the browser's picker needs. */
   shareScreen(grant: number): void;
+  /** Agreed to be seen by showing a screen; called within the click, too. */
+  allowScreen(question: Question): void;
   /** Accepted to show the camera. */
   showCamera(): void;
 }
@@ -55,7 +58,8 @@ export class AskDialog {
   #content(question: Question): HTMLElement {
     switch (question.kind) {
       case 'view':
-        return this.#viewAsk(question);
+      case 'invite':
+        return this.#comeIn(question);
       case 'screen':
         return this.#screenAsk(question);
       case 'camera':
@@ -83,22 +87,22 @@ export class AskDialog {
     );
   }
 
-  #viewAsk(question: Extract<Question, { kind: 'view' }>): HTMLElement {
+  /** R116, R138: may this agent come in? An invite and a question in the session are the same question. */
+  #comeIn(question: Extract<Question, { kind: 'view' | 'invite' }>): HTMLElement {
+    const { title, items } = consentWords(question.about, question.name);
+    // A question about the page is in the group's own words; those of the other kinds say what such a session is.
+    const own = question.kind === 'view' && question.about === 'cobrowse' ? said(question.words) : [element('ul', {}, ...items.map((item) => element('li', {}, item)))];
+    const shows = question.about === 'view' && question.kind === 'view';
+    const cannot = question.about === 'view' && captureAbility() === 'none';
+    const yes = cannot
+      ? element('p', {}, 'This browser cannot share a screen. Open the link on a computer, or tell your agent.')
+      : button('Allow', 'main', () => (shows ? this.#events.allowScreen(question) : this.#events.answer(question, true)));
     return element(
       'div',
       { class: 'ask' },
-      element('h2', { id: 'ask-title', tabindex: '-1' }, `${question.name} would like to see this page`),
-      element(
-        'div',
-        { id: 'ask-text' },
-        ...said(question.words),
-      ),
-      element(
-        'div',
-        { class: 'row' },
-        button('Decline', '', () => this.#decline()),
-        button('Allow', 'main', () => this.#events.answer(question, true)),
-      ),
+      element('h2', { id: 'ask-title', tabindex: '-1' }, title),
+      element('div', { id: 'ask-text' }, ...own),
+      element('div', { class: 'row' }, button('Decline', '', () => this.#decline()), yes),
     );
   }
 

@@ -11,9 +11,11 @@
 import { CLIENT_VERSION, type CarrierChoice } from '../protocol/connection.ts';
 import { Events, type EventDetails, type VISITOR_EVENTS } from '../protocol/events.ts';
 import { canonicalHtml } from '../protocol/canonical.ts';
+import type { Invitation, WayIn } from '../protocol/lobby.ts';
+import { Presence } from './presence.ts';
 import type { MaskOptions } from './rules.ts';
 import { forgetSession, recallSession, type Kept } from './store.ts';
-import type { View } from './view.ts';
+import type { Question, View } from './view.ts';
 import { Visit, type VisitOptions } from './visit.ts';
 import { Widget } from './widget.ts';
 
@@ -26,6 +28,8 @@ export interface StartOptions {
   readonly relay?: string;
   /** What is hidden beyond the defaults. */
   readonly mask?: MaskOptions;
+  /** Whom the site knows this visitor as: agents may then ask to help without a key. */
+  readonly visitorId?: string;
   /** How to connect; `auto` tries WebTransport first. */
   readonly carrier?: CarrierChoice;
 }
@@ -44,6 +48,7 @@ class FanlightWidget {
   #visit: Visit | undefined;
   #options: StartOptions | undefined;
   #defaults: Partial<StartOptions> = {};
+  #presence: Presence | undefined;
 
   constructor() {
     this.#channel?.addEventListener('message', (event: MessageEvent<{ session?: string; tab?: string }>) => {
@@ -64,6 +69,16 @@ class FanlightWidget {
   /** Sets what {@link start} and {@link restore} use when nothing else is said (the script tag does). */
   configure(defaults: Partial<StartOptions>): void {
     this.#defaults = { ...this.#defaults, ...defaults };
+    if (defaults.visitorId !== undefined) {
+      this.#beHere();
+    }
+  }
+
+  /** Comes into a session that an agent has made: the landing page of a link does this. */
+  enter(way: WayIn, options?: Partial<StartOptions>): void {
+    if (this.#visit === undefined) {
+      this.#begin(options).enter(way);
+    }
   }
 
   /** Starts a visit and shows its key; comes back to this tab's running visit if there is one. */
@@ -133,6 +148,36 @@ class FanlightWidget {
     return canonicalHtml(document, visit === undefined ? {} : { masked: (element) => visit.hides(element) });
   }
 
+  /** Agents of the group may see that this visitor is on the website, and ask. */
+  #beHere(): void {
+    this.#presence?.close();
+    const { group, visitorId, relay } = this.#defaults;
+    if (group === undefined || visitorId === undefined || visitorId === '') {
+      this.#presence = undefined;
+      return;
+    }
+    this.#presence = new Presence(relay ?? location.origin, group, visitorId, {
+      asked: (invitation) => this.#asked(invitation),
+      accepted: (way) => this.enter(way),
+      failed: (sentence) => console.warn(`Fanlight: ${sentence}`),
+    });
+    this.#presence.busy(this.#visit !== undefined);
+  }
+
+  #asked(invitation: Invitation | undefined): void {
+    const widget = (this.#widget ??= this.#makeWidget());
+    widget.invited(invitation);
+  }
+
+  /** The visitor's answer to an invite or to a question inside the session. */
+  #answer(question: Question, accept: boolean): void {
+    if (question.kind !== 'invite') {
+      this.#visit?.consent(question, accept);
+      return;
+    }
+    this.#presence?.answer(question.invitation, accept);
+  }
+
   #begin(options: Partial<StartOptions> | undefined): Visit {
     const all: Partial<StartOptions> = { ...this.#defaults, ...options };
     if (all.group === undefined || all.group === '') {
@@ -151,6 +196,7 @@ class FanlightWidget {
       happened: this.#events.tell,
     });
     this.#visit = visit;
+    this.#presence?.busy(true);
     return visit;
   }
 
@@ -161,12 +207,14 @@ class FanlightWidget {
     this.#widget?.show(view);
     if (view.phase === 'ended') {
       this.#visit = undefined;
+      this.#presence?.busy(false);
     }
   }
 
   #makeWidget(): Widget {
     return new Widget({
-      answer: (question, accept) => this.#visit?.consent(question, accept),
+      answer: (question, accept) => this.#answer(question, accept),
+      allowScreen: (question) => void this.#visit?.allowScreen(question),
       shareScreen: (grant) => void this.#visit?.shareScreen(grant),
       stopSharing: () => this.#visit?.stopSharing(),
       askCamera: () => this.#visit?.askCamera(),
@@ -181,6 +229,7 @@ class FanlightWidget {
       dismiss: () => this.#visit?.dismiss(),
       close: () => {
         this.#visit = undefined;
+        this.#presence?.busy(false);
         this.#widget?.detach();
       },
     });
@@ -198,6 +247,7 @@ class FanlightWidget {
   #leave(): void {
     this.#visit?.suspend();
     this.#visit = undefined;
+    this.#presence?.busy(false);
     forgetSession();
     this.#widget?.detach();
   }

@@ -6,7 +6,8 @@
  * <button data-fanlight-start>Get help</button>
  * ```
  *
- * `data-auto`: come back to a running visit on every page. `data-carrier`, `data-mask` (JSON of the mask options): as in `start`.
+ * `data-visitor`: whom the site knows this visitor as, for 1-click connect. `data-auto`: come back to a running visit on every
+ * page. `data-carrier`, `data-mask` (JSON of the mask options): as in `start`.
  */
 import { Fanlight, type MaskOptions, type StartOptions } from './fanlight.ts';
 import type { CarrierChoice } from '../protocol/connection.ts';
@@ -24,10 +25,13 @@ declare global {
 const START_ATTRIBUTE = 'data-fanlight-start';
 
 function optionsOf(script: HTMLScriptElement): Partial<StartOptions> {
-  const { group, carrier, mask, relay } = script.dataset;
+  const { group, carrier, mask, relay, visitor } = script.dataset;
   const options: { -readonly [K in keyof StartOptions]?: StartOptions[K] } = { relay: relay ?? new URL(script.src).origin };
   if (group !== undefined) {
     options.group = group;
+  }
+  if (visitor !== undefined) {
+    options.visitorId = visitor;
   }
   if (carrier === 'websocket' || carrier === 'webtransport' || carrier === 'auto') {
     options.carrier = carrier satisfies CarrierChoice;

@@ -46,6 +46,13 @@ export class ScreenPanel {
     }
   }
 
+  /** Fills the page: the agent's screen is what such a session is for (R127). */
+  enlarge(): void {
+    if (!this.root.classList.contains('big')) {
+      this.#toggleSize();
+    }
+  }
+
   /** Brings a hidden panel back. */
   unfold(theirs: View['theirs']): void {
     this.#folded = false;

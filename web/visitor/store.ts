@@ -2,6 +2,8 @@
  * What must outlive a page load, for this tab only: who we are in which session. Never anything of the page's content.
  */
 
+import type { SessionKind } from '../protocol/lobby.ts';
+
 export interface Kept {
   readonly session: string;
   readonly group: string;
@@ -10,6 +12,8 @@ export interface Kept {
   readonly handle: string;
   /** Valid once; replaced at each use. */
   readonly resume: string;
+  /** What the session is for; a page of its own asks for `cobrowse`. */
+  readonly kind?: SessionKind;
   readonly key?: { readonly digits: string; readonly until: number } | undefined;
 }
 

@@ -1,17 +1,22 @@
 /** What the widget shows: one value, replaced as a whole by visit.ts and drawn by ui.ts. */
 import type { ConnectionState } from '../protocol/connection.ts';
+import type { Invitation, SessionKind } from '../protocol/lobby.ts';
 import type { Member, SharePhase, Surface, Words } from '../protocol/signal.ts';
 import { CAMERA_OFF, type CameraView } from './camera.ts';
 
 export type Phase = 'idle' | 'starting' | 'waiting' | 'active' | 'paused' | 'ended' | 'failed';
 
 export type Question =
-  | { readonly kind: 'view'; readonly ask: number; readonly name: string; readonly words: Words }
+  | { readonly kind: 'view'; readonly ask: number; readonly name: string; readonly participant: number; readonly about: SessionKind; readonly words: Words }
+  /** An agent invites the visitor who is on the website. */
+  | { readonly kind: 'invite'; readonly name: string; readonly about: SessionKind; readonly invitation: Invitation }
   | { readonly kind: 'screen'; readonly grant: number; readonly name: string; readonly surfaces: readonly Surface[]; readonly words: Words }
   /** The visitor's own: really show the camera? */
   | { readonly kind: 'camera'; readonly name: string };
 
 export interface View {
+  /** What the session is for. */
+  readonly kind: SessionKind;
   readonly phase: Phase;
   readonly connection: ConnectionState;
   readonly key: { readonly digits: string; readonly until: number } | undefined;
@@ -29,6 +34,7 @@ export interface View {
 }
 
 export const IDLE: View = {
+  kind: 'cobrowse',
   phase: 'idle',
   connection: 'closed',
   key: undefined,

@@ -12,9 +12,11 @@ import {
   Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type Surface,
   type ToClient, type ToRelay, type Welcome, type Words,
 } from '../protocol/signal.ts';
+import type { WayIn } from '../protocol/lobby.ts';
 import { Api, RefusedError } from './api.ts';
 import { Camera, hasCameras } from './camera.ts';
 import { OwnPointer, pointerFrame, pointerOf, type PointerAt } from './pointer.ts';
+import { ReadyScreen } from './ready.ts';
 import { Recorder } from './recorder.ts';
 import { compileRules, type MaskOptions } from './rules.ts';
 import { Share } from './share.ts';
@@ -50,6 +52,7 @@ export class Visit {
   readonly #stream: PageStream;
   readonly #share: Share;
   readonly #camera: Camera;
+  readonly #ready = new ReadyScreen();
   readonly #pointer: OwnPointer;
   readonly #narrator: Narrator;
   #connection: Connection | undefined;
@@ -61,6 +64,7 @@ export class Visit {
   #surfaces: readonly Surface[] = [];
   #maskEpoch = 0;
   #over = false;
+  #mayShowPage = false;
 
   constructor(options: VisitOptions, events: VisitEvents) {
     this.#options = options;
@@ -127,10 +131,18 @@ export class Visit {
     }
   }
 
+  /** Comes into a session that somebody else has made: an invite that was accepted, a link that was opened. */
+  enter(way: WayIn): void {
+    const { session, handle, kind } = way;
+    this.#kept = { session, group: this.#options.group, relay: this.#options.relay, handle, resume: '', kind };
+    this.#show({ phase: 'waiting', kind });
+    this.#connect({ connect: way.connect, ticket: way.ticket });
+  }
+
   /** Comes back to a session that an earlier page of this tab began. */
   async restore(kept: Kept): Promise<void> {
     this.#kept = kept;
-    this.#show({ phase: 'starting', connection: 'reconnecting', key: openKey(kept) });
+    this.#show({ phase: 'starting', connection: 'reconnecting', key: openKey(kept), kind: kept.kind ?? 'cobrowse' });
     try {
       const connect = await this.#api.connect(kept.session);
       this.#connect({ connect, resume: kept.resume });
@@ -194,6 +206,21 @@ export class Visit {
         this.#notice('Nothing is shared. If you did choose a screen: allow your browser under System Settings, Privacy & Security, Screen Recording.');
       }
     }
+  }
+
+  /** The visitor agrees to be seen and chooses a screen, in one click (R138). Must be called from the click itself. */
+  async allowScreen(question: Question): Promise<void> {
+    if (question.kind !== 'view') {
+      return;
+    }
+    try {
+      // Which kinds are allowed comes with the agent's invitation; the relay judges what was chosen.
+      this.#ready.hold(await this.#share.capture(['browser', 'window', 'monitor']), question.participant);
+    } catch {
+      this.#notice('Nothing was chosen, so nothing is shown. Press Allow to choose again, or Decline.');
+      return;
+    }
+    this.consent(question, true);
   }
 
   stopSharing(): void {
@@ -324,8 +351,8 @@ export class Visit {
         this.#onWithdrawn(signal.ask);
         break;
       case 'share.invited':
-        this.#show({ question: { kind: 'screen', grant: signal.grant, name: signal.name, surfaces: signal.surfaces, words: wordsOf(signal) } });
         this.#surfaces = signal.surfaces;
+        this.#onShareInvited(signal);
         break;
       case 'member':
         this.#onMember(signal);
@@ -369,6 +396,7 @@ export class Visit {
     }
     this.#recorder.held(welcome.assets ?? []);
     const members = welcome.members.filter((member) => member.id !== welcome.you);
+    this.#mayShowPage = (welcome.capabilities & Capability.PUB_DOM) !== 0;
     const mayShowCamera = (welcome.capabilities & Capability.PUB_CAMERA) !== 0 && hasCameras();
     this.#show({ connection: 'open', members, mayShowCamera });
     this.#camera.take(welcome.camera ?? NO_CAMERA, this.#you);
@@ -386,15 +414,21 @@ export class Visit {
       this.#camera.abandon();
       return;
     }
-    if (!this.#recorder.recording) {
-      this.#newPage();
+    // Without the right to show a page nothing records it.
+    if (this.#mayShowPage) {
+      if (!this.#recorder.recording) {
+        this.#newPage();
+      }
+      this.#pointer.start();
     }
-    this.#pointer.start();
     this.#share.connect().catch(() => this.#notice('The video connection could not be made.'));
   }
 
   /** Recording itself begins with a snapshot, so the first one of an epoch is never taken twice: it blocks the page. */
   #onWanted(reason: SnapshotReason): void {
+    if (!this.#mayShowPage) {
+      return;
+    }
     if (this.#stream.behind) {
       this.#newPage();
     } else if (!((reason === 'first' || reason === 'unpaused') && this.#stream.begun)) {
@@ -436,15 +470,31 @@ export class Visit {
     this.#notice('Your page cannot be shown safely, so nothing is shown.');
   }
 
-  #onAsk(ask: { ask: number; kind: string; name: string } & Words): void {
+  #onAsk(ask: { ask: number; kind: string; name: string; participant: number } & Words): void {
     // A question about the screen comes with its grant in `share.invited`; asking twice would only confuse.
     if (ask.kind === 'view') {
-      this.#show({ question: { kind: 'view', ask: ask.ask, name: ask.name, words: wordsOf(ask) } });
+      const { name, participant } = ask;
+      this.#show({ question: { kind: 'view', ask: ask.ask, name, participant, about: this.#view.kind, words: wordsOf(ask) } });
     }
+  }
+
+  #onShareInvited(signal: Extract<ToClient, { t: 'share.invited' }>): void {
+    const { grant, participant, name, surfaces } = signal;
+    const capture = this.#ready.take(participant);
+    if (capture === undefined) {
+      this.#show({ question: { kind: 'screen', grant, name, surfaces, words: wordsOf(signal) } });
+      return;
+    }
+    this.#connection?.signal({ t: 'share.accept', grant });
+    this.#show({ own: 'waiting' });
+    this.#share.start(capture, grant).catch(() => this.#notice('Your browser could not share the screen.'));
   }
 
   #onWithdrawn(ask: number): void {
     const question = this.#view.question;
+    if (question?.kind === 'view' && question.ask === ask) {
+      this.#ready.drop();
+    }
     if ((question?.kind === 'view' && question.ask === ask) || (question?.kind === 'screen' && question.grant === ask)) {
       this.#show({ question: undefined });
     }
@@ -511,11 +561,12 @@ export class Visit {
     this.#quiet();
     this.#camera.abandon();
     this.#share.close();
+    this.#ready.drop();
     this.#connection?.close();
     if (closed.code !== 'E_REPLACED') {
       forgetSession();
     }
-    this.#view = { ...IDLE, phase: 'ended', notice: { text: closed.sentence, retry: false } };
+    this.#view = { ...IDLE, kind: this.#view.kind, phase: 'ended', notice: { text: closed.sentence, retry: false } };
     this.#events.view(this.#view);
     this.#events.happened('session.ended', { code: closed.code, ...(closed.by !== undefined && { by: closed.by }) });
   }

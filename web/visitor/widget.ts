@@ -4,6 +4,7 @@
  * Draws one {@link View} and reports what the visitor presses; it decides nothing. Its parts are built once and then changed,
  * so that focus stays where it is and live regions speak only of changes. End is on screen whenever a session is.
  */
+import type { Invitation } from '../protocol/lobby.ts';
 import type { Member } from '../protocol/signal.ts';
 import { AskDialog } from './ask.ts';
 import { CameraPanel } from './preview.ts';
@@ -13,10 +14,12 @@ import { WIDGET_TAG } from './rules.ts';
 import { ScreenPanel } from './screen.ts';
 import { STYLE } from './style.ts';
 import type { Question, View } from './view.ts';
+import { leadOf, titleOf } from './words.ts';
 
 export interface WidgetEvents {
   answer(question: Question, accept: boolean): void;
   shareScreen(grant: number): void;
+  allowScreen(question: Question): void;
   stopSharing(): void;
   askCamera(): void;
   showCamera(): void;
@@ -30,16 +33,6 @@ export interface WidgetEvents {
   dismiss(): void;
   close(): void;
 }
-
-const TITLES: Readonly<Record<View['phase'], string>> = {
-  idle: 'Live help',
-  starting: 'Starting…',
-  waiting: 'Live help',
-  active: 'Sharing this page',
-  paused: 'Paused',
-  ended: 'Session ended',
-  failed: 'Live help',
-};
 
 export class Widget {
   readonly overlay = new Overlay();
@@ -67,6 +60,8 @@ export class Widget {
   readonly #buttons: Record<'minimise' | 'key' | 'pause' | 'screen' | 'camera' | 'retry' | 'end' | 'close', HTMLButtonElement>;
   #view: View | undefined;
   #small = false;
+  #invitation: Invitation | undefined;
+  #question: Question | undefined;
 
   constructor(events: WidgetEvents) {
     this.#events = events;
@@ -108,6 +103,29 @@ export class Widget {
     this.#fold(false);
   }
 
+  /** An agent asks to come in, before there is a session; nothing: the question is no longer open. */
+  invited(invitation: Invitation | undefined): void {
+    this.#invitation = invitation;
+    if (invitation !== undefined) {
+      this.attach();
+      this.#card.hidden = this.#view === undefined;
+    }
+    this.#askNow();
+    if (invitation === undefined && this.#view === undefined) {
+      this.detach();
+    }
+  }
+
+  /** One question at a time; those of the session first. */
+  #askNow(): void {
+    const invitation = this.#invitation;
+    const invite = invitation && ({ kind: 'invite', name: invitation.name, about: invitation.kind, invitation } as const);
+    if (this.#question?.kind !== 'invite' || this.#question.invitation !== invitation) {
+      this.#question = invite;
+    }
+    this.#ask.show(this.#view?.question ?? this.#question);
+  }
+
   show(view: View): void {
     const before = this.#view;
     this.#view = view;
@@ -116,15 +134,20 @@ export class Widget {
     this.#showPeople(view.members);
     this.#showShare(view);
     this.#showButtons(view);
+    if (view.kind === 'show' && before?.theirs.phase === 'empty' && view.theirs.phase !== 'empty') {
+      this.screen.enlarge();
+    }
     this.screen.show(view.theirs);
     this.camera.show(view.camera);
-    this.#ask.show(view.question);
-    this.overlay.frame(view.phase === 'active' ? 'on' : view.phase === 'paused' ? 'warn' : 'off');
+    this.#card.hidden = this.#small;
+    this.#askNow();
+    const framed = view.kind === 'cobrowse' && view.phase === 'active';
+    this.overlay.frame(framed ? 'on' : view.phase === 'paused' ? 'warn' : 'off');
     if (view.phase !== 'active') {
       this.overlay.root.querySelectorAll('.pointer').forEach((pointer) => pointer.remove());
     }
     if (before?.phase !== view.phase) {
-      say(this.#live, `${TITLES[view.phase]}. ${this.#lead.textContent ?? ''}`);
+      say(this.#live, `${titleOf(view)}. ${this.#lead.textContent ?? ''}`);
       if (view.phase !== 'active') {
         this.#fold(false);
       }
@@ -157,10 +180,10 @@ export class Widget {
   }
 
   #showHead(view: View): void {
-    say(this.#title, TITLES[view.phase]);
-    say(this.#lead, lead(view));
+    say(this.#title, titleOf(view));
+    say(this.#lead, leadOf(view));
     const active = view.camera.phase === 'off' ? 'Live help is on' : 'Your camera is on';
-    say(this.#pillText, view.phase === 'active' ? active : TITLES[view.phase]);
+    say(this.#pillText, view.phase === 'active' ? active : titleOf(view));
     const online = view.connection === 'open';
     const tone = view.phase === 'active' && online ? 'good' : view.phase === 'paused' || view.connection === 'reconnecting' ? 'warn' : '';
     for (const dot of this.#dots) {
@@ -208,8 +231,8 @@ export class Widget {
     const running = view.phase === 'waiting' || view.phase === 'active' || view.phase === 'paused';
     const b = this.#buttons;
     b.minimise.hidden = view.phase === 'ended' || view.phase === 'failed';
-    b.key.hidden = !running || view.phase === 'paused';
-    b.pause.hidden = view.phase !== 'active' && view.phase !== 'paused';
+    b.key.hidden = !running || view.phase === 'paused' || view.kind !== 'cobrowse';
+    b.pause.hidden = (view.phase !== 'active' && view.phase !== 'paused') || view.kind !== 'cobrowse';
     say(b.pause, view.phase === 'paused' ? 'Resume' : 'Pause');
     const watched = view.members.some((member) => member.presence === 'here');
     b.camera.hidden = view.phase !== 'active' || !view.mayShowCamera || !watched || view.camera.phase !== 'off';
@@ -237,26 +260,5 @@ export class Widget {
     if (this.#host.isConnected) {
       (small ? this.#open : this.#card.querySelector<HTMLElement>('button'))?.focus();
     }
-  }
-}
-
-function lead(view: View): string {
-  if (view.phase === 'ended' || view.phase === 'failed') {
-    return view.notice?.text ?? '';
-  }
-  if (view.connection === 'reconnecting') {
-    return 'Connection lost. Trying to come back…';
-  }
-  switch (view.phase) {
-    case 'starting':
-      return 'One moment, please.';
-    case 'waiting':
-      return view.key === undefined ? 'Waiting for the agent.' : 'The agent sees nothing until you allow it.';
-    case 'paused':
-      return 'The agent sees the last picture only. Nothing new is shown.';
-    case 'active':
-      return view.own === 'live' ? 'On this page, what you type stays hidden.' : 'What you type, passwords and card numbers stay hidden.';
-    default:
-      return '';
   }
 }

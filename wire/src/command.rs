@@ -21,6 +21,9 @@ pub enum Command {
     /// This session may be without participants and media resources until this long after its creation, instead of
     /// [`crate::limits::NEVER_JOINED_MAX`].
     Keep { session: SessionId, empty_max: Duration },
+    /// The visitor has agreed to this agent before it came, by accepting its invitation: it is let in without being
+    /// asked about, once.
+    Welcome { session: SessionId, subject: String },
     /// No new participants; sessions that are empty end, the others have until the deadline.
     Drain { within: Duration },
 }

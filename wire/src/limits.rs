@@ -108,8 +108,12 @@ pub const AGENT_GRACE: Duration = Duration::from_secs(180);
 pub const NEVER_JOINED_MAX: Duration = Duration::from_secs(600);
 /// A session that ends for its age is announced this long before, so that people can say goodbye.
 pub const SESSION_WARNING: Duration = Duration::from_secs(60);
-/// A question to the visitor (consent, invitation) is withdrawn after this long.
-pub const CONSENT_MAX: Duration = Duration::from_secs(60);
+/// A question to the visitor (consent, invitation) is withdrawn after this many seconds, unless the group says
+/// otherwise, and at least and at most.
+pub const CONSENT_SECONDS: u16 = 60;
+pub const CONSENT_MAX: Duration = Duration::from_secs(CONSENT_SECONDS as u64);
+pub const CONSENT_SECONDS_MIN: u16 = 3;
+pub const CONSENT_SECONDS_MAX: u16 = 600;
 /// A "no" is remembered for this long so that an agent cannot nag.
 pub const DENIAL_REMEMBERED: Duration = Duration::from_secs(60);
 /// Characters of a display name.
@@ -410,6 +414,58 @@ pub const ADMINS_MAX: usize = 1_000;
 
 /// Spent tickets remembered per generation (two are kept, each as long as a ticket can be valid).
 pub const TICKETS_SPENT_MAX: usize = 200_000;
+
+// ---- presence, invites, links -------------------------------------------------------------------------------------
+
+/// Characters of a visitor's id as a site knows it, of a context's id and of an external reference: a UUID, an e-mail
+/// address or a case number fits.
+pub const REFERENCE_CHARS_MAX: usize = 128;
+/// Characters of a context's type: `chat`, `case`, `contact`.
+pub const CONTEXT_TYPE_CHARS_MAX: usize = 32;
+/// Bytes of one message of a page's presence socket; the longest has two references in it.
+pub const PRESENCE_MESSAGE_BYTES_MAX: usize = 2_048;
+/// Messages that a page may send in [`PRESENCE_WINDOW`]: it tells of focus and sight, which a person changes.
+pub const PRESENCE_MESSAGES_MAX: u32 = 120;
+pub const PRESENCE_WINDOW: Duration = Duration::from_secs(60);
+/// Messages that wait for a page; it is sent a handful in its life.
+pub const PRESENCE_QUEUE_MAX: usize = 16;
+/// Open pages of one visitor that are told apart; a further one closes the one that was looked at longest ago.
+pub const PAGES_PER_VISITOR_MAX: usize = 8;
+/// Pages behind one address (an office), of one group, and on one node, that hold a presence socket.
+pub const PAGES_PER_ADDRESS_MAX: usize = 256;
+pub const PAGES_PER_GROUP_MAX: usize = 20_000;
+pub const PAGES_MAX: usize = 50_000;
+/// Visitors that one stream of events follows; a longer list is a report, not a screen.
+pub const WATCHED_MAX: usize = 100;
+/// Streams of events of one agent, and on one node.
+pub const WATCHERS_PER_AGENT_MAX: usize = 16;
+pub const WATCHERS_MAX: usize = 20_000;
+/// Events that wait for a stream; who lets this fill is cut off and reads the present state anew.
+pub const WATCHER_QUEUE_MAX: usize = 256;
+/// A silent stream of events says that it is alive this often, so that proxies keep it open.
+pub const WATCHER_BEAT: Duration = Duration::from_secs(15);
+/// How often it is looked what is due: invites and links that nobody answered.
+pub const INVITE_TICK: Duration = Duration::from_millis(500);
+/// Invites of one agent, and on one node, that are open at a time.
+pub const INVITES_PER_AGENT_MAX: usize = 4;
+pub const INVITES_MAX: usize = 10_000;
+/// How long the outcome of an invite can be asked for.
+pub const INVITE_REMEMBERED: Duration = Duration::from_secs(60);
+/// Characters of a link that opens by itself (80 bits), and of one that needs a key too (40 bits and the key's 30).
+pub const LINK_CHARS: usize = 16;
+pub const LINK_CHARS_WITH_KEY: usize = 8;
+/// Life of a link; the session behind it would not wait longer.
+pub const LINK_LIFE: Duration = NEVER_JOINED_MAX;
+/// Links on one node.
+pub const LINKS_MAX: usize = 20_000;
+/// Wrong links and wrong keys that one address may try in [`LINK_TRY_WINDOW`], and wrong keys that close a link.
+pub const LINK_TRIES_PER_ADDRESS: u32 = 10;
+pub const LINK_TRY_WINDOW: Duration = Duration::from_secs(60);
+pub const LINK_WRONG_KEYS_MAX: u8 = 5;
+/// Life of the token in a `view_url`: long enough to click a link that has just appeared in a chat.
+pub const VIEW_LIFE: Duration = Duration::from_secs(120);
+/// Such tokens on one node.
+pub const VIEWS_MAX: usize = 20_000;
 
 // ---- policy bundles -----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::consent::Questions;
 use crate::frame::Kind;
-use crate::limits::MASK_BYTES_MAX;
+use crate::limits::{CONSENT_SECONDS, MASK_BYTES_MAX};
 use crate::sites::Sites;
 
 /// What a participant is in its session.
@@ -277,6 +277,8 @@ pub struct Policy {
     pub end_on_agent_leave: bool,
     /// The session ends this many minutes after its creation; `None`: never for its age.
     pub minutes_max: Option<u16>,
+    /// How long a question to the visitor stays open, in seconds (R044).
+    pub question_seconds: u16,
     /// What the visitor's page is told to hide (R154).
     pub masks: Masks,
     /// What agents' shares must show (R004).
@@ -300,6 +302,7 @@ impl Default for Policy {
             dom_cache: true,
             end_on_agent_leave: false,
             minutes_max: None,
+            question_seconds: CONSENT_SECONDS,
             masks: Masks::default(),
             sites: Sites::default(),
             questions: Box::default(),
@@ -335,6 +338,7 @@ impl Policy {
             dom_cache: self.dom_cache && ceiling.dom_cache,
             end_on_agent_leave: self.end_on_agent_leave || ceiling.end_on_agent_leave,
             minutes_max: [self.minutes_max, ceiling.minutes_max].into_iter().flatten().min(),
+            question_seconds: self.question_seconds.min(ceiling.question_seconds),
             masks: self.masks.united(&ceiling.masks),
             sites: self.sites.narrowed_to(&ceiling.sites),
             questions: self.questions.clone(),

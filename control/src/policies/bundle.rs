@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use fanlight_wire::limits::{
-    DOCUMENT_SAVE_BYTES, KEY_DIGITS, KEY_LIFE, KEY_TRIES_PER_AGENT, KEY_TRIES_PER_GROUP_HOUR, RETENTION_DAYS,
+    CONSENT_SECONDS, DOCUMENT_SAVE_BYTES, KEY_DIGITS, KEY_LIFE, KEY_TRIES_PER_AGENT, KEY_TRIES_PER_GROUP_HOUR,
+    RETENTION_DAYS,
 };
 use fanlight_wire::policy::{Masks, Mode, Surface};
 use fanlight_wire::sites::Assurances;
@@ -177,9 +178,11 @@ pub(crate) struct Terms {
 }
 
 /// Texts of questions to the visitor; empty: the widget's own.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Consent {
+    /// How long a question or an invitation stays open.
+    pub(crate) seconds: u16,
     pub(crate) view: String,
     pub(crate) screen: String,
     pub(crate) control: String,
@@ -291,6 +294,13 @@ impl Default for Sessions {
             dom_cache: true,
             key_required: true,
         }
+    }
+}
+
+impl Default for Consent {
+    fn default() -> Self {
+        let none = String::new;
+        Self { seconds: CONSENT_SECONDS, view: none(), screen: none(), control: none(), document: none() }
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn from_policy(policy: &Policy) -> Bundle {
     bundle.session.dom_cache = policy.dom_cache;
     bundle.session.end_on_agent_leave = policy.end_on_agent_leave;
     bundle.session.minutes_max = policy.minutes_max;
+    bundle.consent.seconds = policy.question_seconds;
     bundle
 }
 
@@ -83,6 +84,7 @@ fn of_group(bundle: &Bundle, version: u32) -> Policy {
         dom_cache: session.dom_cache,
         end_on_agent_leave: session.end_on_agent_leave,
         minutes_max: session.minutes_max,
+        question_seconds: bundle.consent.seconds,
         masks: bundle.privacy.instant.clone(),
         sites,
         questions: Box::new(questions(bundle)),
@@ -213,7 +215,7 @@ mod tests {
     fn a_policy() -> impl Strategy<Value = Policy> {
         let surfaces = || proptest::sample::subsequence(Surface::ALL.to_vec(), 0..=3);
         let modes = proptest::sample::subsequence(Mode::ALL.to_vec(), 1..=4);
-        let numbers = (40..=60_u16, 1..=64_u16, any::<u32>());
+        let numbers = (40..=60_u16, 1..=64_u16, any::<u32>(), 3..=600_u16);
         (any::<[bool; 4]>(), surfaces(), surfaces(), modes, numbers).prop_map(
             |(flags, agent, visitor, modes, numbers)| {
                 let [escalate_to_show, escalate_to_view, dom_cache, end_on_agent_leave] = flags;
@@ -230,6 +232,7 @@ mod tests {
                     dom_cache,
                     end_on_agent_leave,
                     minutes_max: escalate_to_show.then_some(numbers.1),
+                    question_seconds: numbers.3,
                     masks: Masks { everything: dom_cache, ..Masks::default() },
                     sites: sites(numbers.0, escalate_to_view),
                     questions: Box::default(),

@@ -5,9 +5,9 @@
 //! the requirement behind a bound.
 
 use fanlight_wire::limits::{
-    ADDRESS_BYTES_MAX, AGENTS_MAX, ALLOWED_SITES_MAX, BOOKMARK_ITEMS_MAX, CONSENT_TEXT_CHARS_MAX, DOCUMENT_LINKS_MAX,
-    KEY_TRIES_PER_AGENT, KEY_TRIES_PER_GROUP_HOUR, NAME_CHARS_MAX, RETENTION_DAYS_MAX, ROLES_MAX, SELECTOR_CHARS_MAX,
-    SELECTORS_MAX, SESSION_MINUTES_MAX,
+    ADDRESS_BYTES_MAX, AGENTS_MAX, ALLOWED_SITES_MAX, BOOKMARK_ITEMS_MAX, CONSENT_SECONDS_MAX, CONSENT_SECONDS_MIN,
+    CONSENT_TEXT_CHARS_MAX, DOCUMENT_LINKS_MAX, KEY_TRIES_PER_AGENT, KEY_TRIES_PER_GROUP_HOUR, NAME_CHARS_MAX,
+    RETENTION_DAYS_MAX, ROLES_MAX, SELECTOR_CHARS_MAX, SELECTORS_MAX, SESSION_MINUTES_MAX,
 };
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,7 @@ pub(crate) fn schema() -> Value {
         ("session", session()),
         ("privacy", object(&[("instant", masks()), ("advanced", masks())])),
         ("terms", each(&["view", "screen", "control", "document"], &terms_url())),
-        ("consent", each(&["view", "screen", "control", "document"], &text(0, CONSENT_TEXT_CHARS_MAX, "R045"))),
+        ("consent", consent()),
         ("keys", keys()),
         ("retention", each(&["audit_days", "sessions_days"], &number(1, RETENTION_DAYS_MAX.into(), "R190"))),
         ("roles", roles()),
@@ -41,6 +41,13 @@ pub(crate) fn schema() -> Value {
     root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     root["title"] = json!("Fanlight policy bundle");
     root
+}
+
+fn consent() -> Value {
+    let words = text(0, CONSENT_TEXT_CHARS_MAX, "R045");
+    let mut whole = each(&["view", "screen", "control", "document"], &words);
+    whole["properties"]["seconds"] = number(CONSENT_SECONDS_MIN.into(), CONSENT_SECONDS_MAX.into(), "R044");
+    whole
 }
 
 fn sharing() -> Value {

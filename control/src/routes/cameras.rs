@@ -13,6 +13,7 @@ use crate::cameras::{Inviter, Link, Stage, phone};
 use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, empty, json};
+use crate::particulars::{Entry, Kind, Particulars};
 use crate::presence::{Caller, Login};
 use crate::routes::session_of;
 
@@ -96,7 +97,8 @@ pub(crate) async fn invite(control: &Control, asked: Asked<'_>) -> Result<Respon
     let inviter = Inviter { group: login.group.clone(), agent: login.agent.clone(), name: login.name.clone() };
     let now = control.clock().now();
     control.cameras().take(&inviter, now)?;
-    let (session, handle) = control.create(&login.group, "agent").await?;
+    let particulars = Particulars { kind: Kind::Camera, entry: Entry::Message, ..Particulars::default() };
+    let (session, handle) = control.create(&login.group, "agent", particulars).await?;
     let allowed = control.home_of(&session)?.rights(login.role.as_deref());
     let made = if allowed.contains(Capabilities::SUB_CAMERA) {
         control

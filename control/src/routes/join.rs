@@ -7,64 +7,41 @@ use fanlight_wire::command::Whom;
 use fanlight_wire::policy::Role;
 use fanlight_wire::{Code, Event, Refusal, SessionId};
 use hyper::{Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::audit::About;
-use crate::config::{ConnectInfo, budget_address};
-use crate::control::{Control, Mint};
+use crate::config::budget_address;
+use crate::control::Control;
+use crate::directory::Home;
 use crate::http::{Asked, Denied, json};
-use crate::keys::Guesser;
-use crate::presence::{Caller, Login};
+use crate::presence::Login;
+use crate::routes::starts::way_in;
+use crate::routes::{agent_of, guesser};
 
 #[derive(Deserialize)]
 struct Shown {
     key: String,
 }
 
-#[derive(Serialize)]
-struct Joinable {
-    session: SessionId,
-    ticket: String,
-    connect: ConnectInfo,
-}
-
 pub(crate) fn exchange(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
-    let login = match &asked.caller {
-        Caller::Agent(login) => login,
-        Caller::Visitor(_) | Caller::Server(_) | Caller::Admin(_) | Caller::Operator => {
-            return Err(Refusal::new(Code::Role, "G-52").into());
-        }
-        Caller::Nobody | Caller::Stranger => return Err(Refusal::new(Code::Login, "G-52").into()),
-    };
+    let login = agent_of(&asked.caller)?;
     control.refuse_while_draining()?;
     let Shown { key } = asked.json()?;
     let session = spend(control, login, budget_address(asked.peer), &key)?;
     let home = control.home_of(&session)?;
-    control.directory().note_role(&session, &login.agent, login.role.as_deref());
-    let agent = Mint {
-        role: Role::Agent,
-        // R152: what the group, as the session has pinned it, and the role leave.
-        capabilities: home.rights(login.role.as_deref()),
-        subject: login.agent.clone(),
-        name: login.name.clone(),
-    };
-    let ticket = control.mint(&session, agent)?;
-    Ok(json(StatusCode::OK, &Joinable { session, ticket, connect: control.connect(home.shard) }))
+    control.directory().note_host(&session, &login.agent);
+    Ok(json(StatusCode::OK, &way_in(control, login, session, &home)?))
 }
 
 fn spend(control: &Control, login: &Login, from: IpAddr, key: &str) -> Result<SessionId, Denied> {
-    let guesser = Guesser { group: login.group.clone(), agent: login.agent.clone() };
+    let guesser = guesser(login);
     let mut given_up = Vec::new();
     let result = control.keys().exchange(&guesser, from, key, control.clock().now(), |session| {
         let most = control.home_of(session)?.pinned.bundle.session.sessions_per_agent;
         given_up = control.leases().ask(&guesser, *session, most)?;
         Ok(())
     });
-    for session in given_up {
-        let whom = Whom::One { role: Role::Agent, subject: login.agent.clone() };
-        // R143: what it has left behind, or never came to; a session that has ended has nothing to give up.
-        drop(control.revoke(&session, whom, Code::Replaced));
-    }
+    let_go(control, login, given_up);
     let about = |session, code| {
         let (group, who) = (Some(login.group.clone()), Some(login.agent.clone()));
         About { group, session, who, code, detail: None }
@@ -83,5 +60,23 @@ fn spend(control: &Control, login: &Login, from: IpAddr, key: &str) -> Result<Se
             }
             Err(missed.denied)
         }
+    }
+}
+
+/// Takes the agent's place in a session that it comes into without a key (R143).
+///
+/// # Errors
+/// `E_BUSY` when it is in as many others as its group allows.
+pub(crate) fn take_place(control: &Control, login: &Login, session: &SessionId, home: &Home) -> Result<(), Refusal> {
+    let given_up = control.leases().ask(&guesser(login), *session, home.pinned.bundle.session.sessions_per_agent)?;
+    let_go(control, login, given_up);
+    Ok(())
+}
+
+/// R143: what it has left behind, or never came to; a session that has ended has nothing to give up.
+fn let_go(control: &Control, login: &Login, given_up: Vec<SessionId>) {
+    for session in given_up {
+        let whom = Whom::One { role: Role::Agent, subject: login.agent.clone() };
+        drop(control.revoke(&session, whom, Code::Replaced));
     }
 }

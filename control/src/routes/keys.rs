@@ -12,11 +12,15 @@ use crate::audit::About;
 use crate::config::{ConnectInfo, budget_address};
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
+use crate::particulars::{self, Entry, Kind, Particulars};
 use crate::presence::Caller;
 
 #[derive(Deserialize)]
 struct Wish {
     group: GroupId,
+    /// What the page knows of the interaction.
+    #[serde(flatten)]
+    about: particulars::Wish,
 }
 
 #[derive(Serialize)]
@@ -49,11 +53,15 @@ pub(crate) async fn make(control: &Control, asked: Asked<'_>) -> Result<Response
 }
 
 async fn first(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
-    let Wish { group } = asked.json()?;
+    let Wish { group, about } = asked.json()?;
+    let particulars = Particulars::checked(about, Entry::Key)?;
+    if particulars.kind != Kind::Cobrowse {
+        return Err(Refusal::new(Code::Input, "R107").saying("A page begins sessions of the kind cobrowse.").into());
+    }
     let standing = control.note_creation(budget_address(asked.peer))?;
-    let (session, handle) = control.create(&group, "visitor").await?;
+    let (session, handle) = control.create(&group, "visitor", particulars).await?;
     let (key, life) = open_key(control, session)?;
-    let ticket = control.mint(&session, visitor())?;
+    let ticket = control.mint(&session, visitor(Kind::Cobrowse))?;
     let connect = control.connect(control.home_of(&session)?.shard);
     let visitor = Some(Visitor { ticket, handle, connect });
     let mut made = json(StatusCode::CREATED, &Key { session, key, expires_s: life.as_secs(), visitor });
@@ -77,11 +85,11 @@ fn open_key(control: &Control, session: SessionId) -> Result<(String, Duration),
     Ok(key)
 }
 
-/// The ticket of a session's visitor, who has no name of its own.
-pub(crate) fn visitor() -> Mint {
+/// The ticket of a session's visitor, who has no name of its own and shows nothing that such a session is not for.
+pub(crate) fn visitor(kind: Kind) -> Mint {
     Mint {
         role: Role::Visitor,
-        capabilities: Role::Visitor.ceiling(),
+        capabilities: Role::Visitor.ceiling().narrowed_to(kind.visitor()),
         subject: "visitor".into(),
         name: "Visitor".into(),
     }

@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::audit::About;
 use crate::config::ConnectInfo;
 use crate::control::Control;
+use crate::directory::Home;
 use crate::http::{Asked, Denied, Page, empty, json, link};
 use crate::keys::Guesser;
+use crate::particulars::{self, Entry, Particulars, Shown};
 use crate::presence::Caller;
 use crate::routes::{keys, session_of};
 use crate::servers::{Scope, Server};
@@ -26,6 +28,8 @@ struct Wish {
     group: GroupId,
     /// Seconds that the session may wait for its first participant, at most a day.
     keep_s: Option<u64>,
+    #[serde(flatten)]
+    about: particulars::Wish,
 }
 
 /// A server's wish: the group is its own.
@@ -34,6 +38,8 @@ struct Wish {
 struct OwnWish {
     group: Option<GroupId>,
     keep_s: Option<u64>,
+    #[serde(flatten)]
+    about: particulars::Wish,
 }
 
 #[derive(Serialize)]
@@ -57,15 +63,17 @@ struct Created {
 }
 
 #[derive(Serialize)]
-struct Listed {
+struct Listed<'a> {
     session: SessionId,
+    #[serde(flatten)]
+    about: Shown<'a>,
     shard: ShardId,
     created: u64,
     agents_joined: u32,
     shares: u32,
     takeovers: u32,
     refusals: u32,
-    group: GroupId,
+    group: &'a GroupId,
     /// `waiting`, `active`, `paused`.
     stage: Stage,
     mode: Option<Mode>,
@@ -75,10 +83,10 @@ struct Listed {
 }
 
 #[derive(Serialize)]
-struct List {
+struct List<'a> {
     /// On all pages together.
     count: usize,
-    sessions: Vec<Listed>,
+    sessions: Vec<Listed<'a>>,
     /// The cursor of the next page.
     next: Option<String>,
 }
@@ -113,29 +121,37 @@ pub(crate) async fn create(control: &Control, asked: Asked<'_>) -> Result<Respon
     if asked.caller != Caller::Operator {
         return Err(Refusal::new(Code::Role, "G-52").into());
     }
-    let Wish { group, keep_s } = asked.json()?;
-    made(control, &group, &asked.caller.who(), keep_s).await
+    let Wish { group, keep_s, about } = asked.json()?;
+    made(control, &group, &asked.caller.who(), keep_s, about).await
 }
 
 /// `POST /v1/sessions`, public: a group's server, for its own group.
 pub(crate) async fn create_own(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
     let server = server_of(&asked.caller)?;
     server.may(Scope::Create)?;
-    let OwnWish { group, keep_s } = if asked.body.is_empty() { OwnWish::default() } else { asked.json()? };
+    let OwnWish { group, keep_s, about } = if asked.body.is_empty() { OwnWish::default() } else { asked.json()? };
     if group.is_some_and(|group| group != server.group) {
         // As for a group that does not exist.
         let refusal = Refusal::new(Code::NotFound, "control::policies");
         return Err(refusal.saying("There is no such group, or it is not active.").into());
     }
-    made(control, &server.group, &asked.caller.who(), keep_s).await
+    made(control, &server.group, &asked.caller.who(), keep_s, about).await
 }
 
-async fn made(control: &Control, group: &GroupId, who: &str, keep_s: Option<u64>) -> Result<Response<Bytes>, Denied> {
-    let (session, handle) = control.create(group, who).await?;
+async fn made(
+    control: &Control,
+    group: &GroupId,
+    who: &str,
+    keep_s: Option<u64>,
+    about: particulars::Wish,
+) -> Result<Response<Bytes>, Denied> {
+    let particulars = Particulars::checked(about, Entry::Server)?;
+    let kind = particulars.kind;
+    let (session, handle) = control.create(group, who, particulars).await?;
     if let Some(seconds) = keep_s {
         control.keep_empty(&session, Duration::from_secs(seconds).min(SESSION_KEPT_MAX))?;
     }
-    let visitor_ticket = control.mint(&session, keys::visitor())?;
+    let visitor_ticket = control.mint(&session, keys::visitor(kind))?;
     let connect = control.connect(control.home_of(&session)?.shard);
     Ok(json(StatusCode::CREATED, &Created { session, visitor_ticket, handle, connect }))
 }
@@ -147,6 +163,26 @@ pub(crate) fn server_of(caller: &Caller) -> Result<&Server, Refusal> {
         Caller::Visitor(_) | Caller::Agent(_) => Err(Refusal::new(Code::Role, "G-52")),
         Caller::Nobody | Caller::Stranger | Caller::Admin(_) | Caller::Operator => {
             Err(Refusal::new(Code::Login, "G-52"))
+        }
+    }
+}
+
+impl<'a> Listed<'a> {
+    fn of((session, home): &'a (SessionId, Home)) -> Self {
+        Self {
+            session: *session,
+            about: home.particulars.shown(),
+            shard: home.shard,
+            created: home.created,
+            agents_joined: home.counts.agents,
+            shares: home.counts.shares,
+            takeovers: home.counts.takeovers,
+            refusals: home.counts.refusals,
+            group: &home.group,
+            stage: home.live.stage.unwrap_or(Stage::Waiting),
+            mode: home.live.mode,
+            participants: home.live.present(),
+            lag: home.live.worst_lag(),
         }
     }
 }
@@ -182,27 +218,17 @@ pub(crate) fn revoke(control: &Control, asked: &Asked<'_>, session: &str) -> Res
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// `GET /v1/sessions`, operator: ids and counts, nothing about people.
+/// `GET /v1/sessions`, operator: ids, counts and what the host product calls them, nothing about people. With
+/// `?external_ref=…` only those of that reference (R111).
 pub(crate) fn list(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
     let page = Page::of(asked.query)?;
-    let listed = |(session, home): (SessionId, crate::directory::Home)| Listed {
-        session,
-        shard: home.shard,
-        created: home.created,
-        agents_joined: home.counts.agents,
-        shares: home.counts.shares,
-        takeovers: home.counts.takeovers,
-        refusals: home.counts.refusals,
-        stage: home.live.stage.unwrap_or(Stage::Waiting),
-        mode: home.live.mode,
-        participants: home.live.present(),
-        lag: home.live.worst_lag(),
-        group: home.group,
-    };
-    let all = control.directory().all();
+    let wanted = url::form_urlencoded::parse(asked.query.as_bytes()).find(|(name, _)| name == "external_ref");
+    let fits =
+        |home: &Home| wanted.as_ref().is_none_or(|(_, text)| home.particulars.external_ref.as_deref() == Some(text));
+    let all: Vec<_> = control.directory().all().into_iter().filter(|(_, home)| fits(home)).collect();
     let count = all.len();
     let (all, next) = page.cut(all, |(session, home)| format!("{:020}-{session}", home.created));
-    let list = List { count, sessions: all.into_iter().map(listed).collect(), next };
+    let list = List { count, sessions: all.iter().map(Listed::of).collect(), next };
     Ok(link(json(StatusCode::OK, &list), asked.query, list.next.as_deref()))
 }
 

@@ -4,6 +4,7 @@ use fanlight_wire::{Code, Event, GroupId, SessionId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::directory::Counts;
+use crate::particulars::Particulars;
 use crate::secrets::Hash;
 
 /// An agent as it signs in.
@@ -79,12 +80,27 @@ pub(crate) fn insert_session(
     group: &GroupId,
     policy_version: u32,
     created: u64,
+    about: &Particulars,
 ) -> rusqlite::Result<()> {
+    let Particulars { kind, entry, context, external_ref, .. } = about;
+    let (context_type, context_id) = context.as_ref().map(|context| (&context.kind, &context.id)).unzip();
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO sessions (id, group_id, policy_version, created) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR IGNORE INTO sessions
+             (id, group_id, policy_version, created, kind, entry, context_type, context_id, external_ref)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
-        .execute(params![session.to_string(), group.as_str(), policy_version, seconds(created)])
+        .execute(params![
+            session.to_string(),
+            group.as_str(),
+            policy_version,
+            seconds(created),
+            kind.label(),
+            entry.label(),
+            context_type,
+            context_id,
+            external_ref
+        ])
         .map(drop)
 }
 

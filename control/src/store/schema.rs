@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     Step { sql: SUGGESTIONS, after: None },
     Step { sql: RECORDS, after: None },
     Step { sql: SERVER_KEYS, after: None },
+    Step { sql: PARTICULARS, after: None },
 ];
 
 /// What is done to a file, and what SQL alone cannot say.
@@ -222,6 +223,16 @@ const SERVER_KEYS: &str = "
         revoked INTEGER
     ) STRICT;
     CREATE INDEX server_keys_of_group ON server_keys(group_id, created);
+";
+
+/// What a session is about, in the host product's terms.
+const PARTICULARS: &str = "
+    ALTER TABLE sessions ADD COLUMN kind TEXT NOT NULL DEFAULT 'cobrowse';
+    ALTER TABLE sessions ADD COLUMN entry TEXT NOT NULL DEFAULT 'key';
+    ALTER TABLE sessions ADD COLUMN context_type TEXT;
+    ALTER TABLE sessions ADD COLUMN context_id TEXT;
+    ALTER TABLE sessions ADD COLUMN external_ref TEXT;
+    CREATE INDEX sessions_by_reference ON sessions(group_id, external_ref) WHERE external_ref IS NOT NULL;
 ";
 
 /// The version that this release reads and writes.

@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::directory::Counts;
+use crate::particulars::Particulars;
 use crate::secrets::opaque;
 use fanlight_wire::{GroupId, SessionId};
 
@@ -71,7 +72,12 @@ fn records_survive_the_process() {
     let path = std::env::temp_dir().join(format!("fanlight-store-{}", opaque())).join("fanlight.db");
     let session = SessionId::from_bytes([3; 16]);
     let store = Store::open(Some(&path), |connection| seed_group(connection, "demo", "Demo")).expect("a file");
-    assert!(store.tell(move |connection| insert_session(connection, &session, &demo(), 1, 100), || ()));
+    assert!(
+        store.tell(
+            move |connection| insert_session(connection, &session, &demo(), 1, 100, &Particulars::default()),
+            || ()
+        )
+    );
     let end = SessionEnd {
         at: 160,
         code: Code::Ended,
@@ -79,7 +85,10 @@ fn records_survive_the_process() {
     };
     assert!(store.tell(move |connection| end_session(connection, &session, &end), || ()));
     let left_open = SessionId::from_bytes([4; 16]);
-    assert!(store.tell(move |connection| insert_session(connection, &left_open, &demo(), 1, 150), || ()));
+    assert!(store.tell(
+        move |connection| insert_session(connection, &left_open, &demo(), 1, 150, &Particulars::default()),
+        || ()
+    ));
     drop(store);
 
     let store = Store::open(Some(&path), |connection| close_left_open(connection, 500)).expect("the same file");

@@ -6,6 +6,7 @@ mod desk;
 mod doors;
 mod events;
 mod flow;
+mod joining;
 mod kept;
 mod manners;
 mod matrix;

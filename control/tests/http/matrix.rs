@@ -26,7 +26,16 @@ const ROWS: &[(&str, &str)] = &[
     ("leaveSession", "visitor agent server"),
     ("demo", "*"),
     ("listOwnSessions", "agent server"),
-    ("createSession", "server operator"),
+    ("createSession", "agent server operator"),
+    ("enterSession", "agent"),
+    ("linkViewer", "agent operator"),
+    ("openViewer", "*"),
+    ("listPresence", "agent"),
+    ("inviteVisitor", "agent"),
+    ("showInvite", "agent"),
+    ("withdrawInvite", "agent"),
+    ("lookAtLink", "*"),
+    ("enterByLink", "*"),
     ("mintTicket", "server operator"),
     ("effectivePolicy", "visitor agent server"),
     ("inviteCamera", "agent"),
@@ -126,6 +135,7 @@ impl Cast {
         let path = path
             .replace("{key}", "0")
             .replace("{webhook}", "0")
+            .replace("{invite}", "0")
             .replace("{suggestion}", "0")
             .replace("{resource}", "0");
         let body = match operation.id.as_str() {

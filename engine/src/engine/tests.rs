@@ -450,4 +450,5 @@ mod enforce;
 mod events;
 mod revoke;
 mod sharing;
+mod welcome;
 mod words;

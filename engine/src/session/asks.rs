@@ -3,10 +3,10 @@
 //! Invariant: a question is answered at most once; an unanswered one is withdrawn in time; a "no" is remembered so that
 //! an agent cannot nag.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use fanlight_wire::limits::{CONSENT_MAX, DENIAL_REMEMBERED};
+use fanlight_wire::limits::{AGENTS_MAX, DENIAL_REMEMBERED};
 use fanlight_wire::policy::{Capabilities, Role, Surface};
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Ask, Stage, ToClient};
@@ -41,6 +41,8 @@ pub(super) struct Asks {
     grants: BTreeMap<u32, Grant>,
     /// Subjects that were told no, to what, and until when they may not ask for it again.
     denied: BTreeMap<(Ask, String), Instant>,
+    /// Subjects that the visitor has agreed to before they came (R116); each is let in once.
+    welcome: BTreeSet<String>,
 }
 
 impl Asks {
@@ -70,12 +72,44 @@ impl Session {
     pub(super) fn ask_to_view(&mut self, cx: &mut Context<'_>, who: ParticipantId) {
         let ask = self.asks.next_number();
         cx.reports.push_back(Report::Asked { session: self.id, participant: who, kind: Ask::View });
-        self.asks.views.insert(ask, Question { about: who, until: cx.now + CONSENT_MAX });
+        self.asks.views.insert(ask, Question { about: who, until: cx.now + self.question_time() });
+        self.let_in_welcome(cx);
         self.put_view_question(cx.now, ask);
     }
 
+    /// The visitor has accepted this agent's invitation before either of them came: that was the question, and asking
+    /// again would only confuse.
+    pub(crate) fn expect_agent(&mut self, cx: &mut Context<'_>, subject: String) {
+        if self.asks.welcome.len() < AGENTS_MAX {
+            self.asks.welcome.insert(subject);
+        }
+        self.let_in_welcome(cx);
+        self.dispatch(cx);
+    }
+
+    /// Answers the open questions that the visitor has answered already, as soon as it is there to be seen.
+    fn let_in_welcome(&mut self, cx: &mut Context<'_>) {
+        if !self.participants.values().any(|member| member.role == Role::Visitor) {
+            return;
+        }
+        let subject = |who: &ParticipantId| self.participants.get(who).map(|agent| agent.subject.clone());
+        let open = self.asks.views.iter().filter_map(|(ask, question)| Some((*ask, subject(&question.about)?)));
+        let answered: Vec<_> = open.filter(|(_, subject)| self.asks.welcome.contains(subject)).collect();
+        for (ask, subject) in answered {
+            self.asks.welcome.remove(&subject);
+            if let Err(refusal) = self.answer_view(cx, ask, true) {
+                tracing::debug!(session = %self.id, code = %refusal.code, "a welcome came too late");
+            }
+        }
+    }
+
+    fn question_time(&self) -> Duration {
+        Duration::from_secs(self.policy.question_seconds.into())
+    }
+
     /// The visitor is (back) on a carrier: everything that is still open is asked (again).
-    pub(super) fn visitor_arrived(&mut self, cx: &Context<'_>) {
+    pub(super) fn visitor_arrived(&mut self, cx: &mut Context<'_>) {
+        self.let_in_welcome(cx);
         let views: Vec<u32> = self.asks.views.keys().copied().collect();
         for ask in views {
             self.put_view_question(cx.now, ask);
@@ -154,7 +188,7 @@ impl Session {
         }
         let grant = self.asks.next_number();
         cx.reports.push_back(Report::Asked { session: self.id, participant: asker, kind: Ask::Screen });
-        self.asks.grants.insert(grant, Grant { asker, until: cx.now + CONSENT_MAX, accepted: false });
+        self.asks.grants.insert(grant, Grant { asker, until: cx.now + self.question_time(), accepted: false });
         self.put_screen_question(cx.now, grant);
         Ok(())
     }
@@ -168,6 +202,7 @@ impl Session {
         reason: &str,
     ) -> Result<(), Refusal> {
         let closed = || Refusal::new(Code::Grant, "R045");
+        let until = cx.now + self.question_time();
         let grant = self.asks.grants.get_mut(&number).ok_or_else(closed)?;
         if accept && grant.accepted {
             return Err(closed());
@@ -176,7 +211,7 @@ impl Session {
         if accept {
             grant.accepted = true;
             // The picker may stay open for a while; the grant's time begins anew.
-            grant.until = cx.now + CONSENT_MAX;
+            grant.until = until;
         } else {
             self.asks.grants.remove(&number);
             if reason != "picker" {

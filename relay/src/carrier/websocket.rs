@@ -37,8 +37,8 @@ const BATCH: usize = 32;
 
 /// Answers the upgrade request and starts the carrier. The page's origin has been checked by the door.
 pub fn upgrade(mut request: Inbound, gate: Arc<Gate>) -> Response<Body> {
-    let accept = match check(request.method(), request.headers()) {
-        Ok(key) => derive_accept_key(key.as_bytes()),
+    let response = match accept(&request, SUBPROTOCOL) {
+        Ok(response) => response,
         Err(refusal) => return refused(&refusal),
     };
     // Held until the carrier ends, so that it counts as one of its address's connections.
@@ -52,21 +52,30 @@ pub fn upgrade(mut request: Inbound, gate: Arc<Gate>) -> Response<Body> {
         }
         drop((slot, guest));
     });
+    response
+}
+
+/// The answer to an upgrade request for this subprotocol.
+///
+/// # Errors
+/// The [`Refusal`] that names the missing part.
+pub fn accept(request: &Inbound, subprotocol: &'static str) -> Result<Response<Body>, Refusal> {
+    let accept = derive_accept_key(check(request.method(), request.headers(), subprotocol)?.as_bytes());
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     if let Ok(accept) = HeaderValue::from_str(&accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    response
+    Ok(response)
 }
 
 /// RFC 6455 §4.2.1. Gives the client's key.
-fn check<'a>(method: &Method, headers: &'a HeaderMap) -> Result<&'a str, Refusal> {
-    let wrong = |what: &'static str| Refusal::new(Code::Input, "RFC 6455 §4.2.1").saying(what);
+fn check<'a>(method: &Method, headers: &'a HeaderMap, subprotocol: &str) -> Result<&'a str, Refusal> {
+    let wrong = |what: String| Refusal::new(Code::Input, "RFC 6455 §4.2.1").saying(what);
     let names = |name, wanted: &str| {
         let list = header_text(headers, name).unwrap_or_default();
         list.split(',').any(|item| item.trim().eq_ignore_ascii_case(wanted))
@@ -75,17 +84,17 @@ fn check<'a>(method: &Method, headers: &'a HeaderMap) -> Result<&'a str, Refusal
         return Err(Refusal::new(Code::Method, "RFC 6455 §4.2.1"));
     }
     if !names(header::UPGRADE, "websocket") || !names(header::CONNECTION, "upgrade") {
-        return Err(wrong("This address only answers to WebSocket upgrades."));
+        return Err(wrong("This address only answers to WebSocket upgrades.".into()));
     }
     if header_text(headers, header::SEC_WEBSOCKET_VERSION) != Some("13") {
-        return Err(wrong("Only WebSocket version 13 is spoken here."));
+        return Err(wrong("Only WebSocket version 13 is spoken here.".into()));
     }
-    if !names(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
-        return Err(wrong("The subprotocol fanlight.1 must be offered."));
+    if !names(header::SEC_WEBSOCKET_PROTOCOL, subprotocol) {
+        return Err(wrong(format!("The subprotocol {subprotocol} must be offered.")));
     }
     match header_text(headers, header::SEC_WEBSOCKET_KEY) {
         Some(key) if key.len() == 24 => Ok(key),
-        _ => Err(wrong("Sec-WebSocket-Key must hold 16 bytes in base64.")),
+        _ => Err(wrong("Sec-WebSocket-Key must hold 16 bytes in base64.".into())),
     }
 }
 
@@ -235,7 +244,11 @@ where
 }
 
 /// Says why and waits for the client's own close, but not for long.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>, last: Option<Message>, code: Code) {
+pub async fn close<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: WebSocketStream<S>,
+    last: Option<Message>,
+    code: Code,
+) {
     let goodbye = async {
         if let Some(message) = last {
             socket.feed(message).await?;
@@ -282,11 +295,15 @@ mod tests {
 
     #[test]
     fn a_whole_handshake_is_taken_and_each_missing_part_refused() {
-        assert_eq!(check(&Method::GET, &headers(&GOOD)), Ok("dGhlIHNhbXBsZSBub25jZQ=="));
-        assert_eq!(check(&Method::POST, &headers(&GOOD)).map_err(|r| r.code), Err(Code::Method));
+        assert_eq!(check(&Method::GET, &headers(&GOOD), SUBPROTOCOL), Ok("dGhlIHNhbXBsZSBub25jZQ=="));
+        assert_eq!(check(&Method::POST, &headers(&GOOD), SUBPROTOCOL).map_err(|r| r.code), Err(Code::Method));
         for (left_out, _) in GOOD {
             let rest: Vec<_> = GOOD.into_iter().filter(|(name, _)| *name != left_out).collect();
-            assert_eq!(check(&Method::GET, &headers(&rest)).map_err(|r| r.code), Err(Code::Input), "{left_out}");
+            assert_eq!(
+                check(&Method::GET, &headers(&rest), SUBPROTOCOL).map_err(|r| r.code),
+                Err(Code::Input),
+                "{left_out}"
+            );
         }
     }
 

@@ -70,6 +70,8 @@ fn relations_between_keys_are_checked() {
     assert!(problem("[media]\nshards = 65\n").starts_with("media.shards"));
     for origin in ["shop.example", "https://shop.example/", "https://*.example", "https://Shop.example", "https://"] {
         assert!(problem(&format!("[public]\norigins = [\"{origin}\"]\n")).starts_with("public.origins"), "{origin}");
+        let embed = format!("[public]\nembed_origins = [\"{origin}\"]\n");
+        assert!(problem(&embed).starts_with("public.embed_origins"), "{origin}");
     }
     for server in ["stun.example", "stun:", "http://stun.example", "stun:a>; rel=x"] {
         let text = format!("[public]\nice_servers = [\"{server}\"]\n");

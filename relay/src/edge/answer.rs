@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fanlight_wire::{Code, Problem, Refusal, limits};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
@@ -36,7 +36,7 @@ pub fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
 }
 
 fn typed(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(Body::from(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fanlight_control::{Control, Door as ControlDoor};
-use http_body_util::Full;
 use hyper::Response;
 
 use super::{Body, Door, Inbound, answer};
@@ -23,10 +22,10 @@ pub struct Operator {
 impl Door for Operator {
     async fn answer(&self, request: Inbound, peer: IpAddr) -> Response<Body> {
         if self.statics.is_admin(request.uri().path()) {
-            return self.statics.admin(&request);
+            return self.statics.admin(&request).map(Body::from);
         }
         match answer::collected(request, self.body_max).await {
-            Ok(request) => self.control.handle(ControlDoor::Operator, request, peer).await.map(Full::new),
+            Ok(request) => self.control.handle(ControlDoor::Operator, request, peer).await.map(Body::from),
             Err(refusal) => answer::refused(&refusal),
         }
     }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use fanlight_control::{Control, Door as ControlDoor};
 use fanlight_wire::{Code, Refusal};
-use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{self, HeaderMap};
 
-use super::{Body, Door, Inbound, answer};
+use super::{Body, Door, Inbound, answer, presence};
 use crate::carrier::admit::Gate;
 use crate::carrier::websocket;
 use crate::statics::Statics;
@@ -35,33 +34,69 @@ impl Door for Public {
         let path = request.uri().path();
         if path == WEBSOCKET_PATH {
             self.websocket(request)
+        } else if path == presence::PATH && request.headers().contains_key(header::UPGRADE) {
+            self.presence(request, peer)
+        } else if path == presence::PATH && wants_events(request.headers()) {
+            self.events(&request)
         } else if fanlight_control::serves(ControlDoor::Public, path) {
             self.api(request, peer).await
         } else {
-            self.statics.answer(&request)
+            self.statics.answer(&request).map(Body::from)
         }
     }
 }
 
 impl Public {
     fn websocket(&self, request: Inbound) -> Response<Body> {
-        let headers = request.headers();
-        // A browser names the page's origin once; what cannot be read is nobody's origin.
-        let origin = headers.contains_key(header::ORIGIN).then(|| answer::header_text(headers, header::ORIGIN));
-        let host = answer::header_text(headers, header::HOST).unwrap_or_default();
-        if !self.gate.origin_allowed(origin.map(|text| text.unwrap_or("null")), host) {
+        if !self.lets_in(request.headers()) {
             return answer::refused(&Refusal::new(Code::Origin, "G-35"));
         }
         websocket::upgrade(request, Arc::clone(&self.gate))
     }
 
+    fn presence(&self, request: Inbound, peer: IpAddr) -> Response<Body> {
+        if !self.lets_in(request.headers()) {
+            return answer::refused(&Refusal::new(Code::Origin, "G-35"));
+        }
+        let address = self.client(request.headers(), peer);
+        presence::upgrade(request, Arc::clone(&self.control), address)
+    }
+
+    fn events(&self, request: &Inbound) -> Response<Body> {
+        match self.control.events(request) {
+            Ok((headers, lines)) => {
+                let mut response = Response::new(Body::events(lines));
+                *response.headers_mut() = headers;
+                response
+            }
+            Err(refused) => (*refused).map(Body::from),
+        }
+    }
+
+    /// May the page that opens a socket use the relay?
+    fn lets_in(&self, headers: &HeaderMap) -> bool {
+        // A browser names the page's origin once; what cannot be read is nobody's origin.
+        let origin = headers.contains_key(header::ORIGIN).then(|| answer::header_text(headers, header::ORIGIN));
+        let host = answer::header_text(headers, header::HOST).unwrap_or_default();
+        self.gate.origin_allowed(origin.map(|text| text.unwrap_or("null")), host)
+    }
+
+    fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        if self.behind_proxy { forwarded(headers, peer) } else { peer }
+    }
+
     async fn api(&self, request: Inbound, peer: IpAddr) -> Response<Body> {
-        let address = if self.behind_proxy { forwarded(request.headers(), peer) } else { peer };
+        let address = self.client(request.headers(), peer);
         match answer::collected(request, self.body_max).await {
-            Ok(request) => self.control.handle(ControlDoor::Public, request, address).await.map(Full::new),
+            Ok(request) => self.control.handle(ControlDoor::Public, request, address).await.map(Body::from),
             Err(refusal) => answer::refused(&refusal),
         }
     }
+}
+
+/// A stream of events is asked for as browsers do.
+fn wants_events(headers: &HeaderMap) -> bool {
+    answer::header_text(headers, header::ACCEPT).is_some_and(|kinds| kinds.contains("text/event-stream"))
 }
 
 /// The client as the proxy saw it: the last entry, because earlier ones were written by the client itself.

@@ -74,12 +74,12 @@ impl Doors {
         let public = Arc::new(Public {
             control: Arc::clone(parts.control),
             gate: parts.gate,
-            statics: Statics::new(&parts.webtransport, config.demo_on()),
+            statics: Statics::new(&parts.webtransport, &config.public.embed_origins, config.demo_on()),
             body_max,
             behind_proxy: config.public.behind_proxy,
         });
         let operator =
-            Arc::new(Operator { control: Arc::clone(parts.control), statics: Statics::new(&[], false), body_max });
+            Arc::new(Operator { control: Arc::clone(parts.control), statics: Statics::new(&[], &[], false), body_max });
         let local = Arc::new(Local {
             control: Arc::clone(parts.control),
             drain: Arc::clone(parts.drain),

@@ -328,7 +328,11 @@ impl Ties {
             Command::End { session, .. } => {
                 self.sessions.remove(session);
             }
-            Command::Keep { .. } | Command::Narrow { .. } | Command::Revoke { .. } | Command::Drain { .. } => {}
+            Command::Keep { .. }
+            | Command::Narrow { .. }
+            | Command::Revoke { .. }
+            | Command::Welcome { .. }
+            | Command::Drain { .. } => {}
         }
     }
 

@@ -1,6 +1,7 @@
 /** The public door's HTTP calls an agent makes (`docs/api.md`). Every refusal becomes a {@link RefusedError}. */
 
 import type { Connect } from '../../protocol/connection.ts';
+import type { SessionKind } from '../../protocol/lobby.ts';
 import type { Assurance, Surface } from '../../protocol/signal.ts';
 
 /** The relay said no, in words for a person. */
@@ -27,6 +28,7 @@ export interface Login {
 /** An admission to one session. */
 export interface Joined {
   readonly session: string;
+  readonly kind?: SessionKind;
   readonly ticket: string;
   readonly connect: Connect;
 }
@@ -81,7 +83,7 @@ export async function demoConfig(): Promise<DemoConfig | undefined> {
 }
 
 export async function login(group: string, agent: string, secret: string): Promise<Login> {
-  const answer = await post<{ token: string; name: string; agent: string }>('/v1/login', { group, agent, secret });
+  const answer = await call<{ token: string; name: string; agent: string }>('POST', '/v1/login', undefined, { group, agent, secret });
   return { group, agent: answer.agent, name: answer.name, token: answer.token };
 }
 
@@ -97,18 +99,18 @@ export async function providerStart(): Promise<string | undefined> {
 
 /** Exchanges what the identity provider's way back has left in the address for a login. */
 export async function loginByCode(code: string): Promise<Login> {
-  const { token, group, agent, name } = await post<Login>('/v1/oidc/login', { code });
+  const { token, group, agent, name } = await call<Login>('POST', '/v1/oidc/login', undefined, { code });
   return { token, group, agent, name };
 }
 
 /** Signs out, and ends whatever this agent watches. */
 export async function logout(login: Login): Promise<void> {
-  await post<unknown>('/v1/logout', {}, login.token);
+  await call<unknown>('POST', '/v1/logout', login.token, {});
 }
 
 /** Exchanges a visitor's key for a ticket (R122). */
 export function join(login: Login, key: string): Promise<Joined> {
-  return post<Joined>('/v1/join', { key }, login.token);
+  return call<Joined>('POST', '/v1/join', login.token, { key });
 }
 
 /** How a camera link stands (R124): once it is open there is a session to enter. */
@@ -118,7 +120,7 @@ export type CameraInvite =
 
 /** Has a camera link sent to a phone. */
 export function inviteCamera(login: Login, phone: string): Promise<{ session: string; expires_s: number }> {
-  return post('/v1/camera-invites', { phone }, login.token);
+  return call('POST', '/v1/camera-invites', login.token, { phone });
 }
 
 export async function cameraInvite(login: Login, session: string): Promise<CameraInvite> {
@@ -132,7 +134,7 @@ export async function connectOf(session: string): Promise<Connect> {
 
 /** Ends a session for everybody, when there is no carrier to say it on. */
 export async function endSession(login: Login, session: string): Promise<void> {
-  await post<unknown>(`/v1/sessions/${session}/end`, {}, login.token);
+  await call('POST', `/v1/sessions/${session}/end`, login.token, {});
 }
 
 export async function shareable(login: Login, session: string): Promise<Shareable> {
@@ -141,20 +143,24 @@ export async function shareable(login: Login, session: string): Promise<Shareabl
 
 /** R019, R037: the relay looks once more whether it is a bookmark, and notes that it was opened. */
 export async function bookmarkOpened(login: Login, session: string, url: string): Promise<void> {
-  await post<unknown>(`/v1/sessions/${session}/bookmarks`, { url }, login.token);
+  await call('POST', `/v1/sessions/${session}/bookmarks`, login.token, { url });
 }
 
 /** R054: an address for the administrator to allow. */
 export async function suggestSite(login: Login, session: string, url: string): Promise<void> {
-  await post<unknown>(`/v1/sessions/${session}/suggestions`, { url }, login.token);
+  await call('POST', `/v1/sessions/${session}/suggestions`, login.token, { url });
 }
 
-async function post<T>(path: string, body: unknown, token?: string): Promise<T> {
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
+/** Any call with a bearer and a JSON body. */
+export async function call<T>(method: 'POST' | 'DELETE' | 'GET', path: string, token: string | undefined, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = {};
+  if (body !== undefined) {
+    headers['content-type'] = 'application/json';
+  }
   if (token !== undefined) {
     headers['authorization'] = `Bearer ${token}`;
   }
-  return answerOf<T>(await reach(path, { method: 'POST', headers, body: JSON.stringify(body) }));
+  return answerOf<T>(await reach(path, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }));
 }
 
 async function reach(path: string, init: RequestInit): Promise<Response> {

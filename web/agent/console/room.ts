@@ -6,6 +6,7 @@ import { Banner } from './banner.ts';
 import type { Login } from './api.ts';
 import { closeDialog, dialog, macHowTo } from './dialogs.ts';
 import { h } from './dom.ts';
+import { Guide } from './guide.ts';
 import { Panel, QualityBadge } from './panel.ts';
 import { Session, type Entry } from './session.ts';
 import { Sites } from './sites.ts';
@@ -14,6 +15,15 @@ import { admitted, endedBy, isCameraOnly, SURFACE_NAMES, surfacesOf, type ShareR
 import { savePlace } from './storage.ts';
 import { Toasts } from './toasts.ts';
 import { Toolbar } from './toolbar.ts';
+
+export interface RoomOptions {
+  readonly carrier: CarrierChoice;
+  readonly toasts: Toasts;
+  /** Who is here; without a token for whoever came by a `view_url`. */
+  readonly login: Login;
+  /** For a page around this console. */
+  readonly event: (name: string, detail: Record<string, unknown>) => void;
+}
 
 export class Room {
   readonly session: Session;
@@ -28,15 +38,18 @@ export class Room {
   private readonly sites: Sites;
   /** The version of the rules under which the list of approved pages was asked for. */
   private listed: number | undefined;
+  private readonly mayList: boolean;
   private drawn = false;
+  private readonly guide: Guide;
 
   constructor(
     root: HTMLElement,
     entry: Entry,
-    options: { readonly carrier: CarrierChoice; readonly toasts: Toasts; readonly login: Login },
+    options: RoomOptions,
     private readonly over: (closed: Closed) => void,
   ) {
     this.toasts = options.toasts;
+    this.mayList = options.login.token !== '';
     this.stage = new Stage(
       {
         resync: () => this.session.wantResync(),
@@ -65,11 +78,12 @@ export class Room {
       notCaptured: (error) => this.notCaptured(error),
       stream: (stream) => this.stage.attach(stream),
       camera: (stream) => this.stage.camera.attach(stream),
-      resume: (resume) => savePlace({ session: entry.session, resume }),
+      resume: (resume) => savePlace({ session: entry.session, resume, ...(entry.kind !== undefined && { kind: entry.kind }) }),
       forget: () => this.stage.clear(),
       over: (closed) => this.finish(closed),
     });
     this.session.viewer = this.stage.viewer;
+    this.guide = new Guide(entry, this.session, options.event);
     this.draw();
   }
 
@@ -111,12 +125,13 @@ export class Room {
     this.panel.listDocuments(this.sites.shareable?.documents ?? []);
     this.session.share.namesSites = this.sites.shareable?.sites !== undefined;
     this.badge.render(state, quality);
+    this.guide.follow(state, shareStep);
   }
 
   /** R036: the list comes with the session; narrower rights make it anew. */
   private list(): void {
     const { state } = this.session;
-    if (admitted(state) && this.listed !== state.policyVersion) {
+    if (this.mayList && admitted(state) && this.listed !== state.policyVersion) {
       this.listed = state.policyVersion;
       void this.sites.load();
     }
@@ -182,6 +197,7 @@ export class Room {
 
   private finish(closed: Closed): void {
     savePlace(undefined);
+    this.guide.end(closed);
     this.stage.clear();
     this.toasts.clear();
     closeDialog();

@@ -9,6 +9,7 @@ import { Connection, type CarrierChoice, type Closed, type Connect, type Connect
 import { Narrator } from '../../protocol/events.ts';
 import { FLAG_DEFLATE, Kind, frameOf, type Frame } from '../../protocol/frame.ts';
 import { Assembler, type Message } from '../../protocol/message.ts';
+import type { SessionKind } from '../../protocol/lobby.ts';
 import { Capability, type Mode, type ToClient, type ToRelay } from '../../protocol/signal.ts';
 import type { Viewer } from '../viewer.ts';
 import { readPointer, writePointer, type PointerPosition } from '../viewer/overlay.ts';
@@ -25,6 +26,7 @@ export interface Entry {
   readonly connect: Connect;
   readonly ticket?: string;
   readonly resume?: string;
+  readonly kind?: SessionKind;
 }
 
 export interface SessionEvents {

@@ -5,6 +5,7 @@
  * page does; in between the agent chooses. The visitor's camera lies over either, as a tile.
  */
 
+import { Capability } from '../../protocol/signal.ts';
 import { Viewer, type ViewerEvents } from '../viewer.ts';
 import { CameraTile } from './tile.ts';
 import { button, h, say, show } from './dom.ts';
@@ -136,6 +137,9 @@ export class Stage {
     }
     if (this.unreadable) {
       return ['This page cannot be shown', 'Ask the visitor to go to another page, or ask them to share their screen.'];
+    }
+    if (this.shown === 'page' && (state.capabilities & Capability.SUB_DOM) === 0) {
+      return ['The visitor is with you', 'No page is shown in this session, only what either of you shares.'];
     }
     if (!this.hasPage && this.shown === 'page') {
       return ['Loading the page…', 'The visitor agreed. Their page appears in a moment.'];

@@ -1,5 +1,12 @@
 /* The demo shop's own behaviour: stars in a shadow root, a lamp on a canvas, a checkout that goes nowhere. */
 
+/* `?visitor=maria` plays a customer who has signed in: agents then see that she is here and may ask to help. */
+const visitor = new URLSearchParams(location.search).get('visitor') ?? sessionStorage.getItem('visitor');
+if (visitor) {
+  sessionStorage.setItem('visitor', visitor);
+  window.Fanlight?.configure({ visitorId: visitor });
+}
+
 const stars = new CSSStyleSheet();
 stars.replaceSync(`
   :host { display: inline-flex; gap: 6px; align-items: center; font-size: 14px; }

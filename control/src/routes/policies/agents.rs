@@ -74,6 +74,7 @@ pub(super) async fn put(
     let (wanted, row) = (group.clone(), agent.clone());
     control.store().ask(move |connection| kept::put(connection, &wanted, &row, secret.as_ref())).await?;
     control.presence().sign_out(&group, Some(&agent.agent));
+    control.lobby().watchers.sign_out(&group, Some(&agent.agent));
     // G-54: what it was given under the old rules ends now.
     control.put_out(&group, &agent.agent, Code::Login);
     control

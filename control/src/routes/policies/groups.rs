@@ -107,6 +107,7 @@ pub(super) async fn change(
     if active == Some(false) {
         // Its agents are signed out now, not when their logins end.
         control.presence().sign_out(&group, None);
+        control.lobby().watchers.sign_out(&group, None);
         for key in control.servers().remove_group(&group) {
             control.put_out_by_key(&key);
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
+use crate::particulars::Particulars;
 use crate::policies::Bundle;
 use crate::store::policies::seed_bundle;
 
@@ -222,7 +223,7 @@ fn lines_and_records_are_kept_as_long_as_their_group_says() {
             let Some(group) = group else { continue };
             for (age, ended) in [(15, true), (25, true), (400, true), (401, false)] {
                 let session = SessionId::from_bytes([n as u8 * 50 + (age % 50) as u8; 16]);
-                insert_session(connection, &session, &group, 1, now - age * DAY)?;
+                insert_session(connection, &session, &group, 1, now - age * DAY, &Particulars::default())?;
                 let end = SessionEnd { at: now - age * DAY, code: Code::Ended, counts: Counts::default() };
                 if ended {
                     end_session(connection, &session, &end)?;

@@ -1,0 +1,171 @@
+//! Sessions that an agent begins (R127–R137), how it comes into them, and the links that open its viewer (R146, R149).
+
+use bytes::Bytes;
+use fanlight_wire::limits::{LINK_LIFE, VIEW_LIFE};
+use fanlight_wire::policy::Role;
+use fanlight_wire::{Code, Event, Refusal, SessionId};
+use hyper::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::About;
+use crate::config::ConnectInfo;
+use crate::control::{Control, Mint};
+use crate::directory::Home;
+use crate::http::{Asked, Denied, json};
+use crate::lobby::Seat;
+use crate::particulars::{Entry, Kind, Particulars, Wish};
+use crate::policies::{capabilities, to_pin};
+use crate::presence::Login;
+use crate::routes::join::take_place;
+use crate::routes::{agent_of, session_of};
+use crate::store::agent as find_agent;
+
+#[derive(Serialize)]
+struct Begun {
+    session: SessionId,
+    kind: Kind,
+    /// Relative to the public door: what the visitor opens.
+    join_url: String,
+    /// What the visitor types, where the group wants that (R133).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    expires_s: u64,
+}
+
+/// What lets one agent into one session.
+#[derive(Serialize)]
+pub(crate) struct Joinable {
+    session: SessionId,
+    kind: Kind,
+    ticket: String,
+    connect: ConnectInfo,
+}
+
+#[derive(Serialize)]
+struct ViewLink {
+    /// Relative to the public door.
+    view_url: String,
+    expires_s: u64,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct For {
+    agent: String,
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    agent: &'a str,
+    name: &'a str,
+    group: &'a str,
+    #[serde(flatten)]
+    way: Joinable,
+}
+
+/// `POST /v1/sessions`, public: an agent begins a session and gets the link for its visitor.
+pub(crate) async fn begin(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    let login = agent_of(&asked.caller)?;
+    let wish: Wish = asked.json()?;
+    let mut particulars = Particulars::checked(wish, Entry::Link)?;
+    let kind = particulars.kind;
+    if matches!(kind, Kind::Cobrowse | Kind::Camera) {
+        let sentence = "A link is for sessions of the kinds show and view. A page joins by invite or key.";
+        return Err(Refusal::new(Code::Input, "R107").saying(sentence).into());
+    }
+    let pinned = to_pin(control.store(), &login.group).await?;
+    let (needed, rule) = kind.needs();
+    if !capabilities(&pinned.bundle, login.role.as_deref()).contains(needed) {
+        return Err(Refusal::new(Code::Capability, rule).into());
+    }
+    particulars.hosts.insert(login.agent.clone());
+    particulars.host_name.clone_from(&login.name);
+    let (session, _) = control.create(&login.group, &login.agent, particulars).await?;
+    let made = control.lobby().links.make(session, pinned.bundle.session.key_required, control.clock().now())?;
+    let join_url = format!("/j/{}", made.code);
+    let about = About { group: Some(login.group.clone()), session: Some(session), ..About::default() };
+    control.audit(Event::InviteSent, About { who: Some(login.agent.clone()), ..about });
+    let expires_s = LINK_LIFE.as_secs();
+    Ok(json(StatusCode::CREATED, &Begun { session, kind, join_url, key: made.key, expires_s }))
+}
+
+/// `POST /v1/sessions/<session>/join`: a host of the session comes in.
+pub(crate) fn join(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
+    let login = agent_of(&asked.caller)?;
+    control.refuse_while_draining()?;
+    let (session, home) = hosted(control, login, session)?;
+    take_place(control, login, &session, &home)?;
+    Ok(json(StatusCode::OK, &way_in(control, login, session, &home)?))
+}
+
+/// `POST /v1/sessions/<session>/view`, public: a host gets a link that opens its viewer in this session.
+pub(crate) fn view(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
+    let login = agent_of(&asked.caller)?;
+    let (session, _) = hosted(control, login, session)?;
+    view_link(control, login.clone(), session)
+}
+
+/// The same at the operator's door, for an agent whom the server names.
+pub(crate) async fn view_for(control: &Control, asked: Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
+    let For { agent } = asked.json()?;
+    let session = session_of(session)?;
+    let group = control.home_of(&session)?.group;
+    let (of, named) = (group.clone(), agent.clone());
+    let row = control.store().ask(move |connection| find_agent(connection, &of, &named)).await?;
+    let row = row.ok_or_else(|| Refusal::new(Code::NotFound, "G-52").saying("There is no such agent."))?;
+    control.directory().note_host(&session, &agent);
+    view_link(control, Login { group, agent, name: row.name, role: row.role }, session)
+}
+
+/// `POST /v1/views`: the viewer exchanges the token of its link, once, for a way in.
+pub(crate) fn open(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
+    control.refuse_while_draining()?;
+    let Token { token } = asked.json()?;
+    let seat = control.lobby().views.take(&token, control.clock().now());
+    let void =
+        || Refusal::new(Code::Ticket, "R149").saying("This link has been used or has expired. Ask for a new one.");
+    let Seat { login, session } = seat.ok_or_else(void)?;
+    let home = control.home_of(&session)?;
+    take_place(control, &login, &session, &home)?;
+    let way = way_in(control, &login, session, &home)?;
+    let opened = Opened { agent: &login.agent, name: &login.name, group: login.group.as_str(), way };
+    Ok(json(StatusCode::OK, &opened))
+}
+
+/// An agent's ticket for a session it may come into. The visitor is asked afterwards, unless it has agreed already.
+pub(crate) fn way_in(control: &Control, login: &Login, session: SessionId, home: &Home) -> Result<Joinable, Refusal> {
+    control.directory().note_role(&session, &login.agent, login.role.as_deref());
+    let kind = home.particulars.kind;
+    let agent = Mint {
+        role: Role::Agent,
+        // R152: what the group, as the session has pinned it, and the role leave, of what such a session is for.
+        capabilities: home.rights(login.role.as_deref()).narrowed_to(kind.agent()),
+        subject: login.agent.clone(),
+        name: login.name.clone(),
+    };
+    let ticket = control.mint(&session, agent)?;
+    Ok(Joinable { session, kind, ticket, connect: control.connect(home.shard) })
+}
+
+/// A session of which this agent is a host; any other is absent (G-52).
+fn hosted(control: &Control, login: &Login, session: &str) -> Result<(SessionId, Home), Refusal> {
+    let session = session_of(session)?;
+    let home = control.home_of(&session)?;
+    if home.group == login.group && home.particulars.hosts.contains(&login.agent) {
+        return Ok((session, home));
+    }
+    Err(Refusal::new(Code::Session, "G-52"))
+}
+
+fn view_link(control: &Control, login: Login, session: SessionId) -> Result<Response<Bytes>, Denied> {
+    let now = control.clock().now();
+    let issued = control.lobby().views.issue(Seat { login, session }, Some(now + VIEW_LIFE), now);
+    let (token, _) = issued.ok_or_else(|| Refusal::new(Code::Overload, "limits::VIEWS_MAX"))?;
+    // In the fragment: it is sent to no server and stays out of logs and referrers.
+    let view_url = format!("/agent/#view={token}");
+    Ok(json(StatusCode::CREATED, &ViewLink { view_url, expires_s: VIEW_LIFE.as_secs() }))
+}
