@@ -12,6 +12,8 @@ use serde::Serialize;
 use crate::control::Control;
 use crate::http::{Denied, json};
 use crate::policies::Bundle;
+use crate::policies::bundle::Sessions;
+use crate::policies::schema::SESSIONS_PER_AGENT_MAX;
 use crate::secrets::{opaque, random, stretch};
 use crate::store::policies::seed_bundle;
 use crate::store::{seed_agent, seed_group, set_group_active};
@@ -42,7 +44,9 @@ impl Demo {
     pub(crate) fn seed(demo: Option<&Self>, connection: &Connection, at: u64) -> rusqlite::Result<()> {
         let Some(demo) = demo else { return set_group_active(connection, GROUP, false) };
         seed_group(connection, GROUP, "Demo")?;
-        seed_bundle(connection, GROUP, &Bundle::default(), at, "demo")?;
+        // Whoever tries things out has several windows, and all of them have signed in as one of two agents.
+        let session = Sessions { sessions_per_agent: SESSIONS_PER_AGENT_MAX, ..Sessions::default() };
+        seed_bundle(connection, GROUP, &Bundle { session, ..Bundle::default() }, at, "demo")?;
         for DemoAgent { agent, name, secret } in &demo.agents {
             let salt = random::<16>();
             seed_agent(connection, GROUP, agent, name, &salt, &stretch(&salt, secret))?;
