@@ -119,8 +119,9 @@ function table() {
     return [
         '# Rules and their tests',
         '',
-        'Made by `scripts/rules.mjs` from the comments in the tests; `make test` fails when a rule that is built has no test, when one of these',
-        'tests did not run and pass in that very run, or when this table is old. A rule "to come" belongs to a part that is not built yet.',
+        'Made by `scripts/rules.mjs` from the comments in the tests; `make test` runs every one of them, and fails when one fails, when a rule that is',
+        'built has no test, or when this table is old. `make rules-results` reads it off the reports. A rule "to come" belongs to a part that is not',
+        'built yet, or only in parts.',
         '',
         '| rule | says | tests | result |',
         '|---|---|---|---|',

@@ -118,7 +118,7 @@ describe('pointing', () => {
 });
 
 describe('consent', () => {
-    // R116
+    // R116, R121–R123
     test('a refusal is told and the agent gets nothing; another agent may still ask', async () => {
         const visitor = await Visitor.open(browser, relay, { viewport: DESKTOP });
         const ann = await Agent.open(browser, relay, 'ann', await visitor.start());

@@ -194,3 +194,19 @@ fn the_rules_reject_what_they_must() {
     assert!(too_long("a.rs", &"\n".repeat(LINES_MAX + 1)).is_some());
     assert!(undocumented("a.rs", "use x;\n").is_some());
 }
+
+#[test]
+fn nobody_installs_anything_to_take_part() {
+    // R001, R128, R129: no extension, no native client behind a protocol of its own; the browser captures by itself.
+    let mut complaints = Vec::new();
+    for path in files("web", &[".ts", ".html"]) {
+        let source = text(&path);
+        for needle in ["registerProtocolHandler", "chrome.runtime", "browser.runtime", "inlineInstall"] {
+            if source.contains(needle) {
+                complaints.push(format!("{path}: {needle}"));
+            }
+        }
+    }
+    assert_none(&complaints);
+    assert!(text("web/agent/console/share.ts").contains("getDisplayMedia"), "captured by the browser");
+}

@@ -14,6 +14,7 @@ import { Stage } from './stage.ts';
 import { admitted, endedBy, isCameraOnly, SURFACE_NAMES, surfacesOf, type ShareRefusal } from './state.ts';
 import { savePlace } from './storage.ts';
 import { Toasts } from './toasts.ts';
+import { trouble } from './trouble.ts';
 import { Toolbar } from './toolbar.ts';
 
 export interface RoomOptions {
@@ -174,14 +175,13 @@ export class Room {
 
   /** R008, R011: the picker gave nothing. */
   private notCaptured(error: unknown): void {
-    const name = error instanceof DOMException ? error.name : '';
-    const mac = /Mac OS X/u.test(navigator.userAgent);
-    if (name === 'NotAllowedError' && mac) {
+    const why = trouble(error instanceof DOMException ? error.name : '', navigator.userAgent);
+    if (why === 'how_to') {
       dialog('Nothing was shared', [macHowTo()], [
         { label: 'Retry', act: () => this.share() },
         { label: 'Close' },
       ]);
-    } else if (name === 'NotAllowedError' || name === 'AbortError') {
+    } else if (why === 'nothing_shared') {
       this.toasts.show({ kind: 'info', text: 'Nothing was shared.' });
     } else {
       dialog('Your screen cannot be captured', ['This browser cannot share a screen here. Use a current desktop browser.'], [{ label: 'OK' }]);
