@@ -1,11 +1,13 @@
-//! The one component that opens connections to the outside: webhooks and text messages go through it, nothing else does
-//! (promises D1, G-70).
+//! The one component that opens connections to the outside: webhooks, text messages, looks at document links and the
+//! identity provider go through it, nothing else does (promises D1, G-70).
 //!
 //! Invariants: a host is resolved once per request, every address that comes back is judged, and the connection goes to
 //! one of exactly these addresses, so that a name cannot mean something else a moment later; a redirect is an answer like
-//! others and never followed; only `https` at port 443, unless the operator has named that very origin in the
-//! configuration; an answer's body is counted and thrown away. Leaves retries to whoever asks.
+//! others and never followed; only `https` at port 443 and public addresses, unless the operator has named that very
+//! origin in the configuration; an answer is read up to a limit. Who may name what: `[outbound]` for everybody, and
+//! `identity.issuer` for signing in alone ([`Fetcher::target_beside`]). Leaves retries to whoever asks.
 
+mod exchange;
 mod special;
 
 use std::fmt;
@@ -14,25 +16,17 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use fanlight_wire::limits::{FETCH_ADDRESSES_MAX, FETCH_BYTES_MAX, FETCH_CONNECT_MAX, FETCH_MAX};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
+use fanlight_wire::limits::{FETCH_ADDRESSES_MAX, FETCH_MAX};
+use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use crate::policies::address::{Address, Unfit};
+pub(crate) use exchange::Answered;
+use exchange::{Trust, connect, exchange};
 use special::is_public;
 
 /// Ports of `https` where none is written, and the only one for origins that nobody has named.
@@ -49,28 +43,40 @@ pub struct Outbound {
     pub ca_path: Option<PathBuf>,
 }
 
-/// Why nothing was answered. The sentence is for the person who has set the address.
+/// Why nothing was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.sentence())]
 pub(crate) enum FetchError {
-    #[error("{}", .0.sentence())]
     Address(Unfit),
-    #[error("The address must use https at port 443, unless the operator has named it in [outbound].")]
     Port,
-    #[error("The host has an address that is not on the public internet. The operator can name it in [outbound].")]
     Special,
-    #[error("The host's name could not be resolved.")]
     Unresolved,
-    #[error("No connection could be made to the host.")]
     Connect,
-    #[error("The host's certificate is not trusted, or it does not speak TLS 1.2 or newer.")]
     Tls,
-    #[error("The host did not answer in time.")]
     Timeout,
-    #[error("The host did not answer as HTTP servers do.")]
     Answer,
+    /// More than was wanted.
+    Long,
 }
 
 impl FetchError {
+    /// For the person who has set the address.
+    pub(crate) const fn sentence(self) -> &'static str {
+        match self {
+            Self::Address(unfit) => unfit.sentence(),
+            Self::Port => "The address must use https at port 443, unless the operator has named it in [outbound].",
+            Self::Special => {
+                "The host has an address that is not on the public internet. The operator can name it in [outbound]."
+            }
+            Self::Unresolved => "The host's name could not be resolved.",
+            Self::Connect => "No connection could be made to the host.",
+            Self::Tls => "The host's certificate is not trusted, or it does not speak TLS 1.2 or newer.",
+            Self::Timeout => "The host did not answer in time.",
+            Self::Answer => "The host did not answer as HTTP servers do.",
+            Self::Long => "The host's answer is longer than it may be.",
+        }
+    }
+
     /// Would another try end in the same way, whatever the host does?
     pub(crate) const fn is_final(self) -> bool {
         matches!(self, Self::Address(_) | Self::Port)
@@ -92,8 +98,9 @@ impl Resolve for System {
     }
 }
 
+/// Scheme, host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Origin {
+pub(crate) struct Origin {
     tls: bool,
     host: String,
     port: u16,
@@ -108,13 +115,29 @@ pub(crate) struct Target {
     named: bool,
 }
 
+/// One request, beyond where it goes.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Bytes of the answer's body that are wanted, all or none of it; `None`: it is thrown away.
+    pub(crate) wanted: Option<usize>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     resolver: Box<dyn Resolve>,
     named: Vec<Origin>,
-    extra: Vec<CertificateDer<'static>>,
-    tls: OnceCell<Arc<ClientConfig>>,
+    trust: Trust,
+}
+
+impl Origin {
+    /// Of an address that the operator has written, with or without a path.
+    pub(crate) fn of(text: &str) -> Result<Self, Unfit> {
+        read(text).map(|(origin, _)| origin)
+    }
 }
 
 impl Fetcher {
@@ -126,13 +149,8 @@ impl Fetcher {
             let (origin, path) = read(text).map_err(unfit)?;
             if path == "/" { Ok(origin) } else { Err(format!("{text:?} must end after the host and port.")) }
         });
-        let extra = match &outbound.ca_path {
-            Some(path) => CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect)
-                .map_err(|error| format!("{}: no PEM certificates ({error}).", path.display()))?,
-            None => Vec::new(),
-        };
-        Ok(Self { resolver: Box::new(System), named: named.collect::<Result<_, _>>()?, extra, tls: OnceCell::new() })
+        let named = named.collect::<Result<_, _>>()?;
+        Ok(Self { resolver: Box::new(System), named, trust: Trust::open(outbound.ca_path.as_deref())? })
     }
 
     /// Reads an address that somebody has set.
@@ -140,8 +158,20 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError::Address`] and [`FetchError::Port`].
     pub(crate) fn target(&self, text: &str) -> Result<Target, FetchError> {
+        self.judged(text, None)
+    }
+
+    /// Reads an address that comes from a provider whose own origin the operator has named: there it may be anywhere.
+    ///
+    /// # Errors
+    /// As [`Self::target`].
+    pub(crate) fn target_beside(&self, text: &str, provider: &Origin) -> Result<Target, FetchError> {
+        self.judged(text, Some(provider))
+    }
+
+    fn judged(&self, text: &str, provider: Option<&Origin>) -> Result<Target, FetchError> {
         let (origin, path) = read(text).map_err(FetchError::Address)?;
-        let named = self.named.contains(&origin);
+        let named = self.named.contains(&origin) || provider == Some(&origin);
         if !named && (!origin.tls || origin.port != HTTPS) {
             return Err(FetchError::Port);
         }
@@ -152,19 +182,33 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`FetchError`] when there is no answer.
-    pub(crate) async fn post(&self, to: &Target, headers: HeaderMap, body: Bytes) -> Result<StatusCode, FetchError> {
-        timeout(FETCH_MAX, self.posted(to, headers, body)).await.map_err(|_| FetchError::Timeout)?
+    pub(crate) async fn post(
+        &self,
+        to: &Target,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<StatusCode, FetchError> {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let sending = Sending { method: Method::POST, headers, body, wanted: None };
+        self.fetch(to, sending).await.map(|answered| answered.status)
     }
 
-    async fn posted(&self, to: &Target, headers: HeaderMap, body: Bytes) -> Result<StatusCode, FetchError> {
+    /// Asks once and gives the answer, whatever its status is.
+    ///
+    /// # Errors
+    /// [`FetchError`] when there is no answer.
+    pub(crate) async fn fetch(&self, to: &Target, sending: Sending) -> Result<Answered, FetchError> {
+        timeout(FETCH_MAX, self.fetched(to, sending)).await.map_err(|_| FetchError::Timeout)?
+    }
+
+    async fn fetched(&self, to: &Target, sending: Sending) -> Result<Answered, FetchError> {
         let stream = connect(&self.addresses(to).await?).await?;
-        let request = request(to, headers, body).ok_or(FetchError::Answer)?;
+        let wanted = sending.wanted;
+        let request = request(to, sending).ok_or(FetchError::Answer)?;
         if !to.origin.tls {
-            return exchange(stream, request).await;
+            return exchange(stream, request, wanted).await;
         }
-        let name = ServerName::try_from(to.origin.host.clone()).map_err(|_| FetchError::Tls)?;
-        let stream = self.connector().await?.connect(name, stream).await.map_err(|_| FetchError::Tls)?;
-        exchange(stream, request).await
+        exchange(self.trust.secured(&to.origin.host, stream).await?, request, wanted).await
     }
 
     /// Where the connection may go: every address of the host, if all of them may be reached.
@@ -185,24 +229,6 @@ impl Fetcher {
         let at = |ip: IpAddr| SocketAddr::new(ip, to.origin.port);
         Ok(found.into_iter().take(FETCH_ADDRESSES_MAX).map(at).collect())
     }
-
-    /// Made at the first use: reading the host's certificates takes a moment.
-    async fn connector(&self) -> Result<TlsConnector, FetchError> {
-        let make = || async {
-            let mut roots = RootCertStore::empty();
-            let own = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
-            roots.add_parsable_certificates(own.map(|found| found.certs).unwrap_or_default());
-            roots.add_parsable_certificates(self.extra.iter().cloned());
-            if roots.is_empty() {
-                tracing::error!("this host has no root certificates; install ca-certificates or set outbound.ca_file");
-            }
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-            let config = config.map_err(|_| FetchError::Tls)?.with_root_certificates(roots).with_no_client_auth();
-            Ok(Arc::new(config))
-        };
-        self.tls.get_or_try_init(make).await.map(|config| TlsConnector::from(Arc::clone(config)))
-    }
 }
 
 /// Origin and path of an address. `http` is read by the same parser, as if it were `https`.
@@ -215,58 +241,16 @@ fn read(text: &str) -> Result<(Origin, String), Unfit> {
     Ok((origin, address.path_and_query()))
 }
 
-/// To the first of these that answers.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, FetchError> {
-    for address in addresses {
-        if let Ok(Ok(stream)) = timeout(FETCH_CONNECT_MAX, TcpStream::connect(address)).await {
-            return Ok(stream);
-        }
-    }
-    Err(FetchError::Connect)
-}
-
-fn request(to: &Target, headers: HeaderMap, body: Bytes) -> Option<Request<Full<Bytes>>> {
+fn request(to: &Target, sending: Sending) -> Option<Request<Full<Bytes>>> {
+    let Sending { method, headers, body, .. } = sending;
     let Origin { host, port, .. } = &to.origin;
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let host = if *port == HTTPS { host } else { format!("{host}:{port}") };
-    let mut request = Request::builder().method(Method::POST).uri(to.path.as_str()).body(Full::new(body)).ok()?;
+    let mut request = Request::builder().method(method).uri(to.path.as_str()).body(Full::new(body)).ok()?;
     *request.headers_mut() = headers;
     request.headers_mut().insert(header::HOST, HeaderValue::try_from(host).ok()?);
     request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Some(request)
-}
-
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<StatusCode, FetchError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let failed = |_| FetchError::Answer;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let running = Running(tokio::spawn(async move {
-        // Its trouble is seen by whoever waits for the answer.
-        drop(connection.await);
-    }));
-    let response = sender.send_request(request).await.map_err(failed)?;
-    let status = response.status();
-    let (mut body, mut seen) = (response.into_body(), 0_usize);
-    while let Some(Ok(frame)) = body.frame().await {
-        seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
-        if seen > FETCH_BYTES_MAX {
-            break;
-        }
-    }
-    drop(running);
-    Ok(status)
-}
-
-/// A connection's task, ended with the request.
-struct Running(tokio::task::JoinHandle<()>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 
 use crate::budget::{Rule, Windows};
 use crate::config::{IdentityConfig, StartError};
+use crate::fetcher::Fetcher;
 use crate::http::{Denied, Door};
 use crate::locked;
 use crate::secrets::{Hash, opaque, sha256};
@@ -122,8 +123,10 @@ pub(crate) struct Person {
 
 impl Identity {
     /// # Errors
-    /// [`StartError`] when the secret cannot be read.
-    pub(crate) fn open(config: &IdentityConfig) -> Result<Self, StartError> {
+    /// [`StartError`] when the secret cannot be read or the issuer has no address.
+    pub(crate) fn open(config: &IdentityConfig, fetcher: &Arc<Fetcher>) -> Result<Self, StartError> {
+        let web = Web::new(&config.issuer, fetcher);
+        let unfit = |reason: &str| StartError::Outbound { setting: "identity.issuer", reason: reason.into() };
         let secret = config.client_secret_path.as_ref().map(|path| {
             let read = std::fs::read_to_string(path);
             let read = read.map_err(|reason| StartError::File { setting: "identity", path: path.clone(), reason });
@@ -134,7 +137,7 @@ impl Identity {
         Ok(Self {
             config: config.clone(),
             secret: secret.transpose()?,
-            web: Web::default(),
+            web: web.map_err(unfit)?,
             provider: tokio::sync::Mutex::default(),
             flows: Mutex::new(flows),
         })

@@ -1,8 +1,9 @@
 //! G-70: nobody makes this machine connect to where a stranger could not.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use fanlight_wire::limits::FETCH_BYTES_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -238,6 +239,47 @@ fn only_the_named_origin_is_let_past_and_plain_http_stays_on_this_machine() {
         let outbound = Outbound { named: vec![wrong.into()], ca_path: None };
         assert!(Fetcher::open(&outbound).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn an_issuers_origin_is_let_past_for_its_own_addresses_and_for_nobody_elses() {
+    // G-70, R130
+    let names: [(&str, &[&str]); 3] =
+        [("id.corp.example", &["10.1.2.3"]), ("inside.corp.example", &["10.1.2.4"]), ("keys.example", &["8.8.8.8"])];
+    let (fetcher, _) = fetcher(&names, &[]);
+    let issuer = Origin::of("https://id.corp.example:8443/realms/main").expect("an address");
+    let beside = |url: &str| run(fetcher.addresses(&fetcher.target_beside(url, &issuer)?));
+    let own = "https://id.corp.example:8443/realms/main/token?x=1";
+    assert_eq!(beside(own), Ok(vec!["10.1.2.3:8443".parse().expect("one")]));
+    assert_eq!(beside("https://keys.example/jwks"), Ok(vec!["8.8.8.8:443".parse().expect("one")]));
+    assert_eq!(beside("https://inside.corp.example/jwks"), Err(FetchError::Special), "its document names another host");
+    assert_eq!(beside("https://id.corp.example:9443/jwks"), Err(FetchError::Port), "another port is another origin");
+    assert_eq!(beside("http://id.corp.example:8443/jwks"), Err(FetchError::Port), "nor is it the same in the clear");
+    assert_eq!(judged(&fetcher, own), Err(FetchError::Port), "a webhook gets no further for it");
+    let here = Origin::of("http://10.1.2.3:8080/").expect("an address");
+    let clear = fetcher.target_beside("http://10.1.2.3:8080/token", &here).expect("named");
+    assert_eq!(run(fetcher.addresses(&clear)), Err(FetchError::Special), "in the clear it stays on this machine");
+}
+
+#[test]
+fn a_wanted_answer_is_whole_or_none() {
+    run(async {
+        let ask = async |length: usize| {
+            let mut answer = format!("HTTP/1.1 200 OK\r\netag: \"x\"\r\ncontent-length: {length}\r\n\r\n").into_bytes();
+            answer.resize(answer.len() + length, b'x');
+            let (address, served) = receiver(answer).await;
+            let here = format!("http://{address}");
+            let fetcher = naming(&here);
+            let sending = Sending { body: Bytes::from_static(b"{}"), wanted: Some(1_000), ..Sending::default() };
+            let answered = fetcher.fetch(&fetcher.target(&here).expect("named"), sending).await;
+            drop(served.await);
+            answered
+        };
+        let answered = ask(1_000).await.expect("as long as wanted");
+        assert_eq!((answered.status, answered.body.len()), (StatusCode::OK, 1_000));
+        assert_eq!(answered.headers.get("etag").map(HeaderValue::as_bytes), Some(b"\"x\"".as_slice()));
+        assert_eq!(ask(1_001).await.map(|answered| answered.body.len()), Err(FetchError::Long));
+    });
 }
 
 fn naming(origin: &str) -> Fetcher {

@@ -1,4 +1,5 @@
-//! Where this node connects to by itself: webhooks' receivers and the service for text messages.
+//! Where this node connects to by itself, beside the identity provider: webhooks' receivers, hosts of documents, the service
+//! for text messages.
 
 use std::path::PathBuf;
 
