@@ -283,8 +283,13 @@ impl Metrics {
 
     /// Counts a lost line; may go with it to the store's thread.
     pub(crate) fn audit_line_lost(&self) -> impl FnOnce() + Send + 'static {
+        let lost = self.audit_lines_lost();
+        move || lost(1)
+    }
+
+    pub(crate) fn audit_lines_lost(&self) -> impl FnOnce(u64) + Send + 'static {
         let lost = self.audit_lost.with_label_values(&NO_LABELS);
-        move || lost.inc()
+        move |count| lost.inc_by(count)
     }
 
     pub(crate) fn webhook(&self, outcome: Delivery) {

@@ -3,8 +3,9 @@
 //! Invariant: the receipts of a session are a chain. Each holds the hash of the one before, its own hash is over its
 //! canonical JSON (keys in order, no spaces), and the last one, written at the session's end, is signed with the node's
 //! receipt key. So nobody can change, drop, add or reorder one afterwards without [`verify`] finding where. Receipts are
-//! written by the store's thread, never changed, and go with their session's record.
+//! written by the store's thread, tried again while it cannot ([`Book`]), never changed, and go with their session's record.
 
+mod book;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use fanlight_wire::{GroupId, SessionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use book::{Book, Entry};
 pub use verify::{Fault, Verified, verify};
 
 use crate::config::StartError;

@@ -51,7 +51,7 @@ definitions! {
     WEBHOOK_QUEUE = "fanlight_webhook_queue", "gauge", [], "Messages that wait to be delivered to webhooks.";
     MIRRORS = "fanlight_mirrors", "gauge", [], "Sessions that are mirrored on a further shard now, once for each such shard.";
     MIRRORED_PACKETS = "fanlight_mirrored_packets_total", "counter", ["way"], "Media packets that homes handed to mirrors, that were lost on the way, and that mirrors took in.";
-    AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines and session records that the store did not take.";
+    AUDIT_LINES_LOST = "fanlight_audit_lines_lost_total", "counter", [], "Audit lines, session records and consent receipts that are lost because the store did not take them.";
 }
 
 /// Seconds. A page that is back within a second is hardly noticed; a place is kept for two minutes.

@@ -7,14 +7,14 @@ use fanlight_wire::policy::Policy;
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Ask, Slot, Stage};
 use fanlight_wire::{Code, ParticipantId, SessionId};
+use rusqlite::Connection;
 
 use crate::control::Control;
 use crate::directory::Home;
 use crate::live::Attendee;
 use crate::policies::compile;
-use crate::receipts::{Closing, Happened, Receipt};
+use crate::receipts::{Closing, Entry, Happened, Receipt};
 use crate::store::attendance::keep_attendee;
-use crate::store::receipts::{append_receipt, close_receipts};
 
 /// A consent that something happened to.
 struct Noted<'a> {
@@ -51,9 +51,7 @@ impl Control {
         self.keep_attendees(session, &home, |_| true);
         let wanted = Some(home.live.receipts);
         let closing = Closing { session, group: home.group, at, code: Some(code.label()), wanted };
-        let signer = Arc::clone(self.signer());
-        let lost = self.metrics().audit_line_lost();
-        self.store().tell(move |connection| close_receipts(connection, &closing, &signer), lost);
+        self.enter(Entry::Closing(closing));
     }
 
     fn write_receipt(&self, session: SessionId, home: &Home, at: u64, noted: &Noted<'_>) {
@@ -71,8 +69,25 @@ impl Control {
             policy_version: home.pinned.version,
         };
         self.directory().live(&session, |live| live.receipts += 1);
-        let lost = self.metrics().audit_line_lost();
-        self.store().tell(move |connection| append_receipt(connection, &session, receipt.record()), lost);
+        self.enter(Entry::Receipt(receipt));
+    }
+
+    fn enter(&self, entry: Entry) {
+        if !self.book().enter(entry) {
+            tracing::error!("a consent receipt is lost: too many wait for the store");
+            self.metrics().audit_line_lost()();
+        }
+        self.write_receipts();
+    }
+
+    /// Has the store write what waits. What it does not take goes on waiting, for the next tick.
+    pub(crate) fn write_receipts(&self) {
+        if !self.book().has_any() {
+            return;
+        }
+        let (book, lost) = (Arc::clone(self.book()), self.metrics().audit_lines_lost());
+        let write = move |connection: &Connection| book.write(connection).map(lost);
+        self.store().tell(write, || tracing::debug!("the store is busy or away; receipts wait"));
     }
 
     fn keep_attendees(&self, session: SessionId, home: &Home, chosen: impl Fn(&ParticipantId) -> bool) {

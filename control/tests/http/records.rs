@@ -25,7 +25,7 @@ fn consent(session: SessionId, participant: ParticipantId, kind: Ask, accepted: 
 }
 
 /// A session in which Ann was let in, Ben was not, and a screen was asked for.
-fn a_visit(desk: &Desk) -> SessionId {
+pub(crate) fn a_visit(desk: &Desk) -> SessionId {
     let session: SessionId = desk.visit().text("session").parse().expect("an id");
     let left = |participant, role, code| Report::Left { session, participant, role, code };
     let told = [
@@ -52,7 +52,7 @@ fn a_visit(desk: &Desk) -> SessionId {
     session
 }
 
-fn end(desk: &Desk, session: SessionId) {
+pub(crate) fn end(desk: &Desk, session: SessionId) {
     desk.control.report(Report::Ended {
         session,
         code: Code::Ended,
@@ -232,9 +232,36 @@ fn nobody_but_the_operator_reads_records() {
     ];
     for path in paths {
         let at_public = desk.ask(Door::Public, Method::GET, &path, Some(&agent), "");
-        assert_eq!(at_public.code(), Some("E_NOT_FOUND"), "{path}");
+        // Receipts are there for the group's server.
+        let refused = if path.ends_with("receipts") { "E_ROLE" } else { "E_NOT_FOUND" };
+        assert_eq!(at_public.code(), Some(refused), "{path}");
         assert_eq!(desk.ask(Door::Operator, Method::GET, &path, Some(&agent), "").code(), Some("E_LOGIN"), "{path}");
         assert_eq!(desk.ask(Door::Operator, Method::GET, &path, None, "").code(), Some("E_LOGIN"), "{path}");
         assert_eq!(get(&desk, &path).status, StatusCode::OK, "{path}");
+    }
+}
+
+#[test]
+fn a_receipt_waits_for_a_store_that_is_away_and_none_is_lost() {
+    // R045
+    let folder = Folder::new("receipts-wait");
+    let desk = Desk::kept_in(&folder, true);
+    let before = a_visit(&desk);
+    let (there, away) = (folder.0.join("fanlight.db"), folder.0.join("elsewhere.db"));
+    let session: SessionId = desk.visit().text("session").parse().expect("an id");
+    desk.control.report(joined(session, ANN, Role::Agent, "ann", "Ann Ahlberg"));
+    std::fs::rename(&there, &away).expect("it is there");
+    desk.control.report(consent(session, ANN, Ask::View, true));
+    end(&desk, before);
+    desk.control.tend();
+    assert_eq!(get(&desk, "/v1/groups/demo").code(), Some("E_STORE"), "the store is away");
+    std::fs::rename(&away, &there).expect("it was moved");
+    desk.control.report(Report::Stage { session, stage: Stage::Paused });
+    desk.control.tend();
+    end(&desk, session);
+    for (session, wanted) in [(before, 7), (session, 2)] {
+        let file = get(&desk, &format!("/v1/sessions/{session}/receipts")).body;
+        let verified = verify(file.to_string().as_bytes(), None).expect("whole and signed");
+        assert_eq!((verified.receipts, verified.lost), (wanted, 0), "{file}");
     }
 }
