@@ -15,6 +15,14 @@ impl Origins {
         Self { listed, own }
     }
 
+    /// Origins of the pages that may show a document (R062: by https, or of this machine), `first` before the others; a
+    /// few of them.
+    pub(crate) fn pages<'a>(&'a self, first: &'a str, most: usize) -> impl Iterator<Item = &'a str> {
+        let first = first.trim_end_matches('/');
+        let others = self.listed.iter().map(String::as_str).filter(move |origin| *origin != first);
+        Some(first).into_iter().chain(others).filter(|origin| is_secure(origin)).take(most)
+    }
+
     /// `host` is the `Host` header or `:authority`. A client without `Origin` is no browser and is allowed: what
     /// protects a session is the ticket, the origin only protects people from other pages in their browser.
     pub(crate) fn allow(&self, origin: Option<&str>, host: &str) -> bool {
@@ -22,6 +30,11 @@ impl Origins {
         let origin = origin.to_ascii_lowercase();
         self.listed.contains(&origin) || (self.own && is_own(&origin, host))
     }
+}
+
+fn is_secure(origin: &str) -> bool {
+    let local = |authority| name_of(authority).is_some_and(is_loopback);
+    origin.starts_with("https://") || origin.strip_prefix("http://").is_some_and(local)
 }
 
 /// The page comes from the host it talks to. Ports are ignored because WebTransport has its own; the names of the
@@ -87,5 +100,16 @@ mod tests {
             assert_eq!(demo.allow(origin, host), with_demo, "{origin:?} at {host} with demo");
             assert_eq!(closed.allow(origin, host), without, "{origin:?} at {host}");
         }
+    }
+
+    #[test]
+    fn only_secure_pages_may_show_a_document() {
+        // R091
+        let listed = ["https://shop.example", "http://shop.example", "https://relay.example", "http://127.0.0.1:7700"];
+        let origins = Origins::new(&listed.map(str::to_owned), false);
+        let pages = |first, most| origins.pages(first, most).collect::<Vec<_>>();
+        let wanted = ["https://relay.example", "https://shop.example", "http://127.0.0.1:7700"];
+        assert_eq!(pages("https://relay.example/", 9), wanted);
+        assert_eq!(pages("", 1), ["https://shop.example"]);
     }
 }

@@ -16,7 +16,7 @@ pub(crate) mod shareable;
 pub(crate) use fanlight_wire::address;
 use fanlight_wire::{Code, GroupId, Refusal};
 
-pub(crate) use bundle::{Bundle, Keys};
+pub(crate) use bundle::{Bundle, DocumentKind, Keys};
 pub(crate) use compile::{capabilities, compile, from_policy};
 
 use crate::store::Store;

@@ -19,6 +19,7 @@ export type Wish = Schemas['Wish'];
 export type Verdict = Schemas['Verdict'];
 export type Webhook = Schemas['Webhook'];
 export type Delivery = Schemas['Delivery'];
+export type LinkCheck = Schemas['LinkCheck'];
 export type Webhooks = operations['listWebhooks']['responses'][200]['content']['application/json'];
 export type Tested = operations['testWebhook']['responses'][200]['content']['application/json'];
 export type SessionRecord = Schemas['SessionRecord'];
@@ -242,6 +243,11 @@ export class Api {
   async replay(group: string, webhook: string, delivery?: number): Promise<{ replayed: number }> {
     const wish = { params: { path: { group, webhook } }, body: delivery === undefined ? {} : { delivery } };
     return (await this.#reach(this.#client.POST('/v1/groups/{group}/webhooks/{webhook}/replay', wish))).data;
+  }
+
+  /** Could browsers open this document? */
+  async checkLink(url: string, type: 'pdf' | 'xls' | 'csv'): Promise<LinkCheck> {
+    return (await this.#reach(this.#client.POST('/v1/config/check-link', { body: { url, type } }))).data;
   }
 
   async suggestions(group: string): Promise<Suggestion[]> {

@@ -5,8 +5,9 @@ import type { ServerKey } from './api.ts';
 import { attempt, card, moment, sentenceOf, table, type Console } from './place.ts';
 
 const SCOPES: readonly (readonly [ServerKey['scopes'][number], string])[] = [
-  ['sessions.create', 'Create sessions'], ['sessions.list', 'List the group\'s sessions'], ['sessions.end', 'End sessions'],
+  ['sessions.create', 'Create sessions, invite visitors'], ['sessions.list', 'List the group\'s sessions'], ['sessions.end', 'End sessions'],
   ['tickets.mint', 'Let agents, visitors and media services in'], ['policy.read', 'Read the rules'], ['webhooks.manage', 'Manage webhooks'],
+  ['receipts.read', 'Read consent receipts'],
 ];
 
 export async function keysPage(console: Console, group: string): Promise<void> {

@@ -3,6 +3,7 @@ import { dialog } from '../agent/console/dialogs.ts';
 import { button, h, say } from '../agent/console/dom.ts';
 import { Refused, type Bundle, type Head, type Problem } from './api.ts';
 import { offered } from './draft.ts';
+import { DocumentsEditor } from './documents.ts';
 import { settingField, type Form } from './fields.ts';
 import { attempt, card, isChanged, plural, type Console, type Draft } from './place.ts';
 import { placeName, ROLE, SECTIONS } from './settings.ts';
@@ -47,12 +48,14 @@ class Rules {
     const [general, ...others] = sections;
     const editor = new SitesEditor(form, this.#draft.bundle, this.#console.spoken);
     const sites = card('Sites and bookmarks', editor.element);
+    const approved = new DocumentsEditor(form, this.#draft.bundle, (url, type) => this.#console.api.checkLink(url, type));
+    const documents = card('Approved documents', approved.element);
     const suggested = new Suggestions(this.#console, this.#group, (url) => editor.allow(url));
     const aside = h('aside', { class: 'aside', 'aria-label': 'Preview' }, this.#preview, this.#file());
     this.#console.root.replaceChildren(
       h('div', { class: 'savebar' }, this.#state, h('div', { class: 'actions' }, this.#discard, this.#save)),
       this.#summary,
-      h('div', { class: 'columns' }, h('div', { class: 'stack stack--wide' }, sites, suggested.element, ...(general ? [general] : []), ...others, this.#roles(form)), aside));
+      h('div', { class: 'columns' }, h('div', { class: 'stack stack--wide' }, sites, suggested.element, documents, ...(general ? [general] : []), ...others, this.#roles(form)), aside));
     this.#drawSummary();
     this.#drawState();
   }
@@ -103,7 +106,7 @@ class Rules {
       h('a', { href: url, download: `${this.#group}-policy-${version}.json` }).click();
       URL.revokeObjectURL(url);
     }));
-    return card('As a file', h('p', { class: 'hint' }, 'A file holds the whole bundle, also what this page does not show: documents, terms, keys. Saving here leaves those as they are.'),
+    return card('As a file', h('p', { class: 'hint' }, 'A file holds the whole bundle, also what this page does not show: terms, keys. Saving here leaves those as they are.'),
       h('div', { class: 'stack' }, save, h('label', { for: 'import', class: 'field-label' }, 'Import into staging'), input));
   }
 

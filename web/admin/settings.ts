@@ -105,7 +105,7 @@ export const ROLE: readonly Setting[] = [
 
 const LABELS = new Map(SECTIONS.flatMap((section) => section.settings).map((setting) => [setting.path, setting.label]));
 
-const LISTS: ReadonlyMap<string, string> = new Map([['sites/allowed', 'Allowed site'], ['sites/bookmarks', 'Bookmark']]);
+const LISTS: ReadonlyMap<string, string> = new Map([['sites/allowed', 'Allowed site'], ['sites/bookmarks', 'Bookmark'], ['documents/links', 'Document']]);
 
 /** Fields of a list in the words of the editor. */
 const NAMES: Readonly<Record<string, string>> = { links: 'link', url: 'address' };

@@ -128,6 +128,21 @@ pub(crate) enum DocumentKind {
     Csv,
 }
 
+impl DocumentKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Pdf, Self::Xls, Self::Csv];
+
+    /// What a host may call it (R060).
+    pub(crate) const fn content_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Pdf => &["application/pdf"],
+            Self::Xls => {
+                &["application/vnd.ms-excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"]
+            }
+            Self::Csv => &["text/csv"],
+        }
+    }
+}
+
 /// By engine (R155–R164).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
