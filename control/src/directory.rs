@@ -84,6 +84,10 @@ impl Directory {
         self.homes.get(session).map(|home| home.clone())
     }
 
+    pub(crate) fn particulars(&self, session: &SessionId) -> Option<Arc<Particulars>> {
+        self.homes.get(session).map(|home| Arc::clone(&home.particulars))
+    }
+
     pub(crate) fn remove(&self, session: &SessionId) -> Option<Home> {
         self.homes.remove(session).map(|(_, home)| home)
     }

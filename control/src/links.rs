@@ -133,9 +133,12 @@ impl Links {
         Err(Refusal::new(Code::Key, "R133").saying(sentence).into())
     }
 
-    /// Voids the links of a session: its visitor has come, or it has ended.
-    pub(crate) fn forget(&self, session: &SessionId) {
-        locked(&self.state).open.retain(|_, link| link.session != *session);
+    /// Voids the links of a session: its visitor has come, or it has ended. False when there are none.
+    pub(crate) fn forget(&self, session: &SessionId) -> bool {
+        let open = &mut locked(&self.state).open;
+        let before = open.len();
+        open.retain(|_, link| link.session != *session);
+        open.len() < before
     }
 
     fn hash(&self, text: &str) -> Hash {

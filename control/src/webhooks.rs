@@ -2,12 +2,13 @@
 //! its audit line, delivered at least once with the same id each time, and put aside when its receiver stays away
 //! (`docs/webhooks.md`).
 //!
-//! Invariants: a message holds ids, closed words and codes (R189); the messages of one session reach one webhook in order,
+//! Invariants: a message holds ids, closed words and codes (R189), and a bearer only while it is on its way ([`view`]); the messages of one session reach one webhook in order,
 //! because a later one waits for the earlier; no secret is stored, each is derived from the node's key and a generation;
 //! nothing here is waited for by a session.
 
 mod courier;
 mod sign;
+mod view;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::audit::About;
 use crate::config::StartError;
+use crate::particulars::Context;
 use crate::secrets::opaque;
 use crate::store::webhooks::{self as kept, Queued};
 
@@ -64,6 +66,11 @@ struct Body<'a> {
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'static str>,
+    /// What the session was started from, and what the host product calls it (R111, R113).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<&'a Context>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_ref: Option<&'a str>,
 }
 
 /// A message about an event, for whoever has chosen it; `None` when nobody may.
@@ -82,6 +89,7 @@ pub(crate) struct Message {
 impl Message {
     fn new(event: &'static str, group: &GroupId, about: &About, at: u64) -> Self {
         let id = format!("evt_{}", opaque());
+        let particulars = about.particulars.as_deref();
         let body = Body {
             id: &id,
             event,
@@ -91,6 +99,8 @@ impl Message {
             who: about.who.as_deref(),
             code: about.code.map(fanlight_wire::Code::label),
             detail: about.detail,
+            context: particulars.and_then(|particulars| particulars.context.as_ref()),
+            external_ref: particulars.and_then(|particulars| particulars.external_ref.as_deref()),
         };
         // Plain fields, string keys: writing them cannot fail.
         let body = serde_json::to_string(&body).unwrap_or_default();

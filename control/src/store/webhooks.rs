@@ -59,6 +59,9 @@ pub(crate) struct Due {
     pub(crate) row: i64,
     pub(crate) webhook: Webhook,
     pub(crate) id: String,
+    pub(crate) event: String,
+    /// Empty without one.
+    pub(crate) session: String,
     pub(crate) body: String,
     pub(crate) attempts: u32,
 }
@@ -189,7 +192,7 @@ pub(crate) fn due(connection: &Connection, now: u64) -> rusqlite::Result<(u64, V
              SELECT deliveries.*, row_number() OVER (PARTITION BY webhook ORDER BY deliveries.id) AS place
              FROM first JOIN deliveries ON deliveries.id = first.id WHERE due <= ?1
          )
-         SELECT {COLUMNS}, chosen.id, message, body, attempts FROM chosen JOIN webhooks ON webhooks.id = webhook
+         SELECT {COLUMNS}, chosen.id, message, event, session, body, attempts FROM chosen JOIN webhooks ON webhooks.id = webhook
          WHERE place <= ?2 AND active = 1 ORDER BY chosen.id LIMIT ?3"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -199,8 +202,10 @@ pub(crate) fn due(connection: &Connection, now: u64) -> rusqlite::Result<(u64, V
             webhook: webhook(row)?,
             row: row.get(10)?,
             id: row.get(11)?,
-            body: row.get(12)?,
-            attempts: row.get(13)?,
+            event: row.get(12)?,
+            session: row.get(13)?,
+            body: row.get(14)?,
+            attempts: row.get(15)?,
         })
     })?;
     Ok((waiting.unwrap_or(0), due.collect::<rusqlite::Result<_>>()?))

@@ -104,7 +104,7 @@ impl Control {
 }
 
 async fn deliver(control: Arc<Control>, message: Due) {
-    let tried = control.try_webhook(&message.webhook, &message.id, &message.body).await;
+    let tried = control.try_webhook(&message.webhook, &message.id, &control.leaving(&message).await).await;
     let attempts = message.attempts.saturating_add(1);
     let now = control.clock().unix_seconds();
     let (delivery, outcome) = match &tried {

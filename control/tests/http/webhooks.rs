@@ -14,6 +14,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::desk::{Answer, Desk, Folder};
+use crate::joining::{Page, invite};
 use crate::receiver::{Delivered, Receiver};
 
 const HOOKS: &str = "/v1/groups/demo/webhooks";
@@ -274,4 +275,113 @@ fn a_webhook_is_its_groups_alone_and_can_be_changed_switched_off_and_removed() {
     assert_eq!(hook.desk.operate(Method::DELETE, &hook.at(""), "").status, StatusCode::NO_CONTENT);
     assert_eq!(hook.desk.operate(Method::GET, HOOKS, "").body["webhooks"], json!([]));
     assert!(hook.receiver.rest().is_empty());
+}
+
+/// A webhook of a relay that people reach by name, with its store in a folder.
+fn kept(folder: &Folder, events: &[&str]) -> Hook {
+    let receiver = Receiver::new();
+    let store_path = Some(folder.0.join("fanlight.db"));
+    let config = ControlConfig { store_path, public_url: "https://relay.example".into(), ..config(&receiver) };
+    hooked(Desk::with(config), receiver, events)
+}
+
+/// What follows `#view=` in a message.
+fn view(delivered: &Delivered) -> String {
+    let body = delivered.json();
+    let url = body["view_url"].as_str().unwrap_or_else(|| panic!("no link in {body}"));
+    url.strip_prefix("https://relay.example/agent/#view=").expect("an address of the relay").to_owned()
+}
+
+fn is_in_store(folder: &Folder, text: &str) -> bool {
+    let files = std::fs::read_dir(&folder.0).expect("a folder").flatten();
+    let mut all = files.map(|file| std::fs::read(file.path()).expect("readable"));
+    all.any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+}
+
+fn ended(session: SessionId) -> Report {
+    Report::Ended { session, code: Code::Ended, by: None, lasted: Duration::ZERO }
+}
+
+#[test]
+fn a_message_names_the_case_and_an_accepted_invite_brings_the_agents_link() {
+    // R111, R113, R145, R146, R148, R149, R189
+    let folder = Folder::new("view-links");
+    let hook = kept(&folder, &["invite.sent", "session.created", "invite.accepted", "session.ended"]);
+    let ann = hook.desk.sign_in(0);
+    let mut page = Page::open(&hook.desk, "maria");
+    assert_eq!(invite(&hook.desk, &ann, "maria").status, StatusCode::CREATED);
+    let session = page.accepts(&hook.desk);
+    let messages: Vec<_> =
+        (0..2).flat_map(|_| (0..hook.deliver()).map(|_| hook.receiver.next()).collect::<Vec<_>>()).collect();
+    let named = |event: &str| messages.iter().find(|one| one.json()["event"] == event).expect("delivered");
+    for event in ["invite.sent", "session.created", "invite.accepted"] {
+        let message = named(event).json();
+        assert_eq!(message["context"], json!({"type": "case", "id": "C-1042"}), "{event}");
+        assert_eq!(message["external_ref"], "maria", "R111: by default the visitor's id");
+    }
+    assert_eq!(named("invite.sent").json()["view_url"], Value::Null, "nobody has agreed yet");
+    let accepted = named("invite.accepted");
+    assert!(is_signed(accepted, &hook.secret));
+    assert_eq!((&accepted.json()["view_expires_s"], accepted.json()["view_title"].is_string()), (&json!(120), true));
+    let (first, second) = (view(accepted), view(named("session.created")));
+    assert_ne!(first, second, "each message has its own");
+    let open = |token: &str| hook.desk.post("/v1/views", None, &json!({"token": token}).to_string());
+    let opened = open(&first);
+    assert_eq!((opened.status, opened.text("agent")), (StatusCode::OK, "ann".into()), "{}", opened.body);
+    assert_eq!(hook.desk.control.admit(&opened.text("ticket")).expect("fresh").session, session);
+    assert_eq!(open(&first).code(), Some("E_TICKET"), "once");
+    hook.desk.time.pass(Duration::from_secs(120));
+    assert_eq!(open(&second).code(), Some("E_TICKET"), "and not for long");
+    hook.desk.control.report(ended(session));
+    assert_eq!(hook.deliver(), 1);
+    let last = hook.receiver.next().json();
+    assert_eq!((&last["context"]["id"], &last["view_url"]), (&json!("C-1042"), &Value::Null));
+    assert!(is_in_store(&folder, "C-1042") && !is_in_store(&folder, &first) && !is_in_store(&folder, &second));
+}
+
+#[test]
+fn a_link_that_did_not_arrive_is_kept_nowhere_and_made_anew() {
+    // R146, G-62
+    let folder = Folder::new("view-tries");
+    let hook = kept(&folder, &["invite.accepted"]);
+    let ann = hook.desk.sign_in(0);
+    let mut page = Page::open(&hook.desk, "maria");
+    assert_eq!(invite(&hook.desk, &ann, "maria").status, StatusCode::CREATED);
+    let session = page.accepts(&hook.desk);
+    hook.receiver.answers(500);
+    let tries: Vec<_> = (0..WEBHOOK_ATTEMPTS_MAX)
+        .map(|_| {
+            assert_eq!(hook.deliver(), 1);
+            hook.desk.time.pass(WEBHOOK_RETRY_MAX * 2);
+            hook.receiver.next()
+        })
+        .collect();
+    let mut links: Vec<_> = tries.iter().take(2).map(view).collect();
+    links.dedup();
+    assert_eq!(links.len(), 2, "each try has its own");
+    assert!(links.iter().all(|link| !is_in_store(&folder, link)), "what is kept has none");
+    assert!(!hook.dead().body.to_string().contains("view"), "nor has the list of dead messages");
+    hook.receiver.answers(204);
+    let replay = || {
+        assert_eq!(hook.desk.operate(Method::POST, &hook.at("/replay"), "").body, json!({"replayed": 1}));
+        assert_eq!(hook.deliver(), 1);
+        hook.receiver.next()
+    };
+    hook.desk.operate(Method::PUT, "/v1/groups/demo/agents/ann", r#"{"name":"Ann","active":false}"#);
+    hook.desk.control.report(ended(session));
+    assert_eq!(replay().json()["view_url"], Value::Null, "a session that is over has no way in");
+}
+
+#[test]
+fn an_agent_who_is_switched_off_gets_no_link() {
+    // R146, G-54
+    let hook = hook(&["invite.accepted"]);
+    let ann = hook.desk.sign_in(0);
+    let mut page = Page::open(&hook.desk, "maria");
+    assert_eq!(invite(&hook.desk, &ann, "maria").status, StatusCode::CREATED);
+    page.accepts(&hook.desk);
+    let off = hook.desk.operate(Method::PUT, "/v1/groups/demo/agents/ann", r#"{"name":"Ann","active":false}"#);
+    assert_eq!(off.status, StatusCode::OK);
+    assert_eq!(hook.deliver(), 1);
+    assert_eq!(hook.receiver.next().json()["view_url"], Value::Null);
 }
