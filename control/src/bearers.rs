@@ -50,6 +50,12 @@ impl<T: Clone> Bearers<T> {
         held.get(&hash).filter(|held| held.is_valid(now)).map(|held| held.value.clone())
     }
 
+    /// Some value that is held now and that `chosen` picks.
+    pub(crate) fn any(&self, now: Instant, chosen: impl Fn(&T) -> bool) -> Option<T> {
+        let held = locked(&self.held);
+        held.values().find(|held| held.is_valid(now) && chosen(&held.value)).map(|held| held.value.clone())
+    }
+
     /// What a bearer stands for, once: it is good no longer.
     pub(crate) fn take(&self, text: &str, now: Instant) -> Option<T> {
         let taken = locked(&self.held).remove(&sha256(text.as_bytes()));

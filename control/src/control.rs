@@ -44,7 +44,7 @@ use crate::passes::Passes;
 use crate::placement::Placement;
 use crate::policies::{Numbered, compile, to_pin};
 use crate::presence::Presence;
-use crate::receipts::Signer;
+use crate::receipts::Book;
 use crate::revoke::Revocations;
 use crate::routes::demo::Demo;
 use crate::routes::login::Logins;
@@ -65,7 +65,7 @@ pub struct Control {
     draining: AtomicBool,
     store: Store,
     tokens: Tokens,
-    signer: Arc<Signer>,
+    book: Arc<Book>,
     keys: Keys,
     leases: Leases,
     passes: Passes,
@@ -86,7 +86,7 @@ pub struct Control {
     /// Answers for requests that are repeated, at the public and at the operator's door.
     repeats: (Repeats, Repeats),
     webhooks: Webhooks,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
     cameras: Cameras,
     sms: Option<Sms>,
     public_url: String,
@@ -119,16 +119,16 @@ impl Control {
         let tokens = Tokens::open(config.key_path.as_deref())?;
         // Beside the key of tickets: one folder holds what the node is known by.
         let receipt_key = config.key_path.as_ref().map(|path| path.with_file_name("receipt.key"));
-        let signer = Arc::new(Signer::open(receipt_key.as_deref())?);
+        let book = Arc::new(Book::open(receipt_key.as_deref())?);
         let operator_token = operator_token(config)?;
         let webhooks = Webhooks::open(config.webhook_key_path.as_deref())?;
-        let fetcher =
-            Fetcher::open(&config.outbound).map_err(|reason| StartError::Outbound { setting: "outbound", reason })?;
+        let fetcher = Fetcher::open(&config.outbound).map(Arc::new);
+        let fetcher = fetcher.map_err(|reason| StartError::Outbound { setting: "outbound", reason })?;
         let demo = config.demo.then(Demo::new);
         let started = hooks.clock.unix_seconds();
         let mut server_keys = Vec::new();
         let store = Store::open(config.store_path.as_deref(), |connection| {
-            close_interrupted(connection, started, &signer)?;
+            close_interrupted(connection, started, &book.signer)?;
             close_left_open(connection, started)?;
             Demo::seed(demo.as_ref(), connection, started)?;
             server_keys = server_keys::good(connection)?;
@@ -141,13 +141,13 @@ impl Control {
             draining: AtomicBool::new(false),
             store,
             tokens,
-            signer,
+            book,
             keys: Keys::new(),
             leases: Leases::default(),
             passes: Passes::default(),
             servers: Servers::new(server_keys),
             admins: Admins::default(),
-            identity: config.identity.as_ref().map(Identity::open).transpose()?,
+            identity: config.identity.as_ref().map(|one| Identity::open(one, &fetcher)).transpose()?,
             codes: Codes::default(),
             revocations: Revocations::default(),
             presence: Presence::new(shards, &operator_token),
@@ -244,6 +244,10 @@ impl Control {
     /// May a page of this origin use the relay? `host` is the request's `Host` or `:authority`; no origin is no browser.
     pub fn origin_allowed(&self, origin: Option<&str>, host: &str) -> bool {
         self.origins.allow(origin, host)
+    }
+
+    pub(crate) const fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// While draining, new sessions, keys and joins are refused with `E_DRAIN`; what runs goes on.
@@ -346,14 +350,8 @@ impl Control {
         kept.await?;
         let handle = self.open_on(place.shard(), session, group, (pinned, particulars), created)?;
         place.keep();
-        let about = About {
-            group: Some(group.clone()),
-            session: Some(session),
-            who: Some(who.to_owned()),
-            code: None,
-            detail: None,
-        };
-        self.audit(Event::SessionCreated, about);
+        let about = About { group: Some(group.clone()), session: Some(session), ..About::default() };
+        self.audit(Event::SessionCreated, About { who: Some(who.to_owned()), ..about });
         Ok((session, handle))
     }
 
@@ -509,7 +507,7 @@ impl Control {
         &self.webhooks
     }
 
-    pub(crate) const fn fetcher(&self) -> &Fetcher {
+    pub(crate) const fn fetcher(&self) -> &Arc<Fetcher> {
         &self.fetcher
     }
 
@@ -525,9 +523,9 @@ impl Control {
         &self.public_url
     }
 
-    /// Who signs consent receipts.
-    pub(crate) const fn signer(&self) -> &Arc<Signer> {
-        &self.signer
+    /// Consent receipts.
+    pub(crate) const fn book(&self) -> &Arc<Book> {
+        &self.book
     }
 
     pub(crate) const fn logins(&self) -> &Logins {

@@ -12,10 +12,10 @@
 //! | public | POST | `/v1/join` | agent | a key becomes a join ticket |
 //! | public | GET | `/v1/connect/<session>` | anybody who knows the id | where to connect |
 //! | public | GET | `/v1/presence` | agent | how visitors stand, once or as a stream of events |
-//! | public | POST | `/v1/invites` | agent | asks a visitor who is on the website |
-//! | public | GET, DELETE | `/v1/invites/<invite>` | its agent | how it went, takes it back |
+//! | public | POST | `/v1/invites` | an agent, a server | asks a visitor who is on the website |
+//! | public | GET, DELETE | `/v1/invites/<invite>` | its agent, its group's server | how it went, takes it back |
 //! | public | POST | `/v1/sessions/<session>/join` | its host | a ticket |
-//! | public, operator | POST | `/v1/sessions/<session>/view` | its host, operator | a link that opens the viewer |
+//! | public, operator | POST | `/v1/sessions/<session>/view` | its host, a server, operator | a link that opens the viewer |
 //! | public | POST | `/v1/views` | whoever has that link | a ticket, once |
 //! | public | POST | `/v1/links`, `/v1/links/join` | whoever has a join link | what it is, a ticket |
 //! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent or a server of its group | ends it |
@@ -30,17 +30,20 @@
 //! | public | PATCH, DELETE | `/v1/sessions/<session>/whip/<resource>`, `…/whep/<resource>` | a media token | changes or ends it |
 //! | operator | POST, GET | `/v1/sessions` | operator | create, list |
 //! | operator | DELETE | `/v1/sessions/<session>` | operator | ends it |
-//! | operator | GET | `/v1/sessions/<session>/receipts`, `/v1/reports/…`, `/v1/audit` | operator | what was, and who allowed it ([`reports`]) |
+//! | public, operator | GET | `/v1/sessions/<session>/receipts` | a server, operator | who allowed what ([`reports`]) |
+//! | operator | GET | `/v1/reports/…`, `/v1/audit` | operator | what was ([`reports`]) |
+//! | operator | POST | `/v1/config/check-link` | operator | can browsers open this document ([`check_link`]) |
 //! | operator | POST | `/v1/signing-key/rotate` | operator | a new key signs tickets |
 //! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
 //! | public | POST, GET | `/v1/camera-invites`, `…/<session>` | agent | sends a camera link, says how it stands |
 //! | public | POST | `/v1/camera-links/look`, `…/open`, `…/decline` | whoever holds the link | the phone's side |
-//! | operator | GET, POST, PATCH, DELETE | `/v1/groups/<group>/webhooks…` | operator | webhooks ([`webhooks`]) |
+//! | public, operator | GET, POST, PATCH, DELETE | `/v1/groups/<group>/webhooks…` | its server, operator | webhooks ([`webhooks`]) |
 //! | operator | GET, POST, PUT, PATCH | `/v1/groups/…`, `/v1/policy/…` | operator | groups and their rules ([`policies`]) |
 //!
 //! WHIP and WHEP have answers of their own form ([`media`]). Leaves static files, body limits, time limits and the local door to the relay.
 
 mod answer;
+mod asked;
 mod page;
 mod repeat;
 mod table;
@@ -54,6 +57,7 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 pub(crate) use answer::{Denied, empty, json};
+pub(crate) use asked::Asked;
 pub(crate) use page::{Page, link};
 use repeat::Claim;
 pub(crate) use repeat::Repeats;
@@ -68,8 +72,8 @@ use crate::routes::policies::{self, Inquiry, Place};
 use crate::routes::reports::{self, Report};
 use crate::routes::webhooks::Hook;
 use crate::routes::{
-    cameras, connect, demo, effective, invites, join, keys, links, login, media, oidc, presence, sessions, shareable,
-    signing_key, starts, tickets, webhooks,
+    cameras, check_link, connect, demo, effective, invites, join, keys, links, login, media, oidc, presence, sessions,
+    shareable, signing_key, starts, tickets, webhooks,
 };
 use crate::store::server_keys;
 
@@ -122,6 +126,7 @@ pub(crate) enum Route<'a> {
     Tickets,
     OwnTickets,
     SigningKey,
+    CheckLink,
     Effective,
     /// A host of a session comes in.
     Enter(&'a str),
@@ -147,10 +152,10 @@ impl<'a> Route<'a> {
         if let Some(place) = Place::of(path).filter(|place| door == Door::Operator || place.is_public()) {
             return Some(Self::Policies(place));
         }
-        if let Some(hook) = Hook::of(path).filter(|_| door == Door::Operator) {
+        if let Some(hook) = Hook::of(path) {
             return Some(Self::Webhooks(hook));
         }
-        if let Some(report) = Report::of(path).filter(|_| door == Door::Operator) {
+        if let Some(report) = Report::of(path).filter(|report| door == Door::Operator || report.is_public()) {
             return Some(Self::Reports(report));
         }
         let mut segments = path.strip_prefix('/')?.split('/');
@@ -198,6 +203,7 @@ impl<'a> Route<'a> {
             (Door::Operator, ("v1", "sessions", Some(session), None)) => Self::Session(session),
             (Door::Operator, ("v1", "signing-key", Some("rotate"), None)) => Self::SigningKey,
             (Door::Operator, ("v1", "tickets", None, None)) => Self::Tickets,
+            (Door::Operator, ("v1", "config", Some("check-link"), None)) => Self::CheckLink,
             _ => return None,
         })
     }
@@ -216,7 +222,7 @@ impl<'a> Route<'a> {
             Self::Connect(_) | Self::DemoConfig | Self::OpenApi | Self::Effective | Self::Mine => "GET",
             Self::CameraInvites | Self::CameraLinks(_) => "POST",
             Self::CameraInvite(_) => "GET",
-            Self::Bookmarks(_) | Self::Suggest(_) => "POST",
+            Self::Bookmarks(_) | Self::Suggest(_) | Self::CheckLink => "POST",
             Self::Shareable(_) => "GET",
             Self::Reports(_) => "GET",
             Self::Sessions => "GET, POST",
@@ -241,32 +247,9 @@ impl<'a> Route<'a> {
     }
 }
 
-/// A request, taken apart once.
-pub(crate) struct Asked<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) caller: Caller,
-    pub(crate) bearer: Option<&'a str>,
-    pub(crate) peer: IpAddr,
-    pub(crate) body: &'a Bytes,
-    /// Without its question mark.
-    pub(crate) query: &'a str,
-}
-
-impl Asked<'_> {
-    /// The JSON body. Unknown fields are ignored so that an older relay understands a newer client.
-    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Refusal> {
-        serde_json::from_slice(self.body).map_err(|error| {
-            // The position only: the message of the parser may repeat a secret.
-            let place =
-                format!("The request's JSON is not as expected at line {}, column {}.", error.line(), error.column());
-            Refusal::new(Code::Input, "docs/api.md").saying(place)
-        })
-    }
-}
-
 impl Control {
     /// Answers one request. The relay has collected and limited the body. Never waits longer than the store's deadline
-    /// and, at login, the check of a secret.
+    /// and, at login, the check of a secret; whoever has a server tried out or a link checked waits for that server.
     pub async fn handle(&self, door: Door, request: Request<Bytes>, peer: IpAddr) -> Response<Bytes> {
         let headers = request.headers();
         let origin = text_of(headers, &header::ORIGIN).map(str::to_owned);
@@ -367,7 +350,9 @@ impl Control {
             Route::Suggest(session) => shareable::suggest(self, asked, session).await,
             Route::DemoConfig => demo::show(self),
             Route::Enter(session) => starts::join(self, &asked, session),
-            Route::View(session) if asked.caller == Caller::Operator => starts::view_for(self, asked, session).await,
+            Route::View(session) if matches!(asked.caller, Caller::Operator | Caller::Server(_)) => {
+                starts::view_for(self, asked, session).await
+            }
             Route::View(session) => starts::view(self, &asked, session),
             Route::Views => starts::open(self, &asked),
             Route::Presence => presence::list(self, &asked),
@@ -387,6 +372,7 @@ impl Control {
             Route::Session(session) => sessions::remove(self, session),
             Route::SigningKey => signing_key::rotate(self, &asked),
             Route::Tickets => tickets::mint(self, &asked),
+            Route::CheckLink => check_link::check(self, asked).await,
             Route::OpenApi => Ok(openapi::show()),
             Route::CameraInvites => cameras::invite(self, asked).await,
             Route::CameraInvite(session) => cameras::show(self, &asked, session),
@@ -470,7 +456,9 @@ mod tests {
 
     #[test]
     fn a_door_has_only_its_own_routes() {
-        for path in ["/v1/groups", "/v1/sessions/x", "/v1/sessions/x/revoke", "/v1/keys/", "/v1/keys/x/y/z"] {
+        for path in
+            ["/v1/groups", "/v1/sessions/x", "/v1/sessions/x/revoke", "/v1/audit", "/v1/keys/", "/v1/keys/x/y/z"]
+        {
             assert_eq!(Route::of(Door::Public, path), None, "{path}");
         }
         for path in ["/v1/keys", "/v1/login", "/v1/join", "/v1/sessions/x/end", "/demo/config.json"] {
@@ -491,6 +479,7 @@ mod tests {
         ("GET /v1/admin", Door::Operator, "/v1/admin"),
         ("POST /v1/admin/logout", Door::Operator, "/v1/admin/logout"),
         ("POST /v1/signing-key/rotate", Door::Operator, "/v1/signing-key/rotate"),
+        ("POST /v1/config/check-link", Door::Operator, "/v1/config/check-link"),
         ("POST /v1/logout", Door::Public, "/v1/logout"),
         ("GET /v1/policy/effective", Door::Public, "/v1/policy/effective"),
         ("POST /v1/sessions/<session>/revoke", Door::Operator, "/v1/sessions/x/revoke"),

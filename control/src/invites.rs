@@ -4,7 +4,7 @@
 //! ends in exactly one way (accepted, declined, expired, withdrawn); a "no" is remembered so that an agent cannot nag.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fanlight_wire::limits::{DENIAL_REMEMBERED, INVITE_REMEMBERED, INVITES_MAX, INVITES_PER_AGENT_MAX};
@@ -101,9 +101,8 @@ impl Invites {
         Ok((invite, true))
     }
 
-    /// The invite of that id, if it is this agent's.
-    pub(crate) fn of(&self, from: &Guesser, id: &str) -> Option<Invite> {
-        locked(&self.state).known.get(id).filter(|invite| invite.from == *from).cloned()
+    pub(crate) fn find(&self, id: &str) -> Option<Invite> {
+        locked(&self.state).known.get(id).cloned()
     }
 
     /// Ends an open invite, if `may` says that the asker may do so. None when there is no such open invite.
@@ -171,7 +170,8 @@ impl Invite {
     /// A line of the audit trail about it.
     pub(crate) fn about(&self, session: Option<SessionId>, code: Option<Code>) -> About {
         let Guesser { group, agent } = &self.from;
-        About { group: Some(group.clone()), session, who: Some(agent.clone()), code, detail: None }
+        let particulars = Some(Arc::new(self.particulars.clone()));
+        About { group: Some(group.clone()), session, who: Some(agent.clone()), code, particulars, ..About::default() }
     }
 
     /// Seconds left, for a countdown.
@@ -234,16 +234,16 @@ mod tests {
         let (again, newer) = world.invite("ann").expect("the same");
         assert_eq!((new, newer, &first.id), (true, false, &again.id));
         assert_eq!(world.invite("ben").map(drop), Err(Code::Busy));
-        assert!(world.invites.rings(world.visitor) && world.invites.of(&agent("ben"), &first.id).is_none());
+        assert!(world.invites.rings(world.visitor));
         world.now += TIME;
         let late = world.invites.close(&first.id, Outcome::Declined, world.now, |_| true);
         assert!(late.is_none(), "an answer after its time is none");
         assert_eq!(world.invites.expire(world.now).len(), 1);
-        assert_eq!(world.invites.of(&agent("ann"), &first.id).map(|invite| invite.outcome), Some(Outcome::Expired));
+        assert_eq!(world.invites.find(&first.id).map(|invite| invite.outcome), Some(Outcome::Expired));
         assert!(world.invite("ben").is_ok());
         world.now += INVITE_REMEMBERED;
         world.invites.expire(world.now);
-        assert!(world.invites.of(&agent("ann"), &first.id).is_none(), "what is over is forgotten in time");
+        assert!(world.invites.find(&first.id).is_none(), "what is over is forgotten in time");
     }
 
     #[test]

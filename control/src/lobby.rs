@@ -5,16 +5,19 @@
 //! session's home is told so before anybody has a ticket, and the agent is let in once without a second question.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use fanlight_wire::command::Command;
-use fanlight_wire::limits::VIEWS_MAX;
+use fanlight_wire::limits::{VIEW_LIFE, VIEWS_MAX};
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, Response};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Receiver;
 
+use crate::audit::About;
 use crate::bearers::Bearers;
 use crate::config::{ConnectInfo, budget_address};
 use crate::control::Control;
@@ -36,6 +39,8 @@ use crate::watchers::{Watchers, line};
 pub(crate) struct Seat {
     pub(crate) login: Login,
     pub(crate) session: SessionId,
+    /// The server key that asked for it.
+    pub(crate) key: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -145,6 +150,17 @@ impl Lobby {
         self.visitors.tell(page, serde_json::to_string(told).unwrap_or_default())
     }
 
+    /// The address, relative to the public door, of a viewer in this seat: good once, and not for long (R146).
+    ///
+    /// # Errors
+    /// `E_OVERLOAD` when there are too many such addresses.
+    pub(crate) fn view(&self, seat: Seat, now: Instant) -> Result<String, Refusal> {
+        let issued = self.views.issue(seat, Some(now + VIEW_LIFE), now);
+        let (token, _) = issued.ok_or_else(|| Refusal::new(Code::Overload, "limits::VIEWS_MAX"))?;
+        // In the fragment: it is sent to no server and stays out of logs and referrers.
+        Ok(format!("/agent/#view={token}"))
+    }
+
     /// Shows the invite to the visitor. False when its page takes nothing.
     pub(crate) fn ring(&self, invite: &Invite, seconds: u64) -> bool {
         let Invite { id, name, page, particulars, .. } = invite;
@@ -220,6 +236,7 @@ impl Control {
 
     /// Does what is due by time.
     pub fn tend(&self) {
+        self.write_receipts();
         for invite in self.lobby().invites.expire(self.clock().now()) {
             self.invite_over(&invite, Outcome::Expired, Code::Timeout);
         }
@@ -286,18 +303,22 @@ impl Control {
 
     /// The visitor of a session has come: its link has done its work, and its hosts may come in.
     pub(crate) fn visitor_came(&self, session: SessionId) {
-        self.lobby().links.forget(&session);
-        self.tell_hosts(session, self.directory().home(&session).as_ref(), Event::VisitorJoined, None);
+        let Some(home) = self.directory().home(&session) else { return };
+        if self.lobby().links.forget(&session) {
+            self.audit(Event::InviteAccepted, About { who: Some("visitor".into()), ..About::of(session, &home) });
+        }
+        self.tell_hosts(session, &home, Event::VisitorJoined, None);
     }
 
     /// A session is over.
     pub(crate) fn session_gone(&self, session: SessionId, home: &Home, code: Code) {
-        self.lobby().links.forget(&session);
-        self.tell_hosts(session, Some(home), Event::SessionEnded, Some(code));
+        if self.lobby().links.forget(&session) {
+            self.audit(Event::InviteExpired, About::of(session, home));
+        }
+        self.tell_hosts(session, home, Event::SessionEnded, Some(code));
     }
 
-    fn tell_hosts(&self, session: SessionId, home: Option<&Home>, event: Event, code: Option<Code>) {
-        let Some(home) = home else { return };
+    fn tell_hosts(&self, session: SessionId, home: &Home, event: Event, code: Option<Code>) {
         for agent in &home.particulars.hosts {
             let host = Guesser { group: home.group.clone(), agent: agent.clone() };
             self.lobby().watchers.tell_agent(&host, event.label(), &SessionNews { session, code });

@@ -8,8 +8,10 @@ use fanlight_wire::{Code, GroupId, Refusal, SessionId};
 
 use crate::admins::Admin;
 use crate::bearers::Bearers;
+use crate::control::Control;
 use crate::secrets::{Hash, sha256};
 use crate::servers::Server;
+use crate::store::agent as find_agent;
 
 /// An agent that has signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +114,11 @@ impl Presence {
         self.handles.find(bearer, now).map_or(Caller::Stranger, Caller::Visitor)
     }
 
+    /// An agent that is signed in now.
+    fn login_of(&self, group: &GroupId, agent: &str, now: Instant) -> Option<Login> {
+        self.logins.any(now, |login| login.group == *group && login.agent == agent)
+    }
+
     /// Whose bearer this is, at the operator's door, where nobody else has any business.
     pub(crate) fn operator_caller(&self, bearer: Option<&str>) -> Caller {
         match bearer {
@@ -121,6 +128,22 @@ impl Presence {
                 Err(_) => Caller::Stranger,
             },
         }
+    }
+}
+
+impl Control {
+    /// An agent whom somebody else names: one that is signed in, or may sign in with a secret.
+    ///
+    /// # Errors
+    /// `E_NOT_FOUND` for anybody else, `E_STORE` when that cannot be known.
+    pub(crate) async fn agent_named(&self, group: &GroupId, agent: &str) -> Result<Login, Refusal> {
+        if let Some(login) = self.presence().login_of(group, agent, self.clock().now()) {
+            return Ok(login);
+        }
+        let (of, named) = (group.clone(), agent.to_owned());
+        let row = self.store().ask(move |connection| find_agent(connection, &of, &named)).await?;
+        let row = row.ok_or_else(|| Refusal::new(Code::NotFound, "G-52").saying("There is no such agent."))?;
+        Ok(Login { group: group.clone(), agent: agent.to_owned(), name: row.name, role: row.role })
     }
 }
 

@@ -170,14 +170,16 @@ impl Control {
     /// The one place where a session leaves the directory. A repeated report finds nothing.
     fn ended(&self, session: SessionId, code: Code, by: Option<ParticipantId>) {
         let Some(home) = self.directory().remove(&session) else { return };
-        let about =
-            About { group: Some(home.group.clone()), session: Some(session), who: shown(by), ..About::default() };
-        self.audit(Event::SessionEnded, About { code: Some(code), ..about });
+        let about = || About::of(session, &home);
+        self.audit(Event::SessionEnded, About { code: Some(code), who: shown(by), ..about() });
         self.metrics().session_ended(home.counts.agreed);
         self.close_record(session, home.clone(), code);
         self.placement().release(home.shard);
         self.session_gone(session, &home, code);
-        for shard in home.mirrors {
+        if self.cameras().ended(&session).is_some_and(|link| link.stage == Stage::Sent) {
+            self.audit(Event::InviteExpired, About { detail: Some("camera"), ..about() });
+        }
+        for &shard in &home.mirrors {
             // A mirror that is not told finds out by its next greeting.
             if self.send(shard, Command::End { session, code }).is_err() {
                 tracing::debug!(shard = shard.0, "a mirror's shard is busy");
@@ -185,10 +187,6 @@ impl Control {
         }
         self.presence().revoke_handle(&home.handle);
         self.keys().forget(&session);
-        if let Some(link) = self.cameras().ended(&session).filter(|link| link.stage == Stage::Sent) {
-            let about = About { group: Some(link.inviter.group), session: Some(session), ..About::default() };
-            self.audit(Event::InviteExpired, About { detail: Some("camera"), ..about });
-        }
         self.leases().ended(&session);
         self.passes().forget(&session);
         let end = SessionEnd { at: self.clock().unix_seconds(), code, counts: home.counts };

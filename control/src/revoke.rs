@@ -43,6 +43,7 @@ impl Control {
     /// An agent may no longer be where it is: signed out, changed or switched off.
     pub(crate) fn put_out(&self, group: &GroupId, agent: &str, code: Code) {
         let whom = Whom::One { role: Role::Agent, subject: agent.to_owned() };
+        self.lobby().views.thin(0, |seat| seat.login.group == *group && seat.login.agent == agent);
         for session in self.passes().of_agent(agent) {
             if self.directory().home(&session).is_some_and(|home| home.group == *group) {
                 self.revoke_known(&session, whom.clone(), code);
@@ -59,6 +60,7 @@ impl Control {
 
     /// A server key is revoked, and with it whatever it has given.
     pub(crate) fn put_out_by_key(&self, key: &str) {
+        self.lobby().views.thin(0, |seat| seat.key.as_deref() == Some(key));
         for (session, role, subject) in self.passes().of_key(key) {
             self.revoke_known(&session, Whom::One { role, subject }, Code::Ticket);
         }

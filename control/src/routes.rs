@@ -1,6 +1,7 @@
 //! One file per noun of the API. A handler reads its request, checks who asks, does one thing, and answers.
 
 pub(crate) mod cameras;
+pub(crate) mod check_link;
 pub(crate) mod connect;
 pub(crate) mod demo;
 pub(crate) mod effective;
@@ -21,10 +22,11 @@ pub(crate) mod starts;
 pub(crate) mod tickets;
 pub(crate) mod webhooks;
 
-use fanlight_wire::{Code, Refusal, SessionId};
+use fanlight_wire::{Code, GroupId, Refusal, SessionId};
 
 use crate::keys::Guesser;
 use crate::presence::{Caller, Login};
+use crate::servers::{Scope, Server};
 
 /// The agent who asks.
 ///
@@ -38,6 +40,39 @@ fn agent_of(caller: &Caller) -> Result<&Login, Refusal> {
         }
         Caller::Nobody | Caller::Stranger => Err(Refusal::new(Code::Login, "G-52")),
     }
+}
+
+/// The group's server that asks. Who has signed in but is no server gets another answer than who has not.
+///
+/// # Errors
+/// `E_LOGIN` for nobody in particular, `E_ROLE` for somebody else.
+fn server_of(caller: &Caller) -> Result<&Server, Refusal> {
+    match caller {
+        Caller::Server(server) => Ok(server),
+        Caller::Visitor(_) | Caller::Agent(_) => Err(Refusal::new(Code::Role, "G-52")),
+        Caller::Nobody | Caller::Stranger | Caller::Admin(_) | Caller::Operator => {
+            Err(Refusal::new(Code::Login, "G-52"))
+        }
+    }
+}
+
+/// Whose affairs the asker may see to: its own group's, for a server with a key for that; every group's (`None`), for the
+/// operator's people.
+///
+/// # Errors
+/// Those of [`server_of`], and `E_CAPABILITY` for a key that is not for that.
+fn own_group(caller: &Caller, scope: Scope) -> Result<Option<&GroupId>, Refusal> {
+    if matches!(caller, Caller::Operator | Caller::Admin(_)) {
+        return Ok(None);
+    }
+    let server = server_of(caller)?;
+    server.may(scope)?;
+    Ok(Some(&server.group))
+}
+
+/// A group from a path; what is no id names a group that does not exist.
+fn group_of(text: &str, absent: impl FnOnce() -> Refusal) -> Result<GroupId, Refusal> {
+    GroupId::new(text).map_err(|_| absent())
 }
 
 /// The agent as budgets and lists know it.

@@ -30,11 +30,13 @@ pub(crate) enum Scope {
     Policy,
     #[serde(rename = "webhooks.manage")]
     Webhooks,
+    #[serde(rename = "receipts.read")]
+    Receipts,
 }
 
 impl Scope {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Create, Self::List, Self::End, Self::Tickets, Self::Policy, Self::Webhooks];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Create, Self::List, Self::End, Self::Tickets, Self::Policy, Self::Webhooks, Self::Receipts];
 }
 
 /// A group's server that has shown its key.

@@ -394,8 +394,6 @@ pub const IDENTITY_BYTES_MAX: usize = 64 * 1024;
 pub const IDENTITY_KEYS_MAX: usize = 32;
 /// Clock difference tolerated between an identity provider and this node.
 pub const IDENTITY_SKEW: Duration = Duration::from_secs(60);
-/// Time for an identity provider to answer; a person waits for it.
-pub const IDENTITY_ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Time from the beginning of a sign-in to its end: a password, a second factor, a slow phone.
 pub const IDENTITY_FLOW_MAX: Duration = Duration::from_secs(600);
 /// Sign-ins under way on one node.
@@ -528,6 +526,9 @@ pub const BACKUP_MAX: Duration = Duration::from_secs(10);
 /// Jobs that may wait for the store.
 pub const STORE_QUEUE_MAX: usize = 4_096;
 
+/// Consent receipts that wait for a store that is away or full: about ten megabytes, hours of a busy node.
+pub const RECEIPTS_WAITING_MAX: usize = 10_000;
+
 /// Days that one question about the past may span: a month, whatever month it is.
 pub const REPORT_DAYS_MAX: u16 = 31;
 /// Rows of one export: some megabytes, read within [`STORE_MAX`].
@@ -535,13 +536,15 @@ pub const REPORT_ROWS_MAX: usize = 20_000;
 
 // ---- the outside --------------------------------------------------------------------------------------------------
 
-/// How long a request to the outside may take in all, and one connection of it.
+/// How long a request to the outside may take in all (a person may wait for it), and one connection of it.
 pub const FETCH_MAX: Duration = Duration::from_secs(5);
 pub const FETCH_CONNECT_MAX: Duration = Duration::from_secs(2);
-/// Bytes of an answer that are read (and thrown away) before the connection is closed.
+/// Bytes of an answer that nobody wants which are read before the connection is closed.
 pub const FETCH_BYTES_MAX: usize = 1024 * 1024;
 /// Addresses of a host that are tried.
 pub const FETCH_ADDRESSES_MAX: usize = 4;
+/// Origins that a document's host is asked about at a time: a page or two, and the sites of a group.
+pub const LINK_ORIGINS_MAX: usize = 16;
 /// Webhooks of a group: an event is matched against each.
 pub const WEBHOOKS_PER_GROUP_MAX: usize = 10;
 /// Messages under way on one node, and to one webhook: a slow receiver leaves room for others.

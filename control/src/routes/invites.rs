@@ -12,12 +12,16 @@ use crate::http::{Asked, Denied, empty, json};
 use crate::invites::{Invite, Outcome};
 use crate::particulars::{Entry, Particulars, Wish, reference};
 use crate::policies::{capabilities, to_pin};
+use crate::presence::{Caller, Login};
 use crate::routes::{agent_of, guesser};
+use crate::servers::Scope;
 use crate::visitors::Standing;
 
 #[derive(Deserialize)]
 struct Asks {
     visitor: String,
+    /// For whom a server asks.
+    agent: Option<String>,
     #[serde(flatten)]
     wish: Wish,
 }
@@ -32,10 +36,11 @@ struct Shown<'a> {
 
 /// `POST /v1/invites`.
 pub(crate) async fn send(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
-    let login = agent_of(&asked.caller)?;
+    may_invite(&asked.caller)?;
     control.refuse_while_draining()?;
-    let Asks { visitor: id, wish } = asked.json()?;
+    let Asks { visitor: id, agent, wish } = asked.json()?;
     reference(&id, "R108")?;
+    let login = &inviter(control, &asked.caller, agent).await?;
     let mut particulars = Particulars::checked(wish, Entry::Presence)?;
     // R111: unless the product says otherwise, the interaction is known by its visitor.
     particulars.external_ref.get_or_insert_with(|| id.clone());
@@ -82,21 +87,42 @@ pub(crate) async fn send(control: &Control, asked: Asked<'_>) -> Result<Response
 
 /// `GET /v1/invites/<invite>`.
 pub(crate) fn show(control: &Control, asked: &Asked<'_>, id: &str) -> Result<Response<Bytes>, Denied> {
-    let login = agent_of(&asked.caller)?;
-    let invite = control.lobby().invites.of(&guesser(login), id).ok_or_else(absent)?;
+    let invite = own(control, &asked.caller, id)?;
     Ok(json(StatusCode::OK, &shown(control, &invite)))
 }
 
 /// `DELETE /v1/invites/<invite>`. Taking back what is over changes nothing.
 pub(crate) fn withdraw(control: &Control, asked: &Asked<'_>, id: &str) -> Result<Response<Bytes>, Denied> {
-    let from = guesser(agent_of(&asked.caller)?);
-    let invites = &control.lobby().invites;
-    invites.of(&from, id).ok_or_else(absent)?;
-    let mine = |invite: &Invite| invite.from == from;
-    if let Some(invite) = invites.close(id, Outcome::Withdrawn, control.clock().now(), mine) {
+    let Invite { id, .. } = own(control, &asked.caller, id)?;
+    let closed = control.lobby().invites.close(&id, Outcome::Withdrawn, control.clock().now(), |_| true);
+    if let Some(invite) = closed {
         control.invite_over(&invite, Outcome::Withdrawn, Code::Left);
     }
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+fn may_invite(caller: &Caller) -> Result<(), Refusal> {
+    match caller {
+        Caller::Server(server) => server.may(Scope::Create),
+        caller => agent_of(caller).map(drop),
+    }
+}
+
+/// In whose name the visitor is asked: the agent's own, or that of an agent whom its group's server names.
+async fn inviter(control: &Control, caller: &Caller, named: Option<String>) -> Result<Login, Refusal> {
+    let Caller::Server(server) = caller else { return agent_of(caller).cloned() };
+    let missing = || Refusal::new(Code::Input, "R108").saying("Name the agent in whose name the visitor is asked.");
+    control.agent_named(&server.group, &named.ok_or_else(missing)?).await
+}
+
+/// An invite of the asker: the agent's own, or one of its server's group. Any other is absent.
+fn own(control: &Control, caller: &Caller, id: &str) -> Result<Invite, Refusal> {
+    may_invite(caller)?;
+    let mine = |invite: &Invite| match caller {
+        Caller::Server(server) => invite.from.group == server.group,
+        caller => agent_of(caller).is_ok_and(|login| invite.from == guesser(login)),
+    };
+    control.lobby().invites.find(id).filter(mine).ok_or_else(absent)
 }
 
 fn shown<'a>(control: &Control, invite: &'a Invite) -> Shown<'a> {

@@ -44,7 +44,7 @@ fn spend(control: &Control, login: &Login, from: IpAddr, key: &str) -> Result<Se
     let_go(control, login, given_up);
     let about = |session, code| {
         let (group, who) = (Some(login.group.clone()), Some(login.agent.clone()));
-        About { group, session, who, code, detail: None }
+        About { group, session, who, code, ..About::default() }
     };
     match result {
         Ok(session) => {

@@ -4,6 +4,8 @@
 //! A flow is bound to its browser by a cookie that is sent to these addresses only. An agent's page gets a code that is good
 //! once, for a minute, in that same browser; the console gets a cookie that no script can read.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use fanlight_wire::limits::{ADMIN_LIFE, IDENTITY_FLOW_MAX, LOGIN_LIFE};
 use fanlight_wire::{Code, Event, Refusal};
@@ -60,8 +62,8 @@ pub(crate) fn offer(control: &Control, door: Door) -> Response<Bytes> {
 /// `GET /v1/oidc/start?back=…`.
 pub(crate) async fn start(control: &Control, door: Door, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
     let identity = identity_of(control, door)?;
-    let back = parameter(asked.query, "back").filter(|back| is_own_path(back));
-    let back = back.unwrap_or_else(|| home_of(door).to_owned());
+    let back = asked.parameter("back").filter(|back| is_own_path(back));
+    let back = back.map_or_else(|| home_of(door).to_owned(), Cow::into_owned);
     let begun = identity.begin(door, back, budget_address(asked.peer), control.clock().now()).await?;
     let mut response = redirect(&begun.location)?;
     let life = IDENTITY_FLOW_MAX.as_secs();
@@ -79,8 +81,8 @@ pub(crate) async fn callback(
     request: &Request<Bytes>,
 ) -> Result<Response<Bytes>, Denied> {
     let identity = identity_of(control, door)?;
-    let field = |name| parameter(asked.query, name).unwrap_or_default();
-    let (code, state, issuer) = (field("code"), field("state"), parameter(asked.query, "iss"));
+    let field = |name| asked.parameter(name).unwrap_or_default();
+    let (code, state, issuer) = (field("code"), field("state"), asked.parameter("iss"));
     let cookie = cookie_of(request.headers(), FLOW_COOKIE).unwrap_or_default();
     let returned = Returned { code: &code, state: &state, issuer: issuer.as_deref(), cookie };
     let clock = control.clock();
@@ -204,11 +206,6 @@ const fn home_of(door: Door) -> &'static str {
 fn is_own_path(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"/-._~?=&%".contains(&b);
     text.starts_with('/') && !text.starts_with("//") && text.len() <= BACK_CHARS_MAX && text.bytes().all(legal)
-}
-
-fn parameter(query: &str, name: &str) -> Option<String> {
-    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 fn redirect(to: &str) -> Result<Response<Bytes>, Denied> {

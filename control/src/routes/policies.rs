@@ -22,6 +22,7 @@ use crate::control::Control;
 use crate::http::{Asked, Denied, json};
 use crate::policies::check::Problem;
 use crate::presence::Caller;
+use crate::routes::group_of;
 use crate::store::policies::{Author, Head, Mark};
 
 /// One address under `/v1/groups` and `/v1/policy`.
@@ -106,7 +107,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A request about policies: what [`Asked`] knows, and two things more.
+/// A request about policies: what [`Asked`] knows, and the condition it is under.
 pub(crate) struct Inquiry<'a> {
     pub(crate) asked: Asked<'a>,
     if_match: Option<&'a str>,
@@ -125,15 +126,6 @@ impl<'a> Inquiry<'a> {
     fn seen(&self) -> Result<String, Refusal> {
         let seen = self.if_match.ok_or_else(|| Refusal::new(Code::Unconditional, "R026"))?;
         Ok(seen.trim().to_owned())
-    }
-
-    fn parameter(&self, name: &str) -> Option<&'a str> {
-        self.asked
-            .query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
     }
 }
 
@@ -171,9 +163,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// What is no id names a group that does not exist.
 fn named(group: &str) -> Result<GroupId, Refusal> {
-    GroupId::new(group).map_err(|_| absent())
+    group_of(group, absent)
 }
 
 fn numbered(version: &str) -> Result<u32, Refusal> {

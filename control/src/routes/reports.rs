@@ -1,4 +1,5 @@
-//! Reports at the operator's door: sessions and who saw what, sums for charts, the audit trail, receipts (R190).
+//! Reports at the operator's door: sessions and who saw what, sums for charts, the audit trail, receipts (R190). Receipts
+//! also for the group's own server.
 //!
 //! Invariant: a question names a range of at most [`REPORT_DAYS_MAX`] days; answers hold ids and counts, never content,
 //! display names or names of documents. Leaves reading to the store.
@@ -15,7 +16,8 @@ use serde_json::Value;
 use crate::control::Control;
 use crate::http::{Asked, Denied, Form, Page, csv, download, json, link};
 use crate::policies::{Bundle, compile};
-use crate::routes::session_of;
+use crate::routes::{own_group, session_of};
+use crate::servers::Scope;
 use crate::store::receipts as kept;
 use crate::store::reports::{self as read, AuditRow, Day, Filter, Lasted, OUTCOMES, SessionRow};
 
@@ -40,6 +42,11 @@ impl<'a> Report<'a> {
             ["sessions", session, "receipts"] => Self::Receipts(session),
             _ => return None,
         })
+    }
+
+    /// Has it this address at the public door too?
+    pub(crate) const fn is_public(self) -> bool {
+        matches!(self, Self::Receipts(_))
     }
 }
 
@@ -94,7 +101,7 @@ pub(crate) async fn answer(
         Report::Session(session) => session_in(control, session_of(session)?).await,
         Report::Summary => summary(control, asked).await,
         Report::Audit => audit(control, asked).await,
-        Report::Receipts(session) => receipts(control, session_of(session)?).await,
+        Report::Receipts(session) => receipts(control, asked, session).await,
     }
 }
 
@@ -148,11 +155,16 @@ async fn audit(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, 
     Ok(link(json(StatusCode::OK, &audit), asked.query, audit.next.as_deref()))
 }
 
-/// `GET /v1/sessions/<session>/receipts`: a file that `fanlight verify-receipts` checks.
-async fn receipts(control: &Control, session: SessionId) -> Result<Response<Bytes>, Denied> {
+/// `GET /v1/sessions/<session>/receipts`: a file that `fanlight verify-receipts` checks. For the group's own server too.
+async fn receipts(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
+    let own = own_group(&asked.caller, Scope::Receipts)?.map(ToString::to_string);
+    let session = session_of(session)?;
     let found = control.store().ask(move |connection| {
         let id = session.to_string();
         let Some((group, version)) = kept::session_of(connection, &id)? else { return Ok(None) };
+        if own.is_some_and(|own| own != group) {
+            return Ok(None);
+        }
         let bundle = match fanlight_wire::GroupId::new(group.as_str()) {
             Ok(group) => crate::store::policies::version(connection, &group, version)?,
             Err(_) => None,
@@ -163,7 +175,7 @@ async fn receipts(control: &Control, session: SessionId) -> Result<Response<Byte
     let bundle = version.and_then(|version| serde_json::from_str::<Bundle>(&version.bundle).ok());
     let questions = *compile(&bundle.unwrap_or_default(), 0, None).questions;
     let texts = [questions.view, questions.screen, questions.control, questions.document].map(|one| one.text);
-    let file = control.signer().file(&session, &group, chain, texts);
+    let file = control.book().signer.file(&session, &group, chain, texts);
     // Serialising our own answers cannot fail: plain fields, string keys.
     let content = serde_json::to_vec_pretty(&file).unwrap_or_default();
     Ok(download(&format!("receipts-{session}.json"), "application/json", content))

@@ -20,8 +20,8 @@ use crate::http::{Asked, Denied, Page, empty, json, link};
 use crate::keys::Guesser;
 use crate::particulars::{self, Entry, Particulars, Shown};
 use crate::presence::Caller;
-use crate::routes::{keys, session_of};
-use crate::servers::{Scope, Server};
+use crate::routes::{keys, server_of, session_of};
+use crate::servers::Scope;
 
 #[derive(Deserialize)]
 struct Wish {
@@ -129,7 +129,7 @@ pub(crate) async fn create(control: &Control, asked: Asked<'_>) -> Result<Respon
 pub(crate) async fn create_own(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
     let server = server_of(&asked.caller)?;
     server.may(Scope::Create)?;
-    let OwnWish { group, keep_s, about } = if asked.body.is_empty() { OwnWish::default() } else { asked.json()? };
+    let OwnWish { group, keep_s, about } = asked.json_or_nothing()?;
     if group.is_some_and(|group| group != server.group) {
         // As for a group that does not exist.
         let refusal = Refusal::new(Code::NotFound, "control::policies");
@@ -154,17 +154,6 @@ async fn made(
     let visitor_ticket = control.mint(&session, keys::visitor(kind))?;
     let connect = control.connect(control.home_of(&session)?.shard);
     Ok(json(StatusCode::CREATED, &Created { session, visitor_ticket, handle, connect }))
-}
-
-/// Who has signed in but is no server gets another answer than who has not.
-pub(crate) fn server_of(caller: &Caller) -> Result<&Server, Refusal> {
-    match caller {
-        Caller::Server(server) => Ok(server),
-        Caller::Visitor(_) | Caller::Agent(_) => Err(Refusal::new(Code::Role, "G-52")),
-        Caller::Nobody | Caller::Stranger | Caller::Admin(_) | Caller::Operator => {
-            Err(Refusal::new(Code::Login, "G-52"))
-        }
-    }
 }
 
 impl<'a> Listed<'a> {

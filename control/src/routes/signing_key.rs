@@ -22,7 +22,7 @@ struct Rotated {
 }
 
 pub(crate) fn rotate(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
-    let Wish { forget } = if asked.body.is_empty() { Wish::default() } else { asked.json()? };
+    let Wish { forget } = asked.json_or_nothing()?;
     let kid = control.tokens().rotate(control.clock().unix_seconds(), forget)?;
     control.audit(Event::SigningKeyRotated, About { who: Some(asked.caller.who()), ..About::default() });
     Ok(json(StatusCode::OK, &Rotated { kid }))

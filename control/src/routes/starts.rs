@@ -1,5 +1,7 @@
 //! Sessions that an agent begins (R127–R137), how it comes into them, and the links that open its viewer (R146, R149).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fanlight_wire::limits::{LINK_LIFE, VIEW_LIFE};
 use fanlight_wire::policy::Role;
@@ -15,10 +17,10 @@ use crate::http::{Asked, Denied, json};
 use crate::lobby::Seat;
 use crate::particulars::{Entry, Kind, Particulars, Wish};
 use crate::policies::{capabilities, to_pin};
-use crate::presence::Login;
+use crate::presence::{Caller, Login};
 use crate::routes::join::take_place;
-use crate::routes::{agent_of, session_of};
-use crate::store::agent as find_agent;
+use crate::routes::{agent_of, own_group, session_of};
+use crate::servers::Scope;
 
 #[derive(Serialize)]
 struct Begun {
@@ -106,19 +108,29 @@ pub(crate) fn join(control: &Control, asked: &Asked<'_>, session: &str) -> Resul
 pub(crate) fn view(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
     let login = agent_of(&asked.caller)?;
     let (session, _) = hosted(control, login, session)?;
-    view_link(control, login.clone(), session)
+    view_link(control, Seat { login: login.clone(), session, key: None })
 }
 
-/// The same at the operator's door, for an agent whom the server names.
+/// The same for an agent whom the operator or its group's server names.
 pub(crate) async fn view_for(control: &Control, asked: Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
-    let For { agent } = asked.json()?;
+    let own = own_group(&asked.caller, Scope::Tickets)?;
     let session = session_of(session)?;
     let group = control.home_of(&session)?.group;
-    let (of, named) = (group.clone(), agent.clone());
-    let row = control.store().ask(move |connection| find_agent(connection, &of, &named)).await?;
-    let row = row.ok_or_else(|| Refusal::new(Code::NotFound, "G-52").saying("There is no such agent."))?;
+    if own.is_some_and(|own| *own != group) {
+        return Err(Refusal::new(Code::Session, "G-52").into());
+    }
+    let For { agent } = asked.json()?;
+    let login = control.agent_named(&group, &agent).await?;
+    let key = match &asked.caller {
+        Caller::Server(server) => Some(Arc::clone(&server.key)),
+        _ => None,
+    };
+    if key.is_some() {
+        // Whom a key has let in goes out with it.
+        control.passes().give(&session, Role::Agent, &agent, key.as_ref())?;
+    }
     control.directory().note_host(&session, &agent);
-    view_link(control, Login { group, agent, name: row.name, role: row.role }, session)
+    view_link(control, Seat { login, session, key })
 }
 
 /// `POST /v1/views`: the viewer exchanges the token of its link, once, for a way in.
@@ -128,7 +140,7 @@ pub(crate) fn open(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
     let seat = control.lobby().views.take(&token, control.clock().now());
     let void =
         || Refusal::new(Code::Ticket, "R149").saying("This link has been used or has expired. Ask for a new one.");
-    let Seat { login, session } = seat.ok_or_else(void)?;
+    let Seat { login, session, .. } = seat.ok_or_else(void)?;
     let home = control.home_of(&session)?;
     take_place(control, &login, &session, &home)?;
     let way = way_in(control, &login, session, &home)?;
@@ -161,11 +173,7 @@ fn hosted(control: &Control, login: &Login, session: &str) -> Result<(SessionId,
     Err(Refusal::new(Code::Session, "G-52"))
 }
 
-fn view_link(control: &Control, login: Login, session: SessionId) -> Result<Response<Bytes>, Denied> {
-    let now = control.clock().now();
-    let issued = control.lobby().views.issue(Seat { login, session }, Some(now + VIEW_LIFE), now);
-    let (token, _) = issued.ok_or_else(|| Refusal::new(Code::Overload, "limits::VIEWS_MAX"))?;
-    // In the fragment: it is sent to no server and stays out of logs and referrers.
-    let view_url = format!("/agent/#view={token}");
+fn view_link(control: &Control, seat: Seat) -> Result<Response<Bytes>, Denied> {
+    let view_url = control.lobby().view(seat, control.clock().now())?;
     Ok(json(StatusCode::CREATED, &ViewLink { view_url, expires_s: VIEW_LIFE.as_secs() }))
 }

@@ -16,7 +16,7 @@ use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
 use crate::keys::Guesser;
-use crate::routes::sessions::server_of;
+use crate::routes::server_of;
 use crate::servers::{Scope, Server};
 
 /// Characters of a subject, so that a ticket stays below its limit.
@@ -93,14 +93,8 @@ fn minted(control: &Control, asked: &Asked<'_>, server: Option<&Server>) -> Resu
             (control.mint_media(&session, mint, life)?, life)
         }
     };
-    let about = About {
-        group: Some(home.group),
-        session: Some(session),
-        who: Some(asked.caller.who()),
-        code: None,
-        detail: None,
-    };
-    control.audit(Event::TicketMinted, about);
+    let about = About { group: Some(home.group), session: Some(session), ..About::default() };
+    control.audit(Event::TicketMinted, About { who: Some(asked.caller.who()), ..about });
     let connect = control.connect(home.shard);
     Ok(json(StatusCode::CREATED, &Minted { ticket, expires_s: life.as_secs(), connect }))
 }

@@ -1,4 +1,5 @@
-//! Webhooks of a group, at the operator's door: made, listed, changed, given a new secret, tested, looked after.
+//! Webhooks of a group, for the operator's people and for the group's own server: made, listed, changed, given a new
+//! secret, tested, looked after. What is another group's looks absent (G-52).
 
 use bytes::Bytes;
 use fanlight_wire::event::Ear;
@@ -10,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::audit::About;
 use crate::control::Control;
 use crate::http::{Asked, Denied, empty, json};
+use crate::routes::{group_of, own_group};
 use crate::secrets::opaque;
+use crate::servers::Scope;
 use crate::store::webhooks::{self as kept, Delivery, Webhook};
 
 /// One address under `/v1/groups/<group>/webhooks`.
@@ -36,6 +39,17 @@ impl<'a> Hook<'a> {
             [group, "webhooks", webhook, "replay"] => Self::Replay(group, webhook),
             _ => return None,
         })
+    }
+
+    const fn group(self) -> &'a str {
+        match self {
+            Self::Webhooks(group)
+            | Self::Webhook(group, _)
+            | Self::Rotate(group, _)
+            | Self::Test(group, _)
+            | Self::Deliveries(group, _)
+            | Self::Replay(group, _) => group,
+        }
     }
 
     /// As the `Allow` header says it.
@@ -126,20 +140,21 @@ const fn yes() -> bool {
 }
 
 pub(crate) async fn answer(control: &Control, hook: Hook<'_>, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
-    match hook {
-        Hook::Webhooks(group) if *asked.method == Method::GET => list(control, named(group)?).await,
-        Hook::Webhooks(group) => create(control, &asked, named(group)?).await,
-        Hook::Webhook(group, id) if *asked.method == Method::DELETE => remove(control, named(group)?, id).await,
-        Hook::Webhook(group, id) => change(control, &asked, named(group)?, id).await,
-        Hook::Rotate(group, id) => rotate(control, named(group)?, id).await,
-        Hook::Test(group, id) => test(control, named(group)?, id).await,
-        Hook::Deliveries(group, id) => deliveries(control, named(group)?, id, asked.query).await,
-        Hook::Replay(group, id) => replay(control, &asked, named(group)?, id).await,
+    let own = own_group(&asked.caller, Scope::Webhooks)?;
+    let group = group_of(hook.group(), absent)?;
+    if own.is_some_and(|own| *own != group) {
+        return Err(absent().into());
     }
-}
-
-fn named(group: &str) -> Result<GroupId, Refusal> {
-    GroupId::new(group).map_err(|_| absent())
+    match hook {
+        Hook::Webhooks(_) if *asked.method == Method::GET => list(control, group).await,
+        Hook::Webhooks(_) => create(control, &asked, group).await,
+        Hook::Webhook(_, id) if *asked.method == Method::DELETE => remove(control, &asked, group, id).await,
+        Hook::Webhook(_, id) => change(control, &asked, group, id).await,
+        Hook::Rotate(_, id) => rotate(control, &asked, group, id).await,
+        Hook::Test(_, id) => test(control, group, id).await,
+        Hook::Deliveries(_, id) => deliveries(control, &asked, group, id).await,
+        Hook::Replay(_, id) => replay(control, &asked, group, id).await,
+    }
 }
 
 fn absent() -> Refusal {
@@ -182,7 +197,7 @@ async fn create(control: &Control, asked: &Asked<'_>, group: GroupId) -> Result<
         let refusal = Refusal::new(Code::Full, "limits::WEBHOOKS_PER_GROUP_MAX");
         return Err(refusal.saying("The group has ten webhooks already. Remove one first.").into());
     }
-    changed(control, group);
+    changed(control, asked, group);
     let secret = Some(control.webhooks().signer.secret(&webhook.id, webhook.generation));
     Ok(json(StatusCode::CREATED, &Shown { webhook, waiting: 0, dead: 0, secret }))
 }
@@ -203,26 +218,26 @@ async fn change(control: &Control, asked: &Asked<'_>, group: GroupId, id: &str) 
         shown(connection, webhook)
     });
     let shown = shown.await?;
-    changed(control, group);
+    changed(control, asked, group);
     Ok(json(StatusCode::OK, &shown))
 }
 
-async fn remove(control: &Control, group: GroupId, id: &str) -> Result<Response<Bytes>, Denied> {
+async fn remove(control: &Control, asked: &Asked<'_>, group: GroupId, id: &str) -> Result<Response<Bytes>, Denied> {
     let (wanted, id) = (group.clone(), id.to_owned());
     if !control.store().ask(move |connection| kept::remove(connection, &wanted, &id)).await? {
         return Err(absent().into());
     }
-    changed(control, group);
+    changed(control, asked, group);
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// A new secret; the one before signs beside it for a day, so that a receiver can change at its own time.
-async fn rotate(control: &Control, group: GroupId, id: &str) -> Result<Response<Bytes>, Denied> {
+async fn rotate(control: &Control, asked: &Asked<'_>, group: GroupId, id: &str) -> Result<Response<Bytes>, Denied> {
     let webhook = find(control, &group, id).await?;
     let (id, from) = (webhook.id.clone(), webhook.generation);
     let previous_until = control.clock().unix_seconds().saturating_add(WEBHOOK_SECRET_OVERLAP.as_secs());
     control.store().ask(move |connection| kept::rotate(connection, &id, from, previous_until)).await?;
-    changed(control, group);
+    changed(control, asked, group);
     let secret = control.webhooks().signer.secret(&webhook.id, from.saturating_add(1));
     Ok(json(StatusCode::OK, &Rotated { secret, previous_until }))
 }
@@ -239,19 +254,18 @@ async fn test(control: &Control, group: GroupId, id: &str) -> Result<Response<By
     Ok(json(StatusCode::OK, &tested))
 }
 
-async fn deliveries(control: &Control, group: GroupId, id: &str, query: &str) -> Result<Response<Bytes>, Denied> {
+async fn deliveries(control: &Control, asked: &Asked<'_>, group: GroupId, id: &str) -> Result<Response<Bytes>, Denied> {
     let webhook = find(control, &group, id).await?;
-    let given = |name: &str| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
     let wrong = |sentence: &'static str| Refusal::new(Code::Input, "docs/webhooks.md").saying(sentence);
-    let dead = match given("state") {
+    let dead = match asked.parameter("state").as_deref() {
         None | Some("dead") => true,
         Some("waiting") => false,
         Some(_) => return Err(wrong("\"state\" must be dead or waiting.").into()),
     };
-    let after = given("after").map_or(Ok(0), str::parse).map_err(|_| wrong("\"after\" must be a number."))?;
+    let after = asked
+        .parameter("after")
+        .map_or(Ok(0), |text| text.parse())
+        .map_err(|_| wrong("\"after\" must be a number."))?;
     let found = control
         .store()
         .ask(move |connection| kept::list(connection, &webhook.id, dead, after, DELIVERIES_PER_PAGE + 1));
@@ -264,7 +278,7 @@ async fn deliveries(control: &Control, group: GroupId, id: &str, query: &str) ->
 
 /// Dead messages are tried again: one, or all. They keep their ids, so a receiver that has one knows it.
 async fn replay(control: &Control, asked: &Asked<'_>, group: GroupId, id: &str) -> Result<Response<Bytes>, Denied> {
-    let Chosen { delivery } = if asked.body.is_empty() { Chosen::default() } else { asked.json()? };
+    let Chosen { delivery } = asked.json_or_nothing()?;
     let webhook = find(control, &group, id).await?;
     let now = control.clock().unix_seconds();
     let replayed = control.store().ask(move |connection| kept::replay(connection, &webhook.id, delivery, now)).await?;
@@ -282,8 +296,8 @@ fn shown(connection: &rusqlite::Connection, webhook: Webhook) -> rusqlite::Resul
     Ok(Shown { webhook, waiting, dead, secret: None })
 }
 
-fn changed(control: &Control, group: GroupId) {
-    let about = About { group: Some(group), who: Some("operator".into()), ..About::default() };
+fn changed(control: &Control, asked: &Asked<'_>, group: GroupId) {
+    let about = About { group: Some(group), who: Some(asked.caller.who()), ..About::default() };
     control.audit(Event::WebhookChanged, about);
 }
 

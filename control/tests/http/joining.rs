@@ -17,13 +17,13 @@ use crate::desk::{Answer, Desk, HOST};
 const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 7));
 
 /// A visitor's page with its socket.
-struct Page {
+pub(crate) struct Page {
     id: PageId,
     mailbox: Receiver<String>,
 }
 
 impl Page {
-    fn open(desk: &Desk, visitor: &str) -> Self {
+    pub(crate) fn open(desk: &Desk, visitor: &str) -> Self {
         let hello = json!({"t": "hello", "group": "demo", "visitor": visitor}).to_string();
         let (id, mailbox) = desk.wait(desk.control.page_arrives(&hello, HOME)).expect("room");
         let mut page = Self { id, mailbox };
@@ -32,16 +32,23 @@ impl Page {
         page
     }
 
-    fn says(&self, desk: &Desk, what: &Value) {
+    pub(crate) fn says(&self, desk: &Desk, what: &Value) {
         desk.wait(desk.control.page_says(self.id, &what.to_string())).expect("readable");
     }
 
-    fn hears(&mut self) -> Value {
+    pub(crate) fn hears(&mut self) -> Value {
         serde_json::from_str(&self.mailbox.try_recv().expect("a message")).expect("JSON")
+    }
+
+    /// The visitor is asked and agrees; the session that comes of it.
+    pub(crate) fn accepts(&mut self, desk: &Desk) -> SessionId {
+        let asked = self.hears();
+        self.says(desk, &json!({"t": "answer", "invite": asked["invite"], "accept": true}));
+        session_of(self.hears()["session"].as_str().expect("a session"))
     }
 }
 
-fn invite(desk: &Desk, agent: &str, visitor: &str) -> Answer {
+pub(crate) fn invite(desk: &Desk, agent: &str, visitor: &str) -> Answer {
     let body = json!({"visitor": visitor, "context": {"type": "case", "id": "C-1042"}}).to_string();
     desk.post("/v1/invites", Some(agent), &body)
 }

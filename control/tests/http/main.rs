@@ -1,8 +1,10 @@
 //! The whole HTTP flow through `Control::handle`, with a store in memory and shards that only note what they are told.
 
+mod backends;
 mod busy;
 mod cameras;
 mod desk;
+mod documents;
 mod doors;
 mod events;
 mod flow;

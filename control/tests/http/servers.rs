@@ -32,7 +32,7 @@ fn revocations(desk: &Desk) -> Vec<(SessionId, Whom, Code)> {
     desk.shards.commands().into_iter().filter_map(revoked).collect()
 }
 
-fn another_group(desk: &Desk) {
+pub(crate) fn another_group(desk: &Desk) {
     let made = desk.operate(Method::POST, "/v1/groups", r#"{"group":"other","name":"Other"}"#);
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
 }
@@ -94,11 +94,14 @@ fn a_key_is_for_its_scopes() {
         desk.ask(Door::Public, method, path, Some(key), &body)
     };
     let end = format!("/v1/sessions/{session}/end");
+    let receipts = format!("/v1/sessions/{session}/receipts");
     let doings = [
         ("sessions.create", Method::POST, "/v1/sessions"),
         ("sessions.list", Method::GET, "/v1/own-sessions"),
         ("tickets.mint", Method::POST, "/v1/tickets"),
         ("policy.read", Method::GET, "/v1/policy/effective"),
+        ("receipts.read", Method::GET, receipts.as_str()),
+        ("webhooks.manage", Method::GET, "/v1/groups/demo/webhooks"),
         ("sessions.end", Method::POST, end.as_str()),
     ];
     for (scope, ..) in &doings {

@@ -179,7 +179,7 @@ pub(super) async fn roll_back(
 
 fn moving(control: &Control, inquiry: &Inquiry<'_>) -> Result<(String, Moving, Author), Denied> {
     let seen = inquiry.seen()?;
-    let mut wish = if inquiry.asked.body.is_empty() { Moving::default() } else { inquiry.asked.json()? };
+    let mut wish = inquiry.asked.json_or_nothing::<Moving>()?;
     let author = author(control, inquiry, wish.by.take())?;
     Ok((seen, wish, author))
 }

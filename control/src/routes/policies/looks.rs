@@ -93,8 +93,8 @@ pub(super) async fn evaluate(control: &Control, inquiry: &Inquiry<'_>) -> Result
 
 /// `GET …/diff?from=…&to=…`: each a number, `staging` or `production`.
 pub(super) async fn diff(control: &Control, inquiry: &Inquiry<'_>, group: GroupId) -> Result<Response<Bytes>, Denied> {
-    let from = chosen(control, &group, inquiry.parameter("from").unwrap_or("production")).await?;
-    let to = chosen(control, &group, inquiry.parameter("to").unwrap_or("staging")).await?;
+    let from = chosen(control, &group, inquiry.asked.parameter("from").as_deref().unwrap_or("production")).await?;
+    let to = chosen(control, &group, inquiry.asked.parameter("to").as_deref().unwrap_or("staging")).await?;
     let changes = compare(&document(&from.bundle)?, &document(&to.bundle)?);
     Ok(json(StatusCode::OK, &Differences { from: from.version, to: to.version, changes }))
 }
@@ -105,7 +105,7 @@ pub(super) async fn history(
     inquiry: &Inquiry<'_>,
     group: GroupId,
 ) -> Result<Response<Bytes>, Denied> {
-    let before = inquiry.parameter("before").and_then(|text| text.parse().ok()).unwrap_or(i64::MAX);
+    let before = inquiry.asked.parameter("before").and_then(|text| text.parse().ok()).unwrap_or(i64::MAX);
     let lines = control.store().ask(move |connection| {
         let known = kept::group(connection, &group)?.is_some();
         known.then(|| kept::history(connection, &group, before, PAGE)).transpose()
