@@ -12,7 +12,7 @@ struct OnePlace {
     why: &'static str,
 }
 
-const ONE_PLACE: [OnePlace; 11] = [
+const ONE_PLACE: [OnePlace; 13] = [
     OnePlace {
         needle: "str0m::",
         within: &["engine/", "relay/", "control/", "wire/"],
@@ -36,6 +36,18 @@ const ONE_PLACE: [OnePlace; 11] = [
         within: &["engine/src", "relay/src", "control/src", "wire/src"],
         allowed: &["control/src/directory.rs"],
         why: "a shard owns its state; the one shared map is the directory",
+    },
+    OnePlace {
+        needle: "TcpStream::connect",
+        within: &["control/src"],
+        allowed: &["control/src/fetcher/"],
+        why: "where the control plane connects to is judged in one place (G-70)",
+    },
+    OnePlace {
+        needle: "load_native_certs",
+        within: &["control/src", "relay/src"],
+        allowed: &["control/src/fetcher/"],
+        why: "whose certificates count is decided in one place",
     },
     OnePlace {
         needle: "unsafe {",
@@ -190,6 +202,8 @@ fn the_rules_reject_what_they_must() {
     assert_eq!(misplaced("relay/src/shard.rs", "#[cfg(test)]\nmod tests { Instant::now() }").len(), 0);
     assert_eq!(misplaced("control/src/keys.rs", "keys: DashMap<u8, u8>").len(), 1);
     assert_eq!(misplaced("relay/src/shard.rs", "unsafe { call() }").len(), 1);
+    assert_eq!(misplaced("control/src/sms.rs", "TcpStream::connect(there).await").len(), 1);
+    assert_eq!(misplaced("control/src/fetcher/exchange.rs", "TcpStream::connect(there).await").len(), 0);
     assert_eq!(leftovers("a.rs", "    todo!()").len(), 1);
     assert!(too_long("a.rs", &"\n".repeat(LINES_MAX + 1)).is_some());
     assert!(undocumented("a.rs", "use x;\n").is_some());
