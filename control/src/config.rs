@@ -65,6 +65,8 @@ pub struct IdentityConfig {
     /// How browsers reach the two doors, as registered with the provider.
     pub public_url: String,
     pub operator_url: String,
+    /// Rules that hide less are put into production by another administrator than the one who saved them.
+    pub four_eyes: bool,
 }
 
 /// Whoever belongs to `value` is an agent of this group.

@@ -151,6 +151,11 @@ impl Identity {
         }
     }
 
+    /// Does it take two administrators to hide less?
+    pub(crate) const fn wants_four_eyes(&self) -> bool {
+        self.config.four_eyes
+    }
+
     /// Is this door's cookie for TLS only?
     pub(crate) fn is_secure(&self, door: Door) -> bool {
         self.base(door).starts_with("https://")

@@ -10,6 +10,7 @@ mod compile;
 pub(crate) mod diff;
 mod enforce;
 pub(crate) mod judge;
+pub(crate) mod lowered;
 pub(crate) mod schema;
 pub(crate) mod shareable;
 

@@ -72,7 +72,7 @@ describe('approved documents in the console', () => {
         await documents.getByRole('button', { name: 'Add document' }).click();
         await page.keyboard.type('Price list');
         await documents.getByLabel('Address').fill(`${origin}/closed.pdf`);
-        const check = documents.getByRole('button', { name: /^Check the link/u });
+        const check = documents.getByRole('button', { name: /^Check link of/u });
         await check.click();
         await documents.getByText('Access-Control-Allow-Origin is missing').first().waitFor();
         assert.deepEqual(await serious(page), [], 'with findings');

@@ -46,7 +46,7 @@ export class DocumentsEditor {
     const path = `/documents/links/${at}`;
     const name = link.name || `document ${at + 1}`;
     const told = h('div', { class: 'findings', role: 'status' });
-    const check = button('Check link', { class: 'button', 'aria-label': `Check the link of ${name}` }, () => void this.#try(link, check, told));
+    const check = button('Check link', { class: 'button', 'aria-label': `Check link of ${name}` }, () => void this.#try(link, check, told));
     return h('div', { class: 'document', role: 'group', 'aria-label': `Document ${name}` },
       h('div', { class: 'item-fields' },
         textField(this.#form, `${path}/name`, 'Name', { maxlength: '80' }),

@@ -45,8 +45,12 @@ impl ShardLink for TakesAll {
 }
 
 pub(crate) fn a_control() -> Arc<Control> {
+    control_of(&ControlConfig::default())
+}
+
+pub(crate) fn control_of(config: &ControlConfig) -> Arc<Control> {
     let connect = |_| ConnectInfo { websocket: "/v1/ws".into(), webtransport: None };
     let clock = Box::new(StandStill(an_instant()));
     let hooks = Hooks { clock, shards: Box::new(TakesAll), connect: Box::new(connect) };
-    Control::open(&ControlConfig::default(), hooks).expect("all in memory")
+    Control::open(config, hooks).expect("all in memory")
 }

@@ -5,6 +5,7 @@
 //! statements to the store.
 
 mod agents;
+mod four_eyes;
 mod groups;
 mod heads;
 mod looks;

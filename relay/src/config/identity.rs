@@ -27,6 +27,8 @@ pub struct Identity {
     /// How browsers reach the doors; empty: as the node itself says it.
     pub public_url: String,
     pub operator_url: String,
+    /// Rules that hide less are put into production by another administrator than the one who saved them.
+    pub four_eyes: bool,
     /// Values of that claim that make an agent; the first that fits counts.
     pub agents: Vec<IdentityAgent>,
 }
@@ -53,6 +55,7 @@ impl Default for Identity {
             admins: Vec::new(),
             public_url: String::new(),
             operator_url: String::new(),
+            four_eyes: true,
             agents: Vec::new(),
         }
     }
@@ -113,6 +116,7 @@ impl Identity {
             agents: rules.collect(),
             public_url: or(&self.public_url, public_url),
             operator_url: or(&self.operator_url, operator_url),
+            four_eyes: self.four_eyes,
         })
     }
 }

@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::four_eyes::four_eyes;
 use super::{Inquiry, absent, author, stale, unfit, with_etag};
 use crate::audit::About;
 use crate::control::Control;
@@ -143,11 +144,22 @@ pub(super) async fn publish(
     if !problems.is_empty() {
         return Ok(unfit(control, &problems));
     }
-    let (wanted, to) = (group.clone(), version.version);
-    let moved = control
-        .store()
-        .ask(move |connection| kept::move_production(connection, &wanted, &seen, ("published", to), &author));
-    done(control, inquiry, group, moved.await?, Event::PolicyPublished).await
+    let moved = to_production(control, inquiry, &group, seen, ("published", version), author).await?;
+    done(control, inquiry, group, moved, Event::PolicyPublished).await
+}
+
+/// Moves production's head, if it is where it was seen, to a version that this person may put there.
+async fn to_production(
+    control: &Control,
+    inquiry: &Inquiry<'_>,
+    group: &GroupId,
+    seen: String,
+    (how, version): (&'static str, Version),
+    author: Author,
+) -> Result<Moved, Refusal> {
+    four_eyes(control, inquiry, group, &version).await?;
+    let (group, to) = (group.clone(), version.version);
+    control.store().ask(move |connection| kept::move_production(connection, &group, &seen, (how, to), &author)).await
 }
 
 /// `POST …/rollback`: production points to the version before, or to an earlier one that is named.
@@ -158,22 +170,22 @@ pub(super) async fn roll_back(
 ) -> Result<Response<Bytes>, Denied> {
     let (seen, wish, author) = moving(control, inquiry)?;
     let wanted = group.clone();
-    let moved = control.store().ask(move |connection| {
+    let found = control.store().ask(move |connection| {
         let Some(now) = kept::mark(connection, &wanted, Head::Production)? else { return Ok(None) };
         let to = match wish.version {
             Some(version) => Some(version),
             None => kept::previous_production(connection, &wanted, now.version)?,
         };
-        let Some(to) = to else { return Ok(None) };
-        if !kept::was_in_production(connection, &wanted, to)? {
-            return Ok(None);
+        match to {
+            Some(to) if kept::was_in_production(connection, &wanted, to)? => kept::version(connection, &wanted, to),
+            _ => Ok(None),
         }
-        kept::move_production(connection, &wanted, &seen, ("rolled_back", to), &author).map(Some)
     });
-    let Some(moved) = moved.await? else {
+    let Some(version) = found.await? else {
         let refusal = Refusal::new(Code::State, "R028");
         return Err(refusal.saying("There is no version in production before that could be gone back to.").into());
     };
+    let moved = to_production(control, inquiry, &group, seen, ("rolled_back", version), author).await?;
     done(control, inquiry, group, moved, Event::PolicyRolledBack).await
 }
 
