@@ -72,7 +72,7 @@ pub enum MediaEvent {
 /// The media plane of one session.
 #[derive(Debug, Default)]
 pub struct Fanout {
-    /// Boxed: a tree keeps room for eleven in a row, and each of these is 10 KiB.
+    /// Boxed: a tree keeps room for eleven in a row.
     members: BTreeMap<MemberId, Box<Member>>,
     /// By [`Lane`].
     lanes: [Filling; LANES],

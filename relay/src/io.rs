@@ -269,6 +269,11 @@ impl Socket {
                 tracing::debug!(%error, "asking for a larger socket buffer");
             }
         }
+        if bind.bind.is_ipv4()
+            && let Err(error) = cmsg::forbid_fragments(raw.as_fd())
+        {
+            tracing::debug!(%error, "asking that datagrams are not cut on their way");
+        }
         raw.bind(&bind.bind.into()).map_err(|error| named(&error, bind.bind))?;
         let gro = cmsg::enable_gro(raw.as_fd()).is_ok();
         let gso = cmsg::probe_gso(raw.as_fd()).is_ok();

@@ -4,6 +4,9 @@
 //! that is connected has no ciphers: it can neither read nor write RTP and RTCP, and no key has two users. It leaves to
 //! [`crate::rtp::srtp`] what is made of the keys.
 //!
+//! And except that the endpoints of a process share one configuration. The ordinary provider makes one for each, and
+//! dimpl tries every algorithm out when it makes one: that costs as much as the handshake itself.
+//!
 //! What an unkeyed str0m does otherwise: it says goodbye by a DTLS alert alone; it goes on composing reports for the
 //! streams of its sections, and drops them. So streams are best removed once their numbers are known, and those we send
 //! on declared again before a further offer is answered.
@@ -15,6 +18,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use dimpl::{Config, Dtls};
 use str0m::crypto::dtls::{
     DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion, SrtpProfile,
 };
@@ -50,11 +54,26 @@ fn keeping(inner: &'static dyn DtlsProvider) -> &'static Keeping {
     KEEPING.get_or_init(|| Keeping(inner))
 }
 
+/// What every endpoint of the process is made with.
+fn configuration(mtu: Option<usize>) -> Result<Arc<Config>, CryptoError> {
+    static MADE: OnceLock<(Option<usize>, Arc<Config>)> = OnceLock::new();
+    if let Some((_, made)) = MADE.get().filter(|(of, _)| *of == mtu) {
+        return Ok(Arc::clone(made));
+    }
+    // A cookie would prove that packets come back from where the client says it is; ICE has done that before.
+    let builder = Config::builder().use_server_cookie(false);
+    let builder = mtu.into_iter().fold(builder, |builder, mtu| builder.mtu(mtu));
+    let made = Arc::new(builder.build().map_err(|error| CryptoError::Other(error.to_string()))?);
+    // The first is kept. Two shards that make it at the same time have one each for that connection.
+    drop(MADE.set((mtu, Arc::clone(&made))));
+    Ok(made)
+}
+
 #[derive(Debug)]
 struct Keeping(&'static dyn DtlsProvider);
 
 #[derive(Debug)]
-struct Endpoint(Box<dyn DtlsInstance>);
+struct Endpoint(Dtls);
 
 impl DtlsProvider for Keeping {
     fn generate_certificate(&self) -> Option<DtlsCert> {
@@ -68,8 +87,10 @@ impl DtlsProvider for Keeping {
         dtls_version: DtlsVersion,
         mtu: Option<usize>,
     ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
-        let inner = self.0.new_dtls(cert, now, dtls_version, mtu)?;
-        Ok(Box::new(Endpoint(inner)))
+        if !matches!(dtls_version, DtlsVersion::Dtls12) {
+            return Err(CryptoError::Other(format!("{dtls_version} is not offered to clients")));
+        }
+        Ok(Box::new(Endpoint(Dtls::new_12(configuration(mtu)?, cert.clone(), now))))
     }
 
     fn is_test(&self) -> bool {
@@ -87,19 +108,7 @@ impl DtlsInstance for Endpoint {
     }
 
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
-        match self.0.poll_output(buf) {
-            DtlsOutput::KeyingMaterial(material, profile) => {
-                LAST.set(profile_of(profile).and_then(|profile| Keying::new(profile, &material)));
-                // Something has to be said in its place; the server's keys follow "connected", which may be repeated.
-                DtlsOutput::Connected
-            }
-            DtlsOutput::Connected => {
-                // Without a common profile no keys follow, and those of another handshake must not stand in for them.
-                LAST.set(None);
-                DtlsOutput::Connected
-            }
-            other => other,
-        }
+        keep_back(self.0.poll_output(buf))
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
@@ -128,6 +137,23 @@ impl DtlsInstance for Endpoint {
 
     fn close(&mut self) -> Result<(), DtlsImplError> {
         self.0.close()
+    }
+}
+
+/// Takes the keys out of what a DTLS endpoint says.
+fn keep_back(output: DtlsOutput<'_>) -> DtlsOutput<'_> {
+    match output {
+        DtlsOutput::KeyingMaterial(material, profile) => {
+            LAST.set(profile_of(profile).and_then(|profile| Keying::new(profile, &material)));
+            // Something has to be said in its place; the server's keys follow "connected", which may be repeated.
+            DtlsOutput::Connected
+        }
+        DtlsOutput::Connected => {
+            // Without a common profile no keys follow, and those of another handshake must not stand in for them.
+            LAST.set(None);
+            DtlsOutput::Connected
+        }
+        other => other,
     }
 }
 

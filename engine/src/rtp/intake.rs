@@ -180,8 +180,11 @@ impl Intake {
             .find_map(|stream| stream.reception.take_keyframe_wish().then_some((stream.section, stream.layer)))
     }
 
-    /// Is there something to say at `now`? Feedback about arrivals goes with the packet that finds it due.
+    /// Is there something to say at `now`? Never by who has sent nothing. Feedback about arrivals goes with the packet that finds it due.
     pub(crate) fn has_output(&self, now: Instant) -> bool {
+        if self.streams.is_empty() {
+            return false;
+        }
         let due = |at: Instant| at <= now;
         self.recorder.deadline().is_some_and(due)
             || self.observer.as_ref().is_some_and(|observer| due(observer.deadline()))
@@ -190,6 +193,9 @@ impl Intake {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.streams.is_empty() {
+            return None;
+        }
         let repairs = self.streams.iter().filter_map(|stream| stream.reception.deadline()).min();
         let feedback = self.recorder.deadline().map(|at| at + FEEDBACK_SLACK);
         [repairs, feedback].into_iter().flatten().min()
@@ -236,9 +242,6 @@ impl Intake {
     }
 
     fn report_at(&self) -> Option<Instant> {
-        if self.streams.is_empty() {
-            return None;
-        }
         self.reported.map(|at| at + REPORT_INTERVAL)
     }
 

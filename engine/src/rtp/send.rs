@@ -85,8 +85,8 @@ pub(crate) enum Sending {
 #[derive(Debug)]
 pub(crate) struct Sender {
     section: Section,
-    /// Extensions that are written, by ascending identifier.
-    extensions: Vec<(u8, Extension)>,
+    /// Extensions that are written, by ascending identifier; in place, because every packet reads them.
+    extensions: [Option<(u8, Extension)>; Extension::ALL.len()],
     /// The last answer of the negotiation, because it is asked for every packet.
     agreed: Option<(Format, Option<Wording>)>,
     line: Line,
@@ -147,7 +147,7 @@ impl Sender {
         let line = Line::new(entropy);
         let mut sender = Self {
             section: section.clone(),
-            extensions: Vec::new(),
+            extensions: [None; Extension::ALL.len()],
             agreed: None,
             line,
             history: History::default(),
@@ -183,8 +183,8 @@ impl Sender {
         let own = [Extension::Mid, Extension::AbsoluteSendTime, Extension::TransportSequence];
         let written = |extension: &Extension| extension.is_carried() || own.contains(extension);
         let named = |extension| section.extensions.id(extension).map(|id| (id, extension));
-        self.extensions = Extension::ALL.into_iter().filter(written).filter_map(named).collect();
-        self.extensions.sort_unstable_by_key(|(id, _)| *id);
+        self.extensions = Extension::ALL.map(|extension| Some(extension).filter(written).and_then(named));
+        self.extensions.sort_unstable_by_key(|place| place.map_or(u8::MAX, |(id, _)| id));
     }
 
     /// Nothing of what was sent may leave again.
@@ -411,7 +411,7 @@ impl Sender {
         let transport_sequence = departure.transport_sequence.to_be_bytes();
         let mut values: [(u8, &[u8]); Extension::ALL.len()] = [(0, &[]); Extension::ALL.len()];
         let (mut count, mut is_numbered) = (0, false);
-        for (id, extension) in &self.extensions {
+        for (id, extension) in self.extensions.iter().flatten() {
             let value: Option<&[u8]> = match extension {
                 Extension::Mid => writing.introduces.then(|| self.section.mid.as_bytes()),
                 Extension::AbsoluteSendTime => Some(&departure.send_time),

@@ -192,6 +192,12 @@ pub(super) fn probe_gso(socket: BorrowedFd<'_>) -> io::Result<()> {
     set_udp_option(socket, libc::UDP_SEGMENT, 0)
 }
 
+/// Lets no router cut what is sent (RFC 8085 §3.2): datagrams are made to fit every path, and one that may be cut needs a number
+/// that is unique in the host, whose making costs a twentieth of sending. What the path is believed to carry is not asked.
+pub(super) fn forbid_fragments(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+}
+
 /// Leaves received datagrams as they come.
 #[cfg(test)]
 pub(super) fn disable_gro(socket: BorrowedFd<'_>) -> io::Result<()> {
