@@ -24,7 +24,7 @@ use crate::audit::About;
 use crate::config::StartError;
 use crate::particulars::Context;
 use crate::secrets::opaque;
-use crate::store::webhooks::{self as kept, Queued};
+use crate::store::webhooks::{self as kept, Queued, Taken};
 
 pub(crate) use sign::{Key, Signer, new_secret};
 
@@ -113,8 +113,8 @@ impl Message {
         Self::new(TEST, group, &About::default(), at)
     }
 
-    /// Queues it for every webhook that wants it; how many found no room.
-    pub(crate) fn queue(&self, connection: &Connection) -> rusqlite::Result<u64> {
+    /// Queues it for every webhook that wants it.
+    pub(crate) fn queue(&self, connection: &Connection) -> rusqlite::Result<Taken> {
         kept::queue(connection, &self.group, &self.queued)
     }
 }

@@ -157,8 +157,15 @@ pub(crate) fn rotate(connection: &Connection, id: &str, from: u32, until: u64) -
     connection.execute(sql, params![id, from, seconds(until)]).map(drop)
 }
 
-/// Queues a message for every active webhook that has chosen its event; how many found no room.
-pub(crate) fn queue(connection: &Connection, group: &GroupId, message: &Queued) -> rusqlite::Result<u64> {
+/// How many webhooks a message was queued for, and for how many there was no room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) queued: u64,
+    pub(crate) lost: u64,
+}
+
+/// Queues a message for every active webhook that has chosen its event.
+pub(crate) fn queue(connection: &Connection, group: &GroupId, message: &Queued) -> rusqlite::Result<Taken> {
     let sql = "SELECT id, (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE webhook = webhooks.id AND dead = 0
                LIMIT ?3)) FROM webhooks WHERE group_id = ?1 AND active = 1 AND instr(events, ?2) > 0";
     let (Queued { id, event, session, body, at }, most) = (message, WEBHOOK_QUEUE_MAX as i64);
@@ -168,17 +175,18 @@ pub(crate) fn queue(connection: &Connection, group: &GroupId, message: &Queued) 
             Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut lost = 0;
+    let mut taken = Taken::default();
     for (webhook, waiting) in rows {
         if waiting >= most {
-            lost += 1;
+            taken.lost += 1;
             continue;
         }
         let sql = "INSERT INTO deliveries (webhook, message, event, session, body, created, due)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)";
         connection.prepare_cached(sql)?.execute(params![webhook, id, event, session, body, seconds(*at)])?;
+        taken.queued += 1;
     }
-    Ok(lost)
+    Ok(taken)
 }
 
 /// How many wait, and those whose time has come: of each session and webhook only the oldest, of each webhook a few.
