@@ -241,6 +241,40 @@ fn the_end_of_a_session_ends_its_mirrors() {
 }
 
 #[test]
+fn what_enforce_takes_away_is_seen_no_longer_on_a_mirror() {
+    // R152
+    let mut world = World::new();
+    let publisher = world.publishes("mixer", None).expect("allowed");
+    let screen = role(Role::Agent, Capabilities::SUB_SCREEN);
+    let agent = world.watches_second_with("Ann", screen, AGENT).expect("permitted");
+    let wall = world.watches_second("wall", AGENT).expect("permitted");
+    world.send_frames(publisher.client, 3);
+    world.narrow(Role::Agent.ceiling().narrowed_to(Capabilities::SUB_CAMERA));
+    world.send_frames(publisher.client, 3);
+    assert_eq!([agent.client, wall.client].map(|client| world.seen(client).len()), [3, 6], "agents may see no screen");
+    assert_eq!(world.ends(), [Code::Policy]);
+    let again = world.watches_second_with("Ann", screen, AGENT);
+    assert_eq!(code(again), Code::Capability, "its token is no wider");
+    assert_conserved(&mut world);
+}
+
+#[test]
+fn a_revoked_token_ends_its_media_on_a_mirror_at_once() {
+    // G-54
+    let mut world = World::new();
+    let publisher = world.publishes("mixer", None).expect("allowed");
+    let permit = world.permit("viewer", AGENT).expect("permitted");
+    let [viewer, other] = ["viewer", "other"].map(|name| world.watches_second(name, AGENT).expect("permitted"));
+    world.send_frames(publisher.client, 3);
+    world.revoke(Role::Upstream, "viewer");
+    world.send_frames(publisher.client, 3);
+    assert_eq!([&viewer, &other].map(|made| world.seen(made.client).len()), [3, 6], "not one packet after it");
+    assert_eq!(world.ends(), [Code::Ticket]);
+    assert_eq!(code(world.enters_second("viewer", permit)), Code::Ticket, "nor by what its home said before");
+    assert_conserved(&mut world);
+}
+
+#[test]
 fn a_mirror_without_viewers_goes_and_its_home_stops() {
     let mut world = World::new();
     let publisher = world.publishes("mixer", None).expect("allowed");

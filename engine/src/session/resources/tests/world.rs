@@ -345,15 +345,12 @@ impl World {
     /// Agents may do no more than this from now on.
     pub(super) fn narrow(&mut self, agents: Capabilities) {
         let narrowing = Narrowing { policy: Policy::default(), agents, subjects: Vec::new() };
-        self.engine.handle_command(self.now, Command::Narrow { session: SESSION, narrowing: Box::new(narrowing) });
-        self.settle();
+        self.command_both(&Command::Narrow { session: SESSION, narrowing: Box::new(narrowing) });
     }
 
     pub(super) fn revoke(&mut self, role: Role, subject: &str) {
         let whom = Whom::One { role, subject: subject.into() };
-        let command = Command::Revoke { session: SESSION, whom, epoch: u32::MAX, code: Code::Ticket };
-        self.engine.handle_command(self.now, command);
-        self.settle();
+        self.command_both(&Command::Revoke { session: SESSION, whom, epoch: u32::MAX, code: Code::Ticket });
     }
 
     pub(super) fn signals(&mut self, agent: Agent) -> Vec<ToClient> {

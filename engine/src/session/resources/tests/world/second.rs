@@ -5,6 +5,8 @@ use fanlight_wire::resource::ViewPermit;
 
 use super::*;
 
+const UPSTREAM: Rights = role(Role::Upstream, Role::Upstream.ceiling());
+
 impl World {
     /// A viewer whom the second shard serves.
     pub(in crate::session::resources::tests) fn watches_second(
@@ -12,10 +14,26 @@ impl World {
         subject: &str,
         source: Option<MediaSource>,
     ) -> Result<Made, Refusal> {
-        let permit = self.permit(subject, source)?;
-        let made = self.enters_second(subject, permit)?;
+        self.watches_second_with(subject, UPSTREAM, source)
+    }
+
+    pub(in crate::session::resources::tests) fn watches_second_with(
+        &mut self,
+        subject: &str,
+        rights: Rights,
+        source: Option<MediaSource>,
+    ) -> Result<Made, Refusal> {
+        let permit = self.permitted(Self::admission(subject, rights), source)?;
+        let made = self.enters(Self::admission(subject, rights), permit)?;
         self.connect(made.client);
         Ok(made)
+    }
+
+    /// Says something to all of a session's shards, as control does.
+    pub(in crate::session::resources::tests) fn command_both(&mut self, command: &Command) {
+        self.engine.handle_command(self.now, command.clone());
+        self.second.handle_command(self.now, command.clone());
+        self.settle();
     }
 
     /// What the home says of a viewer for the second shard.
@@ -24,7 +42,11 @@ impl World {
         subject: &str,
         source: Option<MediaSource>,
     ) -> Result<ViewPermit, Refusal> {
-        let input = ResourceInput::Permit { admission: Self::admission(subject), source };
+        self.permitted(Self::admission(subject, UPSTREAM), source)
+    }
+
+    fn permitted(&mut self, admission: Admission, source: Option<MediaSource>) -> Result<ViewPermit, Refusal> {
+        let input = ResourceInput::Permit { admission, source };
         match self.engine.handle_resource(self.now, input)? {
             ResourceOutput::Permitted(permit) => Ok(permit),
             other => panic!("{other:?}"),
@@ -37,10 +59,14 @@ impl World {
         subject: &str,
         permit: ViewPermit,
     ) -> Result<Made, Refusal> {
+        self.enters(Self::admission(subject, UPSTREAM), permit)
+    }
+
+    fn enters(&mut self, admission: Admission, permit: ViewPermit) -> Result<Made, Refusal> {
         let index = self.clients.len();
         let address = SocketAddr::from(([10, 0, 1, index as u8], 5_000));
         let mut client = Client::new(address, self.now, Speaks::Everything);
-        let (sdp, admission) = (client.offer_to_watch(), Self::admission(subject));
+        let (sdp, subject) = (client.offer_to_watch(), admission.subject.clone());
         let answer = self.second.handle_resource(self.now, ResourceInput::Mirror { permit, admission, sdp });
         self.settle();
         match answer? {
@@ -48,7 +74,7 @@ impl World {
                 assert_eq!(resource.shard(), ShardId(1), "it can be found again");
                 client.answer(&sdp);
                 self.clients.push(client);
-                Ok(Made { client: index, resource, tag, subject: subject.to_owned(), answer: sdp })
+                Ok(Made { client: index, resource, tag, subject, answer: sdp })
             }
             other => panic!("{other:?}"),
         }
@@ -92,9 +118,8 @@ impl World {
         &self.clients[client].keyframe_requests
     }
 
-    fn admission(subject: &str) -> Admission {
+    fn admission(subject: &str, Rights { role, capabilities }: Rights) -> Admission {
         let (name, subject) = ("Wall".to_owned(), subject.to_owned());
-        let (role, capabilities) = (Role::Upstream, Role::Upstream.ceiling());
         Admission { session: SESSION, role, capabilities, name, subject, epoch: 1 }
     }
 
