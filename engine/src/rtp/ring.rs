@@ -8,7 +8,8 @@
 //! - A keyframe is *whole* when every packet from its first to its marker has arrived, in any order.
 //! - Memory follows what repairs and newcomers need: at most [`RING_AGE_MAX`], [`RING_PACKETS_MAX`] and
 //!   [`RING_BYTES_MAX`], and no more than [`RING_REPAIR_AGE`] once what has come since the last keyframe is too much to be
-//!   replayed, or more than the audience is worth ([`Ring::serve`]).
+//!   replayed, or more than the audience is worth ([`Ring::serve`]). What a newcomer may have been given stays for as long
+//!   after that: it was sent a moment ago, however old it is.
 
 mod keyframe;
 mod store;
@@ -85,6 +86,8 @@ pub(crate) struct Ring {
     first: u64,
     store: Store,
     keyframe: Option<Keyframe>,
+    /// The oldest position that a newcomer may have been given, and when that was so last.
+    given: Option<(u64, Instant)>,
     /// SSRC and highest sequence number.
     newest: Option<(u32, u64)>,
     /// Bytes that may be kept for newcomers.
@@ -193,7 +196,7 @@ impl Ring {
         self.first = self.head();
         self.slots.clear();
         self.store.clear();
-        self.keyframe = None;
+        (self.keyframe, self.given) = (None, None);
     }
 
     fn continues(&mut self, arrival: &Arrival<'_>) -> bool {
@@ -206,7 +209,8 @@ impl Ring {
 
     /// Lets go of what nobody needs any more.
     fn trim(&mut self, now: Instant) {
-        let replayable = self.bootstrap().map_or(u64::MAX, |bootstrap| bootstrap.position);
+        self.note_given(now);
+        let replayable = self.given.map_or(u64::MAX, |(position, _)| position);
         while let Some(oldest) = self.slots.front() {
             let age = now.saturating_duration_since(oldest.received);
             let held = self.store.held();
@@ -216,6 +220,17 @@ impl Ring {
                 break;
             }
             self.pop();
+        }
+    }
+
+    /// Notes from where on newcomers are, or have lately been, served.
+    fn note_given(&mut self, now: Instant) {
+        let begins = self.bootstrap().map(|bootstrap| bootstrap.position);
+        let is_over = |(position, at)| {
+            Some(position) == begins || now.saturating_duration_since(at) > RING_REPAIR_AGE
+        };
+        if self.given.is_none_or(is_over) {
+            self.given = begins.map(|position| (position, now));
         }
     }
 

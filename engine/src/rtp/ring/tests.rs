@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanlight_wire::limits::RING_REPAIR_AGE;
+use fanlight_wire::limits::{REPLAY_PACKETS_MAX, RING_REPAIR_AGE};
 
 use super::*;
 use crate::codec::Codec;
@@ -140,6 +140,31 @@ fn memory_follows_the_need() {
         fed.push(packet * 3, packet, packet as u32, true, &DELTA);
     }
     assert!(fed.ring.store.held() <= 8 * 1024, "given back: {} bytes", fed.ring.store.held());
+}
+
+// A newcomer on a lossy path asks for some of what it was given a round trip later.
+#[test]
+fn what_a_newcomer_was_given_can_be_repaired() {
+    let mut fed = Fed::new();
+    let packets = REPLAY_PACKETS_MAX as u64;
+    fed.push(0, 0, 0, true, &KEY);
+    for packet in 1..packets {
+        fed.push(packet * 3, packet, packet as u32, true, &DELTA);
+    }
+    assert!(fed.replayed().is_some(), "somebody may begin with the keyframe now");
+    let last = (packets..).find(|packet| {
+        fed.push(packet * 3, *packet, *packet as u32, true, &DELTA);
+        fed.ring.first() > 0
+    });
+    let kept = (last.expect("it is let go") - packets) * 3;
+    assert!((495..=510).contains(&kept), "for {kept} ms after the last who may");
+    // The next keyframe takes nothing from those who began with this one.
+    let mut fed = Fed::new();
+    for packet in 0..packets {
+        let payload = if packet % 300 == 0 { KEY } else { DELTA };
+        fed.push(packet * 3, packet, packet as u32, true, &payload);
+    }
+    assert_eq!((fed.ring.first(), fed.replayed().and_then(|all| all.first().copied())), (0, Some(300)));
 }
 
 #[test]
