@@ -226,9 +226,7 @@ impl Ring {
     /// Notes from where on newcomers are, or have lately been, served.
     fn note_given(&mut self, now: Instant) {
         let begins = self.bootstrap().map(|bootstrap| bootstrap.position);
-        let is_over = |(position, at)| {
-            Some(position) == begins || now.saturating_duration_since(at) > RING_REPAIR_AGE
-        };
+        let is_over = |(position, at)| Some(position) == begins || now.saturating_duration_since(at) > RING_REPAIR_AGE;
         if self.given.is_none_or(is_over) {
             self.given = begins.map(|position| (position, now));
         }
