@@ -79,7 +79,7 @@ pub struct Fanout {
     events: VecDeque<MediaEvent>,
     totals: MediaTotals,
     /// Members that have left and still say goodbye.
-    leaving: Vec<Box<Member>>,
+    leaving: Vec<Member>,
     /// Who is to be visited in the pass under way.
     queue: VecDeque<MemberId>,
     timers: Timers<MemberId>,
@@ -201,7 +201,7 @@ impl Fanout {
             demux.remove(member.key);
             self.timers.remove(who);
             self.lanes.iter_mut().for_each(|lane| lane.watchers.retain(|watcher| *watcher != who));
-            self.leaving.push(member);
+            self.leaving.push(*member);
         }
     }
 

@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use dimpl::{Config, Dtls};
+use dimpl::{Config, ConfigBuilder, Dtls};
 use str0m::crypto::dtls::{
     DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion, SrtpProfile,
 };
@@ -62,7 +62,7 @@ fn configuration(mtu: Option<usize>) -> Result<Arc<Config>, CryptoError> {
     }
     // A cookie would prove that packets come back from where the client says it is; ICE has done that before.
     let builder = Config::builder().use_server_cookie(false);
-    let builder = mtu.into_iter().fold(builder, |builder, mtu| builder.mtu(mtu));
+    let builder = mtu.into_iter().fold(builder, ConfigBuilder::mtu);
     let made = Arc::new(builder.build().map_err(|error| CryptoError::Other(error.to_string()))?);
     // The first is kept. Two shards that make it at the same time have one each for that connection.
     drop(MADE.set((mtu, Arc::clone(&made))));
