@@ -1,16 +1,14 @@
-// The flows as people see them: keys, consent, pointers, takeover, leaving, ending. With PICTURES=1 it also takes the pictures of
+// The flows as people see them: consent, pointers, takeover, leaving, ending. With PICTURES=1 it also takes the pictures of
 // `docs/pictures/`.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join as path } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { Agent, join, KIND, samePage, startSession, Visitor } from './cast.mjs';
 import { startBrowser, startRelay, until } from './harness.mjs';
+import { Company, picture } from './house.mjs';
 import { openMovingTab } from './pictures.mjs';
 
-const PICTURES = path(import.meta.dirname, '../../docs/pictures');
 const DESKTOP = { width: 1280, height: 800 };
 const TITLE = 'Order 2231';
 const ORDER = `<main style="font:20px Georgia,serif;padding:80px 60px;color:#22281f"><h1>Order 2231</h1>
@@ -18,7 +16,7 @@ const ORDER = `<main style="font:20px Georgia,serif;padding:80px 60px;color:#222
 
 let relay;
 let browser;
-let people = [];
+const people = new Company();
 
 before(async () => {
     [relay, browser] = await Promise.all([startRelay(), startBrowser([`--auto-select-tab-capture-source-by-title=${TITLE}`])]);
@@ -29,24 +27,11 @@ after(async () => {
     await relay?.stop();
 });
 
-afterEach(async () => {
-    for (const person of people) assert.deepEqual(person.errors, [], 'no script failed');
-    await Promise.all(people.map((person) => person.close()));
-    people = [];
-});
-
-async function picture(person, name) {
-    if (process.env.PICTURES === '1') {
-        mkdirSync(PICTURES, { recursive: true });
-        // What was said in passing covers what the picture is about.
-        await until('the notices are gone', async () => (await person.page.locator('.toast').count()) === 0, 20_000);
-        await person.page.screenshot({ path: path(PICTURES, `${name}.png`) });
-    }
-}
+afterEach(() => people.leave());
 
 async function session(options = {}) {
     const { visitor, agents } = await startSession(browser, relay, { carrier: 'webtransport', ...options });
-    people = [visitor, ...agents];
+    people.push(visitor, ...agents);
     return { visitor, agents };
 }
 
@@ -56,33 +41,6 @@ const pointerAt = (visitor, name) => visitor.page.evaluate((label) => {
     const box = arrow?.getBoundingClientRect();
     return box && { x: box.x, y: box.y };
 }, name);
-
-describe('keys', () => {
-    // R120
-    test('a wrong key, a used key and a mistyped key give the same sentence and nothing else', async () => {
-        const visitor = await Visitor.open(browser, relay);
-        const key = await visitor.start();
-        const wrong = String((Number(key) + 1) % 1_000_000_000).padStart(9, '0');
-        const ann = await Agent.open(browser, relay, 'ann', wrong);
-        people = [visitor, ann];
-        const alert = ann.page.locator('#key-error');
-        await until('the sentence is shown', async () => (await alert.textContent()) !== '');
-        const sentence = await alert.textContent();
-        assert.match(sentence, /key/iu);
-        await ann.page.locator('#key').fill('12 34');
-        assert.equal(await ann.page.getByRole('button', { name: 'Connect' }).isDisabled(), true, 'not nine digits');
-        // Pasted in any spelling.
-        await ann.page.locator('#key').fill(`${key.slice(0, 3)}-${key.slice(3, 6)}.${key.slice(6)}`);
-        await ann.press('Connect');
-        await visitor.allow(ann.name);
-        await ann.seesPage();
-        const ben = await Agent.open(browser, relay, 'ben', key);
-        people.push(ben);
-        const again = ben.page.locator('#key-error');
-        await until('the sentence is shown', async () => (await again.textContent()) !== '');
-        assert.equal(await again.textContent(), sentence, 'a used key is told like a wrong one');
-    });
-});
 
 describe('pointing', () => {
     // R156, R158
@@ -101,8 +59,8 @@ describe('pointing', () => {
             await visitor.page.mouse.move(400 + Math.random() * 4, 300);
             return ann.page.evaluate(() => document.querySelector('.mirror-stage .pointer')?.dataset.label === 'The visitor');
         });
-        await picture(ann, 'console');
-        await picture(visitor, 'visitor');
+        await picture(ann.page, 'console');
+        await picture(visitor.page, 'visitor');
 
         await ann.page.getByLabel('Mode', { exact: true }).selectOption('view_only');
         await until('the mode is View Only', async () => (await ann.state()).mode === 'view_only');
@@ -122,10 +80,10 @@ describe('consent', () => {
     test('a refusal is told and the agent gets nothing; another agent may still ask', async () => {
         const visitor = await Visitor.open(browser, relay, { viewport: DESKTOP });
         const ann = await Agent.open(browser, relay, 'ann', await visitor.start());
-        people = [visitor, ann];
+        people.push(visitor, ann);
         await ann.page.getByRole('heading', { name: 'Inviting the visitor…' }).waitFor();
         await visitor.page.getByRole('heading', { name: 'Ann Ahlberg would like to see this page' }).waitFor();
-        await picture(visitor, 'consent');
+        await picture(visitor.page, 'consent');
         await visitor.page.keyboard.press('Escape');
         await ann.page.getByRole('heading', { name: 'The visitor declined' }).waitFor();
         assert.equal(await ann.html(), '');
@@ -142,12 +100,12 @@ describe('a takeover', () => {
         const screen = visitor.page.getByRole('region', { name: 'The agent’s screen' }).or(visitor.page.getByRole('region', { name: "The agent's screen" }));
         await screen.locator('video').waitFor();
         await ann.page.getByText('Your content is being shared with the visitor: a browser tab.').waitFor();
-        await picture(visitor, 'agent-screen');
+        await picture(visitor.page, 'agent-screen');
         await ben.shareMine();
         const dialog = ann.page.getByRole('dialog');
         await dialog.getByText('Another agent is sharing their screen. You are no longer sharing your screen.', { exact: true }).waitFor();
         await ann.page.getByText('Ben Okafor is sharing their screen with the visitor.').waitFor();
-        await picture(ann, 'takeover');
+        await picture(ann.page, 'takeover');
         await ann.press('OK');
         await ben.press('Stop Sharing');
         await screen.waitFor({ state: 'hidden' });
@@ -155,7 +113,7 @@ describe('a takeover', () => {
         await ben.askVisitor();
         await visitor.acceptShare();
         await ann.page.getByText('The visitor is sharing a browser tab with you.').waitFor();
-        await picture(ann, 'visitor-screen');
+        await picture(ann.page, 'visitor-screen');
         await tab.close();
     });
 });

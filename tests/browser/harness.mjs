@@ -88,6 +88,15 @@ ${extra}
         log: () => log.join(''),
         metrics: async () => (await fetch(`http://127.0.0.1:${base + 3}/metrics`)).text(),
         operatorToken: () => readFileSync(join(folder, 'operator.token'), 'utf8').trim(),
+        /** A request at the operator's door. */
+        async operate(method, at, body, headers = {}) {
+            const answer = await fetch(relay.operatorUrl + at, {
+                method,
+                headers: { authorization: `Bearer ${relay.operatorToken()}`, 'content-type': 'application/json', ...headers },
+                ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+            });
+            return { status: answer.status, etag: answer.headers.get('etag'), body: await answer.json().catch(() => undefined) };
+        },
         async stop() {
             if (child.exitCode === null) {
                 child.kill('SIGTERM');
@@ -110,6 +119,12 @@ ${extra}
 /** One browser; each participant gets a context of its own. */
 export function startBrowser(flags = []) {
     return chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
+}
+
+/** A browser that can be killed, as a machine that loses its power: nothing that it has open is closed. */
+export async function startMortal(flags = []) {
+    const server = await chromium.launchServer({ executablePath: '/usr/bin/chromium', headless: true, args: [...CHROMIUM_FLAGS, ...flags] });
+    return { browser: await chromium.connect(server.wsEndpoint()), kill: () => server.kill() };
 }
 
 /**

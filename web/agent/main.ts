@@ -11,6 +11,7 @@ import { CLIENT_VERSION, type CarrierChoice, type Closed } from '../protocol/con
 import { connectOf, join, logout, RefusedError, type Login } from './console/api.ts';
 import { Desk } from './console/desk.ts';
 import { button, h } from './console/dom.ts';
+import { orLeaveOther } from './console/elsewhere.ts';
 import { Embed, type Wish } from './console/embed.ts';
 import { openView } from './console/lobby.ts';
 import { onPopupBlocked } from './console/popup.ts';
@@ -106,7 +107,12 @@ function heed(wish: Wish): void {
       break;
     }
     case 'session.join':
-      atHand(() => login !== undefined && join(login, wish.key).then(enter, refused));
+      atHand(() => {
+        const by = login;
+        if (by !== undefined) {
+          orLeaveOther((leave) => join(by, wish.key, leave)).then(enter, refused);
+        }
+      });
       break;
     case 'session.view':
       void view(wish.view_url.split('#view=')[1] ?? '');
@@ -137,7 +143,7 @@ function refused(refusal: unknown): void {
 /** R149: a link that opens this session, once. */
 async function view(token: string): Promise<boolean> {
   try {
-    enter(await openView(token));
+    enter(await orLeaveOther((leave) => openView(token, leave)));
     return true;
   } catch (refusal) {
     refused(refusal);
@@ -149,7 +155,9 @@ async function view(token: string): Promise<boolean> {
 /** Ends that say more than "over". */
 const OVER: Readonly<Record<string, readonly [string, string]>> = {
   E_LEFT: ['You have left the session', 'The others can go on without you.'],
+  E_REPLACED: ['You go on elsewhere', 'You have joined from another tab or window, so this one has ended.'],
   E_CONSENT: ['The visitor declined', 'They chose not to share their page. In a minute you may ask again with a new key.'],
+  E_TIMEOUT: ['The visitor did not answer', 'They may be away from the screen, or may not have seen the question. You can ask again with a new key.'],
 };
 
 function over(closed: Closed): void {

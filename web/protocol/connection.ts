@@ -75,6 +75,8 @@ export class Connection {
   #attempt = 0;
   #state: ConnectionState = 'connecting';
   #welcomed = false;
+  /** The visitor has not let us in: there is no place to come back to, whatever code the carrier is closed with. */
+  #turnedAway = false;
   #resume: string | undefined;
   #ticket: string | undefined;
   #lostAt = 0;
@@ -242,6 +244,9 @@ export class Connection {
         this.#rtt = Math.max(0, performance.now() - signal.at);
         this.#events.rtt?.(this.#rtt);
         break;
+      case 'consent.result':
+        this.#turnedAway = signal.kind === 'view' && !signal.accepted;
+        break;
       case 'session.ended':
         this.#events.signal?.(signal);
         this.#finish({ code: signal.code, sentence: signal.sentence });
@@ -294,13 +299,13 @@ export class Connection {
     this.#carrier = undefined;
     this.#welcomed = false;
     const code = codeOfClose(close);
-    if (code !== undefined && isFinal(code.label)) {
+    if (code !== undefined && (this.#turnedAway || isFinal(code.label))) {
       this.#finish({ code: code.label, sentence: code.sentence });
       return;
     }
     this.#lostAt ||= performance.now();
     if (performance.now() - this.#lostAt > GIVE_UP_MS) {
-      this.#finish({ code: 'E_TIMEOUT', sentence: 'The connection could not be restored.' });
+      this.#finish({ code: 'E_NETWORK', sentence: 'The connection could not be restored.' });
       return;
     }
     this.#enter(this.#resume === undefined ? 'connecting' : 'reconnecting');

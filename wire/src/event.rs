@@ -79,6 +79,7 @@ events! {
     VisitorLeft = "visitor.left", [Audit Webhook Agent], "The visitor has left for good.";
     AgentJoined = "agent.joined", [Audit Webhook Visitor Agent], "An agent is there; before the visitor's consent it sees nothing.";
     AgentLeft = "agent.left", [Audit Webhook Visitor Agent], "An agent has left for good.";
+    AgentMoved = "agent.moved", [Audit Webhook], "An agent has given up its place in a session because it joins another one.";
     GuestRequested = "guest.requested", [Audit Webhook Visitor Agent], "A guest is there and waits for the visitor's consent.";
     GuestAdmitted = "guest.admitted", [Audit Webhook Visitor Agent], "The visitor has agreed to a guest.";
     GuestLeft = "guest.left", [Audit Webhook Visitor Agent], "A guest has left for good.";

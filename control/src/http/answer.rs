@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanlight_wire::limits::RETRY_AFTER;
-use fanlight_wire::{Code, Problem, Refusal};
+use fanlight_wire::{Code, Problem, Refusal, SessionId};
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -19,12 +19,22 @@ pub(crate) struct Denied {
     pub(crate) retry_after: Option<Duration>,
     /// The budget that was looked at.
     pub(crate) standing: Option<Box<Standing>>,
+    /// The asker's own sessions that stand in the way.
+    pub(crate) sessions: Vec<SessionId>,
+}
+
+/// A problem document that names the asker's sessions.
+#[derive(Serialize)]
+struct Occupied<'a> {
+    #[serde(flatten)]
+    problem: Problem<'a>,
+    sessions: &'a [SessionId],
 }
 
 impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
         let may_pass = matches!(refusal.code.http_status(), 429 | 503);
-        Self { refusal, retry_after: may_pass.then_some(RETRY_AFTER), standing: None }
+        Self { refusal, retry_after: may_pass.then_some(RETRY_AFTER), standing: None, sessions: Vec::new() }
     }
 }
 
@@ -32,7 +42,12 @@ impl Denied {
     /// With the time to wait, rounded up: a client that waits as told is not refused again.
     pub(crate) fn wait(refusal: Refusal, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self { refusal, retry_after: Some(Duration::from_secs(seconds)), standing: None }
+        Self { retry_after: Some(Duration::from_secs(seconds)), ..Self::from(refusal) }
+    }
+
+    /// With the asker's own sessions that stand in the way.
+    pub(crate) fn occupied(refusal: Refusal, sessions: Vec<SessionId>) -> Self {
+        Self { sessions, ..Self::from(refusal) }
     }
 
     /// With the budget that was looked at.
@@ -42,7 +57,11 @@ impl Denied {
     }
 
     pub(crate) fn response(&self) -> Response<Bytes> {
-        self.response_with(&Problem::of(&self.refusal, self.retry_after))
+        let problem = Problem::of(&self.refusal, self.retry_after);
+        if self.sessions.is_empty() {
+            return self.response_with(&problem);
+        }
+        self.response_with(&Occupied { problem, sessions: &self.sessions })
     }
 
     /// The same with a problem document that says more.

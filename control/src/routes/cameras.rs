@@ -14,8 +14,7 @@ use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, empty, json};
 use crate::particulars::{Entry, Kind, Particulars};
-use crate::presence::{Caller, Login};
-use crate::routes::session_of;
+use crate::routes::{agent_of, session_of};
 
 /// What the phone may do, and what agents may: no page, no screen, no pointer.
 const PHONE: Capabilities = Capabilities::PUB_CAMERA.union(Capabilities::END);
@@ -72,19 +71,9 @@ struct Opened {
     admission: Admission,
 }
 
-fn agent<'a>(asked: &'a Asked<'_>) -> Result<&'a Login, Refusal> {
-    match &asked.caller {
-        Caller::Agent(login) => Ok(login),
-        Caller::Visitor(_) | Caller::Server(_) | Caller::Admin(_) | Caller::Operator => {
-            Err(Refusal::new(Code::Role, "G-52"))
-        }
-        Caller::Nobody | Caller::Stranger => Err(Refusal::new(Code::Login, "G-52")),
-    }
-}
-
 /// Makes the session and sends the link. The number is in this request and in the message, nowhere else.
 pub(crate) async fn invite(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
-    let login = agent(&asked)?.clone();
+    let login = agent_of(&asked.caller)?.clone();
     control.refuse_while_draining()?;
     let Invite { phone: typed } = asked.json()?;
     let sms = control.sms().ok_or_else(|| {
@@ -121,7 +110,7 @@ pub(crate) async fn invite(control: &Control, asked: Asked<'_>) -> Result<Respon
 
 /// How the link stands; once it is open, a ticket to the session.
 pub(crate) fn show(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
-    let login = agent(asked)?;
+    let login = agent_of(&asked.caller)?;
     let session = session_of(session)?;
     let absent = || Refusal::new(Code::Session, "G-52");
     let link = control.cameras().of(&session, &login.group, &login.agent).ok_or_else(absent)?;

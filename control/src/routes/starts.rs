@@ -19,7 +19,7 @@ use crate::particulars::{Entry, Kind, Particulars, Wish};
 use crate::policies::{capabilities, to_pin};
 use crate::presence::{Caller, Login};
 use crate::routes::join::take_place;
-use crate::routes::{agent_of, own_group, session_of};
+use crate::routes::{agent_of, guesser, own_group, session_of};
 use crate::servers::Scope;
 
 #[derive(Serialize)]
@@ -53,6 +53,14 @@ struct ViewLink {
 #[derive(Deserialize)]
 struct Token {
     token: String,
+    #[serde(flatten)]
+    instead: Instead,
+}
+
+/// R143: the session to leave for the one that is joined.
+#[derive(Default, Deserialize)]
+struct Instead {
+    leave: Option<SessionId>,
 }
 
 #[derive(Deserialize)]
@@ -99,8 +107,9 @@ pub(crate) async fn begin(control: &Control, asked: Asked<'_>) -> Result<Respons
 pub(crate) fn join(control: &Control, asked: &Asked<'_>, session: &str) -> Result<Response<Bytes>, Denied> {
     let login = agent_of(&asked.caller)?;
     control.refuse_while_draining()?;
+    let Instead { leave } = if asked.body.is_empty() { Instead::default() } else { asked.json()? };
     let (session, home) = hosted(control, login, session)?;
-    take_place(control, login, &session, &home)?;
+    take_place(control, &guesser(login), &session, &home, leave)?;
     Ok(json(StatusCode::OK, &way_in(control, login, session, &home)?))
 }
 
@@ -136,13 +145,15 @@ pub(crate) async fn view_for(control: &Control, asked: Asked<'_>, session: &str)
 /// `POST /v1/views`: the viewer exchanges the token of its link, once, for a way in.
 pub(crate) fn open(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
     control.refuse_while_draining()?;
-    let Token { token } = asked.json()?;
-    let seat = control.lobby().views.take(&token, control.clock().now());
+    let Token { token, instead } = asked.json()?;
+    let (views, now) = (&control.lobby().views, control.clock().now());
     let void =
         || Refusal::new(Code::Ticket, "R149").saying("This link has been used or has expired. Ask for a new one.");
-    let Seat { login, session, .. } = seat.ok_or_else(void)?;
+    let Seat { login, session, .. } = views.find(&token, now).ok_or_else(void)?;
     let home = control.home_of(&session)?;
-    take_place(control, &login, &session, &home)?;
+    take_place(control, &guesser(&login), &session, &home, instead.leave)?;
+    // Used up only now: who has to leave another session first shows it once more.
+    views.take(&token, now).ok_or_else(void)?;
     let way = way_in(control, &login, session, &home)?;
     let opened = Opened { agent: &login.agent, name: &login.name, group: login.group.as_str(), way };
     Ok(json(StatusCode::OK, &opened))

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanlight_wire::command::Whom;
 use fanlight_wire::limits::{MEDIA_TOKEN_LIFE_MAX, MEDIA_TOKEN_LIFE_MIN, NAME_CHARS_MAX, TICKET_LIFE};
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::{Code, Event, Refusal, SessionId};
@@ -16,6 +15,7 @@ use crate::config::ConnectInfo;
 use crate::control::{Control, Mint};
 use crate::http::{Asked, Denied, json};
 use crate::keys::Guesser;
+use crate::routes::join::take_place;
 use crate::routes::server_of;
 use crate::servers::{Scope, Server};
 
@@ -32,6 +32,8 @@ struct Wish {
     capabilities: Option<Vec<String>>,
     /// Seconds that a media token shall live; absent: a join ticket is wanted.
     media_s: Option<u64>,
+    /// R143: the session that this agent leaves for this one.
+    leave: Option<SessionId>,
 }
 
 #[derive(Serialize)]
@@ -77,7 +79,9 @@ fn minted(control: &Control, asked: &Asked<'_>, server: Option<&Server>) -> Resu
     let capabilities = match (server, wish.role) {
         // R152: no more than an agent who comes by key gets.
         (Some(server), Role::Agent) => {
-            admit_agent(control, server, &wish.subject, session, home.pinned.bundle.session.sessions_per_agent)?;
+            let who = Guesser { group: server.group.clone(), agent: wish.subject.clone() };
+            // R143 holds for an agent whichever way its ticket comes.
+            take_place(control, &who, &session, &home, wish.leave)?;
             capabilities.narrowed_to(home.rights(None))
         }
         _ => capabilities,
@@ -97,17 +101,6 @@ fn minted(control: &Control, asked: &Asked<'_>, server: Option<&Server>) -> Resu
     control.audit(Event::TicketMinted, About { who: Some(asked.caller.who()), ..about });
     let connect = control.connect(home.shard);
     Ok(json(StatusCode::CREATED, &Minted { ticket, expires_s: life.as_secs(), connect }))
-}
-
-/// R143 holds for an agent whichever way its ticket comes.
-fn admit_agent(control: &Control, server: &Server, agent: &str, session: SessionId, most: u16) -> Result<(), Refusal> {
-    let who = Guesser { group: server.group.clone(), agent: agent.to_owned() };
-    for other in control.leases().ask(&who, session, most)? {
-        let whom = Whom::One { role: Role::Agent, subject: agent.to_owned() };
-        // What it has left behind may have ended by itself.
-        drop(control.revoke(&other, whom, Code::Replaced));
-    }
-    Ok(())
 }
 
 /// Media tokens are for servers that bring media and for whoever only watches: a person's place in a session, with a

@@ -14,6 +14,7 @@ mod manners;
 mod matrix;
 mod media;
 mod mirrors;
+mod places;
 mod policy;
 mod receiver;
 mod records;

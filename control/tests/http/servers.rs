@@ -5,12 +5,12 @@ use std::time::Duration;
 use fanlight_control::Door;
 use fanlight_wire::command::{Command, Whom};
 use fanlight_wire::policy::{Capabilities, Role};
-use fanlight_wire::report::Report;
-use fanlight_wire::{Code, ParticipantId, SessionId};
+use fanlight_wire::{Code, SessionId};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::desk::{Answer, Desk};
+use crate::desk::Desk;
+use crate::places::meets;
 
 /// A key of a group, and its id.
 pub(crate) fn a_key(desk: &Desk, group: &str, scopes: &Value) -> (String, String) {
@@ -24,7 +24,7 @@ pub(crate) fn a_key(desk: &Desk, group: &str, scopes: &Value) -> (String, String
     (made.text("secret"), made.text("key"))
 }
 
-fn revocations(desk: &Desk) -> Vec<(SessionId, Whom, Code)> {
+pub(crate) fn revocations(desk: &Desk) -> Vec<(SessionId, Whom, Code)> {
     let revoked = |(_, command)| match command {
         Command::Revoke { session, whom, code, .. } => Some((session, whom, code)),
         _ => None,
@@ -181,37 +181,6 @@ fn a_group_has_few_keys() {
     let more = desk.operate(Method::POST, "/v1/groups/demo/keys", r#"{"name":"one more"}"#);
     assert_eq!(more.code(), Some("E_FULL"));
     assert_eq!(desk.operate(Method::POST, "/v1/groups/absent/keys", r#"{"name":"x"}"#).code(), Some("E_NOT_FOUND"));
-}
-
-fn meets(desk: &Desk, token: &str) -> (SessionId, Answer) {
-    let visit = desk.visit();
-    let body = json!({"key": visit.text("key")}).to_string();
-    (visit.text("session").parse().expect("an id"), desk.post("/v1/join", Some(token), &body))
-}
-
-#[test]
-fn an_agent_is_in_one_session_at_a_time() {
-    // R143: one is the default; the demo's own rules allow many.
-    let desk = Desk::new(true);
-    desk.publish(&json!({}));
-    let ann = desk.sign_in(0);
-    let here = |session: SessionId, here: bool| {
-        let participant = ParticipantId(2);
-        desk.control.report(Report::AgentHere { session, participant, subject: "ann".into(), here });
-    };
-    let (first, joined) = meets(&desk, &ann);
-    assert_eq!(joined.status, StatusCode::OK);
-    here(first, true);
-    let visit = desk.visit();
-    let body = json!({"key": visit.text("key")}).to_string();
-    let busy = desk.post("/v1/join", Some(&ann), &body);
-    assert_eq!((busy.status, busy.body["rule"].as_str()), (StatusCode::CONFLICT, Some("R143")), "{}", busy.body);
-    let mine = desk.ask(Door::Public, Method::GET, "/v1/own-sessions", Some(&ann), "").body;
-    assert_eq!(mine["sessions"], json!([{"session": first}]));
-    here(first, false);
-    assert_eq!(desk.post("/v1/join", Some(&ann), &body).status, StatusCode::OK, "the key was not used up");
-    let whom = Whom::One { role: Role::Agent, subject: "ann".into() };
-    assert_eq!(revocations(&desk), [(first, whom, Code::Replaced)], "what it left behind gives way");
 }
 
 #[test]

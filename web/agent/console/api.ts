@@ -12,6 +12,8 @@ export class RefusedError extends Error {
     readonly sentence: string,
     /** Seconds to wait before another try, if the relay said so. */
     readonly retryAfter: number | undefined,
+    /** The agent's own sessions that stand in the way. */
+    readonly sessions: readonly string[] = [],
   ) {
     super(sentence);
   }
@@ -108,9 +110,9 @@ export async function logout(login: Login): Promise<void> {
   await call<unknown>('POST', '/v1/logout', login.token, {});
 }
 
-/** Exchanges a visitor's key for a ticket (R122). */
-export function join(login: Login, key: string): Promise<Joined> {
-  return call<Joined>('POST', '/v1/join', login.token, { key });
+/** Exchanges a visitor's key for a ticket (R122); `leave` as in `elsewhere.ts`. */
+export function join(login: Login, key: string, leave?: string): Promise<Joined> {
+  return call<Joined>('POST', '/v1/join', login.token, { key, leave });
 }
 
 /** How a camera link stands (R124): once it is open there is a session to enter. */
@@ -176,12 +178,13 @@ async function answerOf<T>(answer: Response): Promise<T> {
   if (answer.ok) {
     return body as T;
   }
-  const { code, rule, detail } = body as { code?: string; rule?: string; detail?: string };
+  const { code, rule, detail, sessions } = body as { code?: string; rule?: string; detail?: string; sessions?: string[] };
   const wait = Number(answer.headers.get('retry-after') ?? Number.NaN);
   throw new RefusedError(
     code ?? `HTTP_${answer.status}`,
     rule ?? '',
     detail ?? 'The relay could not answer. Please try again.',
     Number.isFinite(wait) ? wait : undefined,
+    sessions,
   );
 }

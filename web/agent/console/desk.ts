@@ -5,6 +5,7 @@
 
 import type { Login } from './api.ts';
 import { button, h, say } from './dom.ts';
+import { orLeaveOther } from './elsewhere.ts';
 import { keyEntry } from './keyentry.ts';
 import { Linking } from './linking.ts';
 import { enter, EventStream, type About, type StreamEvent } from './lobby.ts';
@@ -116,9 +117,11 @@ export class Desk {
       return;
     }
     try {
-      const joined = await enter(this.login, session);
-      this.on.joined(joined);
+      this.on.joined(await orLeaveOther((leave) => enter(this.login, session, leave)));
     } catch (refusal) {
+      if (!this.live.isConnected) {
+        this.draw();
+      }
       say(this.live, refusal instanceof Error ? refusal.message : '');
     }
   }

@@ -17,9 +17,9 @@ let open: HTMLDialogElement | undefined;
 export function dialog(title: string, paragraphs: readonly (string | Node)[], choices: readonly Choice[]): HTMLDialogElement {
   open?.close();
   const heading = h('h2', { id: 'dialog-title' }, title);
-  const body = paragraphs.map((part) => (typeof part === 'string' ? h('p', {}, part) : part));
+  const body = h('div', { id: 'dialog-text' }, ...paragraphs.map((part) => (typeof part === 'string' ? h('p', {}, part) : part)));
   const actions = h('div', { class: 'dialog-actions' });
-  const element = h('dialog', { class: 'dialog', 'aria-labelledby': 'dialog-title' }, heading, ...body, actions);
+  const element = h('dialog', { class: 'dialog', 'aria-labelledby': 'dialog-title', 'aria-describedby': 'dialog-text' }, heading, body, actions);
   choices.forEach((choice, index) => {
     const chosen = button(choice.label, { class: index === 0 ? 'button button--primary' : 'button', autofocus: index === 0 }, () => {
       element.close();

@@ -6,6 +6,7 @@
 import { join, RefusedError, type Joined, type Login } from './api.ts';
 import { CameraInviteForm } from './camerainvite.ts';
 import { button, h, say } from './dom.ts';
+import { orLeaveOther } from './elsewhere.ts';
 
 const MOST = 9;
 const WHOLE: readonly number[] = [6, 8, 9];
@@ -38,17 +39,36 @@ export function keyEntry(
     h('div', { class: 'field' }, h('label', { for: 'key' }, "Visitor's key"), input,
       h('p', { id: 'key-hint', class: 'hint' }, 'Ask the visitor to press "Get help" on their page and to read out the key.')),
     connect, error);
+  let held = false;
+  const ready = (): void => void (connect.disabled = held || !WHOLE.includes(keyDigits(input.value).length));
+  const hold = (on: boolean): void => {
+    held = on;
+    ready();
+  };
   input.value = grouped(keyDigits(prefill));
-  connect.disabled = !WHOLE.includes(keyDigits(input.value).length);
-  input.addEventListener('input', () => regroup(input, connect));
+  ready();
+  input.addEventListener('input', () => {
+    regroup(input);
+    ready();
+  });
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     say(error, '');
-    connect.disabled = true;
-    join(login, keyDigits(input.value)).then(on.joined, (refusal: unknown) => {
-      connect.disabled = false;
+    hold(true);
+    const key = keyDigits(input.value);
+    orLeaveOther((leave) => join(login, key, leave)).then(on.joined, (refusal: unknown) => {
+      const wait = refusal instanceof RefusedError ? refusal.retryAfter : undefined;
+      hold(wait !== undefined);
       say(error, refusal instanceof RefusedError ? refusalText(refusal) : 'Connecting did not work. Please try again.');
+      input.focus();
       input.select();
+      if (wait !== undefined) {
+        // An earlier try is refused whatever the key is.
+        setTimeout(() => {
+          hold(false);
+          say(error, 'You can try again now.');
+        }, wait * 1_000);
+      }
       if (refusal instanceof RefusedError && refusal.code === 'E_LOGIN') {
         on.signOut();
       }
@@ -66,15 +86,23 @@ export function keyEntry(
 }
 
 /** Keeps the caret behind the same digit when blanks come and go. */
-function regroup(input: HTMLInputElement, connect: HTMLButtonElement): void {
+function regroup(input: HTMLInputElement): void {
   const before = keyDigits(input.value.slice(0, input.selectionStart ?? input.value.length)).length;
   const digits = keyDigits(input.value);
   input.value = grouped(digits);
   const caret = grouped(digits.slice(0, before)).length;
   input.setSelectionRange(caret, caret);
-  connect.disabled = !WHOLE.includes(digits.length);
 }
 
-function refusalText(refusal: RefusedError): string {
-  return refusal.retryAfter === undefined ? refusal.sentence : `${refusal.sentence} Try again in ${refusal.retryAfter} seconds.`;
+function refusalText({ sentence, retryAfter }: RefusedError): string {
+  return retryAfter === undefined ? sentence : `${sentence} You can try again ${waitText(retryAfter, new Date())}.`;
+}
+
+/** How long, and from two minutes on also until when: whoever is on the phone says that to the visitor. */
+export function waitText(seconds: number, now: Date): string {
+  if (seconds < 120) {
+    return seconds === 1 ? 'in a second' : `in ${seconds} seconds`;
+  }
+  const until = new Date(now.getTime() + seconds * 1_000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  return `in ${Math.ceil(seconds / 60)} minutes, at ${until}`;
 }

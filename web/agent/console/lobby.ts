@@ -34,12 +34,13 @@ export const withdraw = (login: Login, id: string): Promise<unknown> => call('DE
 
 export const begin = (login: Login, about: About): Promise<Begun> => call<Begun>('POST', '/v1/sessions', login.token, about);
 
-/** A ticket for a session that this agent hosts. */
-export const enter = (login: Login, session: string): Promise<Joined> => call<Joined>('POST', `/v1/sessions/${session}/join`, login.token, {});
+/** A ticket for a session that this agent hosts; `leave` as in `elsewhere.ts`. */
+export const enter = (login: Login, session: string, leave?: string): Promise<Joined> =>
+  call<Joined>('POST', `/v1/sessions/${session}/join`, login.token, { leave });
 
 /** A way in that a `view_url` names. */
-export const openView = (token: string): Promise<Joined & { agent: string; name: string; group: string }> =>
-  call('POST', '/v1/views', undefined, { token });
+export const openView = (token: string, leave?: string): Promise<Joined & { agent: string; name: string; group: string }> =>
+  call('POST', '/v1/views', undefined, { token, leave });
 
 /** One event of the stream. */
 export interface StreamEvent {
