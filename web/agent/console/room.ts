@@ -80,7 +80,7 @@ export class Room {
       stream: (stream) => this.stage.attach(stream),
       camera: (stream) => this.stage.camera.attach(stream),
       resume: (resume) => savePlace({ session: entry.session, resume, ...(entry.kind !== undefined && { kind: entry.kind }) }),
-      forget: () => this.stage.clear(),
+      forget: () => this.stage.forgetPage(),
       over: (closed) => this.finish(closed),
     });
     this.session.viewer = this.stage.viewer;

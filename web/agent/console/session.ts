@@ -39,7 +39,7 @@ export interface SessionEvents {
   readonly camera: (stream: MediaStream) => void;
   /** A new resume token to keep. */
   readonly resume: (token: string) => void;
-  /** The rules for hiding have changed, or the session is over: what was seen must go. */
+  /** The rules for hiding have changed: what was seen of the page must go. */
   readonly forget: () => void;
   /** It is over, with a sentence that says why. */
   readonly over: (closed: Closed) => void;
@@ -167,12 +167,15 @@ export class Session {
     this.narrator.heard(signal);
     switch (signal.t) {
       case 'welcome':
-        this.welcomed(signal.resumed);
+        this.welcomed(signal.resumed, signal.mask_epoch);
         break;
       case 'answer':
         void this.media.answer(signal.sdp);
         break;
       case 'resync':
+        if (signal.reason === 'mask') {
+          this.on.forget();
+        }
         this.viewer?.expectSnapshot();
         break;
       default:
@@ -187,8 +190,8 @@ export class Session {
     this.on.changed();
   }
 
-  private welcomed(resumed: boolean): void {
-    this.assembler.clear();
+  private welcomed(resumed: boolean, maskEpoch: number): void {
+    this.obey(maskEpoch);
     this.measure({ carrier: this.connection.carrier === 'webtransport' ? 'WebTransport' : 'WebSocket' });
     if (resumed && admitted(this.state) && !this.media.healthy) {
       this.media.renew();
@@ -212,11 +215,7 @@ export class Session {
 
   private message(message: Message): void {
     const { header, payload } = message;
-    if (header.maskEpoch > this.maskEpoch) {
-      // What the new rules hide must not stay on this screen while the new picture is on its way.
-      this.maskEpoch = header.maskEpoch;
-      this.on.forget();
-    }
+    this.obey(header.maskEpoch);
     const { viewer } = this;
     if (header.kind === Kind.Asset) {
       viewer?.takeAsset(payload);
@@ -227,8 +226,20 @@ export class Session {
     }
   }
 
+  /** What newer rules hide must not stay on this screen while the new picture is on its way. */
+  private obey(maskEpoch: number): void {
+    if (maskEpoch > this.maskEpoch) {
+      this.maskEpoch = maskEpoch;
+      this.on.forget();
+    }
+  }
+
   private connectionState(state: ConnectionState, closed: Closed | undefined): void {
     this.measure({ connection: state === 'open' ? 'connected' : state });
+    if (state !== 'open') {
+      // What was unfinished is lost. Not at the next welcome: on another stream, a page may overtake that.
+      this.assembler.clear();
+    }
     if (state === 'closed') {
       this.share.end();
       this.media.stop();

@@ -94,11 +94,17 @@ export class Stage {
     say(this.note, note ?? '');
   }
 
-  /** Forgets the page: the session is over, or its rules for hiding have changed. */
+  /** The session is over. */
   clear(): void {
+    this.forgetPage();
+    this.video.srcObject = null;
+  }
+
+  /** The rules for hiding have changed: what was seen of the page must go. A share has its own rules, and its end. */
+  forgetPage(): void {
     this.hasPage = false;
     this.viewer.clear();
-    this.video.srcObject = null;
+    this.redraw();
   }
 
   private turnOnSound(): void {

@@ -28,7 +28,6 @@ function recorded(failing: (log: string[]) => boolean = () => false): { stream: 
 
 test('diffs are applied only directly after the position they belong to', () => {
   const { stream, log } = recorded();
-  stream.take(message('diff', 1, 1));
   stream.take(message('snapshot', 1, 4));
   stream.take(message('diff', 1, 4));
   stream.take(message('diff', 1, 5));
@@ -37,6 +36,17 @@ test('diffs are applied only directly after the position they belong to', () => 
   stream.take(message('snapshot', 1, 8));
   stream.take(message('diff', 1, 9));
   assert.deepEqual(log, ['snapshot 1.4', 'diff 1.5', 'resync gap', 'snapshot 1.8', 'diff 1.9']);
+});
+
+test('a diff whose page never came asks for one, once', () => {
+  const { stream, log } = recorded();
+  stream.take(message('diff', 1, 5));
+  stream.take(message('diff', 1, 6));
+  stream.take(message('snapshot', 1, 6));
+  stream.take(message('diff', 1, 7));
+  stream.reset();
+  stream.take(message('diff', 1, 8));
+  assert.deepEqual(log, ['resync gap', 'snapshot 1.6', 'diff 1.7', 'resync gap']);
 });
 
 test('a new page begins with its snapshot and fences the old one', () => {

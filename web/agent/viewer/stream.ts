@@ -1,6 +1,7 @@
 /**
  * The order of a page's messages. Owns the position (page epoch, sequence) of the mirrored page and keeps this invariant: a
- * diff is applied only directly after the position it belongs to, anything else asks for a resync, once.
+ * diff is applied only directly after the position it belongs to, anything else asks for a resync, once. Also a diff without any
+ * page before it: the relay begins with a snapshot, so that one was lost on the way.
  *
  * It knows nothing of documents: what to do with events is the {@link PageSink}'s, which may throw to say "unusable".
  */
@@ -34,7 +35,7 @@ export interface PageSink {
 export class PageStream {
   /** Of the copy on screen; nothing before the first snapshot. */
   position: Position | undefined;
-  /** True from a gap to the next snapshot: diffs are of no use in between. */
+  /** True from a gap, or the relay's announcement, to the next snapshot: diffs are of no use in between. */
   private broken = false;
 
   constructor(private readonly sink: PageSink) {}
@@ -73,10 +74,10 @@ export class PageStream {
 
   private takeDiff(message: PageMessage): void {
     const at = this.position;
-    if (at === undefined || this.broken || message.pageEpoch < at.pageEpoch) {
+    if (this.broken || (at !== undefined && message.pageEpoch < at.pageEpoch)) {
       return;
     }
-    const sameEpoch = message.pageEpoch === at.pageEpoch;
+    const sameEpoch = message.pageEpoch === at?.pageEpoch;
     if (sameEpoch && message.sequence <= at.sequence) {
       return;
     }

@@ -1,7 +1,7 @@
 //! One WebTransport session: streams by class, datagrams, the pipe between them and the shard.
 //!
 //! Every stream has a reader and a writer of its own; the loop here only hands out what the shard wants sent. A class
-//! that the client has not opened goes over `Ctl`. At the end all that is queued is sent, acknowledged, and only then is
+//! that the client has not opened goes over `Ctl`, and stays there. At the end all that is queued is sent, acknowledged, and only then is
 //! the session closed, because closing a QUIC connection forgets what is under way.
 
 use std::collections::BTreeMap;
@@ -31,6 +31,12 @@ struct Stream {
     splitter: Splitter,
 }
 
+/// What a client has opened when it says hello.
+struct Streams {
+    ctl: Stream,
+    others: Vec<Stream>,
+}
+
 /// Why a session is closed by us.
 enum Ending {
     /// The shard wants it.
@@ -49,15 +55,15 @@ pub(super) async fn run(session: Session, gate: &Gate) {
         Ok(hello) => hello,
         Err(_) => Err(Code::Timeout),
     };
-    let (mut ctl, first) = match hello {
+    let (mut streams, first) = match hello {
         Ok(hello) => hello,
         Err(code) => return end(&session, code).await,
     };
     match gate.open(&first).await {
-        Ok(lane) => Conversation::new(session, lane, opening).run(ctl, gate).await,
+        Ok(lane) => Conversation::new(session, lane, opening).run(streams, gate).await,
         Err(refusal) => {
             tracing::debug!(code = refusal.code.label(), "a WebTransport session was refused");
-            refuse(&mut ctl.send, &refusal).await;
+            refuse(&mut streams.ctl.send, &refusal).await;
             end(&session, refusal.code).await;
         }
     }
@@ -65,9 +71,9 @@ pub(super) async fn run(session: Session, gate: &Gate) {
 
 type Opening = JoinSet<Result<Stream, Code>>;
 
-/// Waits for the `Ctl` stream and its first frame. Streams of other classes that come before wait in `opening`.
-async fn first_frame(session: &Session, opening: &mut Opening) -> Result<(Stream, Frame), Code> {
-    let mut early = Vec::new();
+/// Waits for the `Ctl` stream and its first frame. Streams whose class is not known by then stay in `opening`.
+async fn first_frame(session: &Session, opening: &mut Opening) -> Result<(Streams, Frame), Code> {
+    let mut others = Vec::new();
     let mut ctl = loop {
         tokio::select! {
             stream = session.accept_bi() => {
@@ -76,15 +82,12 @@ async fn first_frame(session: &Session, opening: &mut Opening) -> Result<(Stream
             }
             Some(stream) = opening.join_next() => match stream.map_err(|_| Code::Bug)?? {
                 stream if stream.class == Class::Ctl => break stream,
-                stream => early.push(stream),
+                stream => others.push(stream),
             },
         }
     };
-    for stream in early {
-        opening.spawn(std::future::ready(Ok(stream)));
-    }
     match next(&mut ctl.recv, &mut ctl.splitter).await? {
-        Some(frame) => Ok((ctl, frame)),
+        Some(frame) => Ok((Streams { ctl, others }, frame)),
         None => Err(Code::Left),
     }
 }
@@ -115,6 +118,17 @@ async fn next(recv: &mut RecvStream, splitter: &mut Splitter) -> Result<Option<F
     }
 }
 
+/// On which stream the frames of a class travel: on its own, or on `Ctl` where the client had not opened that one when the
+/// first frame was sent. It stays so, because there is no order between two streams.
+#[derive(Debug, Default)]
+struct Routes(BTreeMap<Class, Class>);
+
+impl Routes {
+    fn of(&mut self, class: Class, is_open: bool) -> Class {
+        *self.0.entry(class).or_insert(if is_open { class } else { Class::Ctl })
+    }
+}
+
 struct Conversation {
     session: Session,
     uplink: Uplink,
@@ -124,6 +138,7 @@ struct Conversation {
     writers: JoinSet<Ended>,
     /// What each open class still has to send. Bounded by the engine's window.
     queues: BTreeMap<Class, mpsc::UnboundedSender<Bytes>>,
+    routes: Routes,
 }
 
 impl Conversation {
@@ -137,11 +152,13 @@ impl Conversation {
             readers: JoinSet::new(),
             writers: JoinSet::new(),
             queues: BTreeMap::new(),
+            routes: Routes::default(),
         }
     }
 
-    async fn run(mut self, ctl: Stream, gate: &Gate) {
-        let ended = match self.adopt(ctl) {
+    async fn run(mut self, streams: Streams, gate: &Gate) {
+        let Streams { ctl, others } = streams;
+        let ended = match [ctl].into_iter().chain(others).try_for_each(|stream| self.adopt(stream)) {
             Ok(()) => self.talk().await,
             Err(code) => Some(Ending::Fault(code)),
         };
@@ -220,7 +237,7 @@ impl Conversation {
     }
 
     /// Hands a frame to the writer of its class; a small pointer goes as a datagram and may be lost.
-    async fn send(&self, frame: &Frame) -> Result<(), Code> {
+    async fn send(&mut self, frame: &Frame) -> Result<(), Code> {
         let class = order_of(frame);
         let bytes = frame.bytes().clone();
         if class == Class::Pointer && bytes.len() <= self.session.max_datagram_size() {
@@ -232,8 +249,8 @@ impl Conversation {
                 Err(_) => Err(Code::Left),
             };
         }
-        let queue = self.queues.get(&class).or_else(|| self.queues.get(&Class::Ctl));
-        queue.ok_or(Code::Bug)?.send(bytes).map_err(|_| Code::Left)
+        let route = self.routes.of(class, self.queues.contains_key(&class));
+        self.queues.get(&route).ok_or(Code::Bug)?.send(bytes).map_err(|_| Code::Left)
     }
 
     fn pointer(&self, bytes: Bytes) {
@@ -289,5 +306,18 @@ async fn end(session: &Session, code: Code) {
     session.close(u32::from(code.close_code()), code.label().as_bytes());
     if timeout(limits::QUIC_CLOSE_MAX, session.closed()).await.is_err() {
         tracing::debug!("a client did not answer a close");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_keeps_to_the_stream_of_its_first_frame() {
+        let mut routes = Routes::default();
+        assert_eq!(routes.of(Class::Dom, false), Class::Ctl, "the client has not opened it yet");
+        assert_eq!(routes.of(Class::Dom, true), Class::Ctl, "what was sent before must not be overtaken");
+        assert_eq!((routes.of(Class::Input, true), routes.of(Class::Input, true)), (Class::Input, Class::Input));
     }
 }
