@@ -13,6 +13,7 @@ import { pathToFileURL } from 'node:url';
 
 import { startSession } from './cast.mjs';
 import { freePort, startBrowser, startRelay, until } from './harness.mjs';
+import { picture, serious } from './house.mjs';
 
 const web = createRequire(resolve(import.meta.dirname, '../../web/package.json'));
 const PEOPLE = {
@@ -57,9 +58,6 @@ async function signInAtProvider(page, who) {
 }
 
 const company = (page) => page.getByRole('link', { name: 'Sign in with your company account' });
-const picture = async (page, name) => {
-    if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `${name}.png`) });
-};
 
 describe('an identity provider', { timeout: 180_000 }, () => {
     before(async () => {
@@ -97,6 +95,7 @@ agents = [{ value = "helpdesk", group = "demo" }]
         const page = await context.newPage();
         await page.goto(`${relay.operatorUrl}/admin/`);
         await company(page).waitFor();
+        assert.deepEqual(await serious(page), [], 'the sign-in page');
         await picture(page, 'identity-console');
         await company(page).click();
         await signInAtProvider(page, 'ada');
@@ -115,9 +114,11 @@ agents = [{ value = "helpdesk", group = "demo" }]
         await page.getByRole('button', { name: 'Make key' }).click();
         const secret = await page.locator('code.secret').textContent();
         assert.match(secret, /^flk_[\w-]{44}$/u);
+        assert.deepEqual(await serious(page), [], 'a secret that is shown once');
         await picture(page, 'identity-server-key');
         await page.getByRole('button', { name: 'Done' }).click();
         await page.getByText('admin:ada').waitFor();
+        assert.deepEqual(await serious(page), [], 'the keys');
         const made = await fetch(`${relay.url}/v1/sessions`, { method: 'POST', headers: { authorization: `Bearer ${secret}` } });
         assert.equal(made.status, 201, 'and a server works with it');
 
@@ -195,16 +196,13 @@ agents = [{ value = "helpdesk", group = "demo" }]
     test('what a deactivated agent watches ends, and nothing more reaches it', async () => {
         // G-54
         const { visitor, agents: [ann, ben], close } = await startSession(browser, relay);
-        const operate = (method, path, body) => fetch(relay.operatorUrl + path, {
-            method, body: JSON.stringify(body), headers: { authorization: `Bearer ${relay.operatorToken()}`, 'content-type': 'application/json' },
-        });
         await ann.page.evaluate(() => {
             new MutationObserver(() => {
                 if (document.body.textContent.includes('The session is over')) window.__over ??= performance.timeOrigin + performance.now();
             }).observe(document.body, { childList: true, subtree: true });
         });
         const asked = performance.timeOrigin + performance.now();
-        const changed = await operate('PUT', '/v1/groups/demo/agents/ann', { name: 'Ann Ahlberg', active: false });
+        const changed = await relay.operate('PUT', '/v1/groups/demo/agents/ann', { name: 'Ann Ahlberg', active: false });
         assert.equal(changed.status, 200);
         await until('her view is over', () => ann.page.evaluate(() => window.__over !== undefined), 5_000);
         const over = await ann.page.evaluate(() => window.__over);
@@ -213,7 +211,7 @@ agents = [{ value = "helpdesk", group = "demo" }]
         await visitor.page.evaluate(() => document.body.append('only for whoever is still there'));
         await until('Ben goes on', async () => (await ben.html()).includes('only for whoever is still there'), 5_000);
         assert.ok(!(await ann.page.content()).includes('only for whoever is still there'));
-        await operate('PUT', '/v1/groups/demo/agents/ann', { name: 'Ann Ahlberg', active: true });
+        await relay.operate('PUT', '/v1/groups/demo/agents/ann', { name: 'Ann Ahlberg', active: true });
         await close();
     });
 

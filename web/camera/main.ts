@@ -50,7 +50,7 @@ function draw(view: PhoneView): void {
 }
 
 function drawCard(view: PhoneView): void {
-  say(title, view.step === 'looking' ? 'One moment, please' : view.step === 'over' ? 'That was it' : `${view.agent} would like to see what your camera shows`);
+  say(title, titleOf(view));
   say(note, view.text);
   show(note, view.text !== '');
   const asked = view.step === 'asked';
@@ -64,6 +64,16 @@ function drawCard(view: PhoneView): void {
       'The rear camera opens first. You can hide the picture or end it at any time.',
     ].map((text) => h('li', {}, text)));
   }
+}
+
+function titleOf({ step: at, agent }: PhoneView): string {
+  if (at === 'looking') {
+    return 'One moment, please';
+  }
+  if (at === 'over') {
+    return agent === '' ? 'This link does not work' : 'That was it';
+  }
+  return `${agent} would like to see what your camera shows`;
 }
 
 function drawPhone(view: PhoneView): void {

@@ -31,16 +31,21 @@ const PROMISES: Readonly<Record<SessionKind, { readonly lead: string; readonly i
   cobrowse: { lead: 'Your agent asks to help.', items: ['Nothing is shown before you agree.'] },
 };
 
-class RefusedError extends Error {}
+class RefusedError extends Error {
+  /** `passes`: the same request may succeed later. */
+  constructor(message: string, readonly passes: boolean) {
+    super(message);
+  }
+}
 
 async function post<T>(path: string, body: unknown): Promise<T> {
   const answer = await fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }).catch(() => undefined);
   if (answer === undefined) {
-    throw new RefusedError('The service cannot be reached. Check your connection and try again.');
+    throw new RefusedError('The service cannot be reached. Check your connection and try again.', true);
   }
   const value = (await answer.json().catch(() => ({}))) as { detail?: string };
   if (!answer.ok) {
-    throw new RefusedError(value.detail ?? 'That did not work. Please try again.');
+    throw new RefusedError(value.detail ?? 'That did not work. Please try again.', answer.status >= 429);
   }
   return value as T;
 }
@@ -114,11 +119,11 @@ async function begin(): Promise<void> {
   try {
     invitation(code, await post<Look>('/v1/links', { code }));
   } catch (refusal) {
-    const again = button('Try again', '', () => void begin());
+    const passes = !(refusal instanceof RefusedError) || refusal.passes;
     card.replaceChildren(
-      element('h1', {}, 'This link does not work'),
+      element('h1', {}, passes ? 'The link could not be opened' : 'This link does not work'),
       element('p', { role: 'alert' }, refusal instanceof Error ? refusal.message : ''),
-      again,
+      ...(passes ? [button('Try again', '', () => void begin())] : []),
     );
   }
 }

@@ -90,7 +90,9 @@ class FanlightWidget {
     if (this.restore(options)) {
       return;
     }
-    await this.#begin(options).start();
+    const visit = this.#begin(options);
+    this.#widget?.open();
+    await visit.start();
   }
 
   /** Comes back to the visit that an earlier page of this tab began; false when there is none. */

@@ -85,6 +85,8 @@ dialog::backdrop { background: rgb(15 23 42 / 55%); }
   .card { right: 0; left: 0; bottom: 0; width: auto; max-width: none; border-radius: 18px 18px 0 0; max-height: 80dvh; padding-bottom: env(safe-area-inset-bottom); }
   .pill { right: 12px; bottom: calc(12px + env(safe-area-inset-bottom)); }
   .screen { left: 12px; right: 12px; width: auto; top: 12px; bottom: auto; }
+  .screen header { flex-wrap: wrap; }
+  .screen header p { flex: 1 0 100%; }
   .ask .row button { flex: 1; min-width: 0; }
 }
 @media (forced-colors: active) { .card, dialog, .pill { border: 2px solid; } }

@@ -60,6 +60,7 @@ export class Widget {
   readonly #buttons: Record<'minimise' | 'key' | 'pause' | 'screen' | 'camera' | 'retry' | 'end' | 'close', HTMLButtonElement>;
   #view: View | undefined;
   #small = false;
+  #opener: HTMLElement | undefined;
   #invitation: Invitation | undefined;
   #question: Question | undefined;
 
@@ -89,16 +90,20 @@ export class Widget {
     }
   }
 
-  /** Unfolds the card and puts the focus in it: the visitor asked for it. */
+  /** Unfolds the card and puts the focus in it: the visitor asked for it. It goes back to where it was when the card is closed. */
   open(): void {
+    this.#opener = document.activeElement instanceof HTMLElement ? document.activeElement : undefined;
     this.#fold(false);
-    this.#card.querySelector<HTMLElement>('button:not([hidden])')?.focus();
+    this.#focusCard();
   }
 
   detach(): void {
     this.overlay.clear();
     this.#ask.show(undefined);
+    const opener = document.activeElement === this.#host ? this.#opener : undefined;
+    this.#opener = undefined;
     this.#host.remove();
+    opener?.focus();
     this.#view = undefined;
     this.#fold(false);
   }
@@ -128,6 +133,7 @@ export class Widget {
 
   show(view: View): void {
     const before = this.#view;
+    const held = this.#host.shadowRoot?.activeElement;
     this.#view = view;
     this.#showHead(view);
     this.#showKey(view);
@@ -146,12 +152,24 @@ export class Widget {
     if (view.phase !== 'active') {
       this.overlay.root.querySelectorAll('.pointer').forEach((pointer) => pointer.remove());
     }
-    if (before?.phase !== view.phase) {
-      say(this.#live, `${titleOf(view)}. ${this.#lead.textContent ?? ''}`);
-      if (view.phase !== 'active') {
-        this.#fold(false);
-      }
+    const isNewKey = view.key !== undefined && view.key.digits !== before?.key?.digits;
+    if (before?.phase !== view.phase || isNewKey) {
+      const key = view.key === undefined ? '' : ` The key is ${spelled(view.key.digits)}.`;
+      say(this.#live, `${titleOf(view)}. ${this.#lead.textContent ?? ''}${key}`);
     }
+    if (before?.phase !== view.phase && view.phase !== 'active') {
+      this.#fold(false);
+    }
+    const holds = this.#host.shadowRoot?.activeElement ?? held;
+    if (holds === held && held instanceof HTMLElement && !held.checkVisibility()) {
+      // What had the focus is gone: without another place, whoever uses the keyboard begins at the top of the page again.
+      this.#focusCard();
+    }
+  }
+
+  #focusCard(): void {
+    const shown = [...this.#card.querySelectorAll('button')].find((one) => one.checkVisibility());
+    (shown ?? this.#open).focus();
   }
 
   #build(): void {
@@ -198,10 +216,8 @@ export class Widget {
     this.#keyBox.hidden = key === '';
     if (this.#digits.dataset['key'] !== key) {
       this.#digits.dataset['key'] = key;
-      // Read digit by digit, with a pause between the groups; drawn 3-3-3, the longer kind 4-4.
-      const groups = key.match(key.length === 8 ? /.{1,4}/gu : /.{1,3}/gu) ?? [];
-      this.#digits.setAttribute('aria-label', groups.map((group) => [...group].join(' ')).join(', '));
-      this.#digits.replaceChildren(...groups.map((group) => element('span', { 'aria-hidden': 'true' }, group)));
+      this.#digits.setAttribute('aria-label', spelled(key));
+      this.#digits.replaceChildren(...groupsOf(key).map((group) => element('span', { 'aria-hidden': 'true' }, group)));
     }
   }
 
@@ -258,7 +274,17 @@ export class Widget {
     this.#card.hidden = small;
     this.#pill.hidden = !small;
     if (this.#host.isConnected) {
-      (small ? this.#open : this.#card.querySelector<HTMLElement>('button'))?.focus();
+      this.#focusCard();
     }
   }
+}
+
+/** A key as it is drawn: 3-3-3, the longer kind 4-4. */
+function groupsOf(key: string): readonly string[] {
+  return key.match(key.length === 8 ? /.{1,4}/gu : /.{1,3}/gu) ?? [];
+}
+
+/** A key as it is read out: digit by digit, with a pause between the groups. */
+function spelled(key: string): string {
+  return groupsOf(key).map((group) => [...group].join(' ')).join(', ');
 }
