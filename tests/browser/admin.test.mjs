@@ -2,16 +2,11 @@
 // With PICTURES=1 it also takes the pictures of `docs/pictures/`.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import { startBrowser, startRelay, until } from './harness.mjs';
+import { picture, serious, signInAsOperator } from './house.mjs';
 
-const require = createRequire(resolve(import.meta.dirname, '../../web/package.json'));
-const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const PICTURES = join(import.meta.dirname, '../../docs/pictures');
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
 
@@ -48,15 +43,7 @@ afterEach(async () => {
     await page.context().close();
 });
 
-async function api(method, path, body, headers = {}) {
-    const answer = await fetch(relay.operatorUrl + path, {
-        method,
-        headers: { authorization: `Bearer ${relay.operatorToken()}`, 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return { status: answer.status, etag: answer.headers.get('etag'), body: await answer.json().catch(() => undefined) };
-}
-
+const api = (...asked) => relay.operate(...asked);
 const headOf = (head) => api('GET', `/v1/groups/${group}/policy/${head}`);
 const production = async () => (await headOf('production')).body;
 
@@ -67,13 +54,7 @@ async function stage(bundle) {
     assert.equal(saved.status, 200, JSON.stringify(saved.body));
 }
 
-async function signIn(where = `#/groups/${group}/rules`) {
-    await page.goto(`${relay.operatorUrl}/admin/${where}`);
-    await page.getByLabel('Operator token').fill(relay.operatorToken());
-    await page.getByLabel('Your name').fill('Ada');
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByRole('button', { name: 'Sign out' }).waitFor();
-}
+const signIn = (where = `#/groups/${group}/rules`) => signInAsOperator(page, relay, where);
 
 const tab = (name) => page.getByRole('navigation', { name: /Pages of/u }).getByRole('link', { name }).click();
 const save = () => page.getByRole('button', { name: 'Save to staging' }).click();
@@ -89,20 +70,7 @@ const shape = () => page.locator('.item').evaluateAll((rows) => rows.map((row) =
     return row.classList.contains('item--within') ? `(${name})` : name;
 }).join(' '));
 
-async function axe(what) {
-    // axe runs as a script of the test, not of the page: the page's own policy lets nothing in.
-    await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-    const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-    assert.deepEqual(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`), [], what);
-}
-
-async function picture(name) {
-    if (process.env.PICTURES === '1') {
-        await until('the notices are gone', async () => (await page.locator('.toast').count()) === 0, 20_000);
-        await page.screenshot({ path: join(PICTURES, `${name}.png`) });
-    }
-}
+const axe = async (what) => assert.deepEqual(await serious(page), [], what);
 
 describe('signing in', () => {
     test('a wrong token is refused with a sentence, and a reload keeps the right one', async () => {
@@ -150,11 +118,11 @@ describe('rules', () => {
         await save();
         await saved();
         assert.deepEqual((await production()).bundle.sites, { allowed: [], bookmarks: [] }, 'staging changes nothing');
-        await picture('admin-rules');
+        await picture(page, 'admin-rules');
         await tab('Publish');
         await page.getByRole('cell', { name: /good\.example\/\*/u }).waitFor();
         await axe('publish');
-        await picture('admin-publish');
+        await picture(page, 'admin-publish');
         await page.getByRole('button', { name: /^Publish version/u }).click();
         await told('is in production');
         const { bundle } = await production();
@@ -271,7 +239,7 @@ describe('rules', () => {
         await page.getByRole('button', { name: 'Ask' }).click();
         await page.getByRole('region', { name: 'Staging' }).getByText('R152').waitFor();
         await axe('evaluate');
-        await picture('admin-evaluate');
+        await picture(page, 'admin-evaluate');
         await page.getByLabel('Role of the agent').selectOption('');
         await page.getByRole('button', { name: 'Ask' }).click();
         await page.getByRole('region', { name: 'Production' }).getByText('This is allowed.').waitFor();
@@ -357,7 +325,7 @@ describe('on a phone', () => {
             await page.locator('.panel-card').first().waitFor();
             const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
             assert.ok(over <= 0, `${where}: ${over} px too wide`);
-            if (where.endsWith('rules')) await picture('admin-phone');
+            if (where.endsWith('rules')) await picture(page, 'admin-phone');
         }
     });
 });

@@ -2,14 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { startBrowser, startRelay, until } from './harness.mjs';
+import { picture, serious } from './house.mjs';
 import { isFromFanlight, startReceiver } from './receiver.mjs';
 
-const { source: AXE } = createRequire(resolve(import.meta.dirname, '../../web/package.json'))('axe-core');
 const PHONE = { viewport: { width: 390, height: 780 }, isMobile: true, hasTouch: true };
 /** Enough that a single keyframe cannot be taken for a running picture. */
 const FRAMES = 20;
@@ -71,16 +70,6 @@ function keepTracks() {
         window.__tracks.push(...stream.getTracks());
         return stream;
     };
-}
-
-async function serious(page) {
-    await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => window.axe.run());
-    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
-}
-
-async function picture(page, name) {
-    if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `${name}.png`) });
 }
 
 describe('a camera link', () => {

@@ -2,22 +2,20 @@
 // console inside another product's page. Each with consent given, refused and left unanswered.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join as path } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { Agent, KIND, Visitor } from './cast.mjs';
 import { startBrowser, startRelay, until } from './harness.mjs';
+import { Company, picture, publish } from './house.mjs';
 import { openMovingTab } from './pictures.mjs';
 
-const PICTURES = path(import.meta.dirname, '../../docs/pictures');
 const TITLE = 'Joining 4711';
 /** How long a question stays open in these tests: long enough for a slow machine, short enough to wait for. */
 const SECONDS = 8;
 
 let relay;
 let browser;
-let people = [];
+const people = new Company();
 
 before(async () => {
     [relay, browser] = await Promise.all([startRelay(), startBrowser([`--auto-select-tab-capture-source-by-title=${TITLE}`])]);
@@ -28,34 +26,7 @@ after(async () => {
     await relay?.stop();
 });
 
-afterEach(async () => {
-    for (const person of people) assert.deepEqual(person.errors, [], 'no script failed');
-    await Promise.all(people.map((person) => person.close()));
-    people = [];
-});
-
-async function picture(person, name) {
-    if (process.env.PICTURES === '1') {
-        mkdirSync(PICTURES, { recursive: true });
-        await person.page.screenshot({ path: path(PICTURES, `${name}.png`) });
-    }
-}
-
-function operate(method, at, body, headers = {}) {
-    return fetch(relay.operatorUrl + at, {
-        method,
-        headers: { authorization: `Bearer ${relay.operatorToken()}`, 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-}
-
-/** Gives the demo group these rules. */
-async function publish(bundle) {
-    const head = '/v1/groups/demo/policy';
-    const tag = async (name) => (await operate('GET', `${head}/${name}`)).headers.get('etag');
-    assert.equal((await operate('PUT', `${head}/staging`, { bundle, by: 'test' }, { 'if-match': await tag('staging') })).status, 200);
-    assert.equal((await operate('POST', `${head}/publish`, undefined, { 'if-match': await tag('production') })).status, 200);
-}
+afterEach(() => people.leave());
 
 async function post(at, body, bearer) {
     const headers = { 'content-type': 'application/json', ...(bearer && { authorization: `Bearer ${bearer}` }) };
@@ -70,7 +41,7 @@ async function token(name) {
 }
 
 async function sessions(query = '') {
-    return (await (await operate('GET', `/v1/sessions${query}`)).json()).sessions;
+    return (await relay.operate('GET', `/v1/sessions${query}`)).body.sessions;
 }
 
 /** A visitor whom the shop knows by this id. */
@@ -109,11 +80,11 @@ describe('a visitor on the website', () => {
         await agent.page.getByText('On the website now').waitFor();
         const colour = await button.evaluate((element) => getComputedStyle(element).backgroundColor);
         assert.equal(colour, 'rgb(194, 87, 12)', 'R114: orange, beside the words');
-        await picture(agent, 'desk');
+        await picture(agent.page, 'desk');
         await invite(agent, 'maria');
         await said(agent, /Inviting the visitor… \d+ s left/u);
         await asks(visitor, 'Ann Ahlberg', 'would like to see this page').waitFor();
-        await picture(visitor, 'invited');
+        await picture(visitor.page, 'invited');
         await visitor.press('Allow');
         await agent.seesPage();
         assert.equal(await visitor.page.getByRole('dialog').count(), 0, 'the invite was the question');
@@ -138,7 +109,7 @@ describe('a visitor on the website', () => {
 
     // R115
     test('does not answer, or is let alone: the question goes away on both sides', async () => {
-        await publish({ consent: { seconds: SECONDS } });
+        await publish(relay, { consent: { seconds: SECONDS } });
         const visitor = await customer('noor');
         const agent = await atDesk('ann', '&visitor=noor');
         const question = asks(visitor, 'Ann Ahlberg', 'would like to see this page');
@@ -192,10 +163,10 @@ describe('a link', () => {
         const agent = await atDesk('ann');
         const { url, key } = await link(agent, 'Show my screen');
         assert.match(url, /\/j\/[0-9a-z]{4}-[0-9a-z]{4}$/u);
-        await picture(agent, 'link');
+        await picture(agent.page, 'link');
         const visitor = await opens(url, { record: true });
         await visitor.page.getByRole('heading', { name: 'You are invited by your agent' }).waitFor();
-        await picture(visitor, 'landing');
+        await picture(visitor.page, 'landing');
         await comes(visitor, key);
         await asks(visitor, 'Ann Ahlberg', 'would like to show you their screen').waitFor();
         await visitor.press('Allow');
@@ -204,7 +175,7 @@ describe('a link', () => {
         const screen = visitor.page.getByRole('region', { name: "The agent's screen" });
         await screen.locator('video').waitFor();
         await until('the visitor sees pictures', async () => (await visitor.decoded()).frames > 2, 20_000);
-        await picture(visitor, 'shown');
+        await picture(visitor.page, 'shown');
         const kinds = new Set((await visitor.sent()).map((frame) => frame.kind));
         assert.equal(kinds.has(KIND.snapshot), false, 'no page is recorded');
         await visitor.press('End session');
@@ -224,14 +195,14 @@ describe('a link', () => {
         await visitor.press('Allow');
         await agent.page.getByText('The visitor is sharing a browser tab with you.').waitFor({ timeout: 20_000 });
         await until('the agent sees pictures', async () => (await agent.decoded()).frames > 2, 20_000);
-        await picture(agent, 'viewed');
+        await picture(agent.page, 'viewed');
         await tab.close();
     });
 
     for (const [action, words] of [['Show my screen', 'would like to show you their screen'], ['View their screen', 'will be viewing your screen']]) {
         // R116, R138
         test(`${action}: declined and left unanswered`, async () => {
-            await publish({ consent: { seconds: SECONDS } });
+            await publish(relay, { consent: { seconds: SECONDS } });
             const agent = await atDesk('ann');
             const first = await link(agent, action);
             const visitor = await opens(first.url);
@@ -258,7 +229,7 @@ describe('a link', () => {
         const noCapture = () => { delete MediaDevices.prototype.getDisplayMedia; };
         const visitor = await opens(url, { init: [noCapture], viewport: { width: 390, height: 760 } });
         await visitor.page.getByText('This browser cannot share a screen.').first().waitFor();
-        await picture(visitor, 'landing-phone');
+        await picture(visitor.page, 'landing-phone');
         const alert = visitor.page.getByRole('alert');
         for (let attempt = 1; attempt <= 5; attempt += 1) {
             await comes(visitor, wrong);
@@ -285,7 +256,7 @@ describe('another product’s page', () => {
         await until('focus moves to the Co-browse tab', () => desk.page.getByRole('tab', { name: 'Co-browse' }).getAttribute('aria-selected').then((on) => on === 'true'));
         const frame = desk.page.frames().find((one) => one.url().includes('/agent/'));
         await until('the frame shows the page', () => frame.evaluate(() => (window.__fanlight?.pageHtml() ?? '') !== ''));
-        await picture(desk, 'centre');
+        await picture(desk.page, 'centre');
         const [row] = await sessions('?external_ref=C-1042');
         assert.deepEqual(row.context, { type: 'case', id: 'C-1042' });
         await visitor.press('End session');

@@ -3,32 +3,29 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join as path, resolve } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { Agent, join, Visitor } from './cast.mjs';
 import { startBrowser, startRelay, until } from './harness.mjs';
+import { Company, picture, publish, serious, signInAsOperator } from './house.mjs';
 
-const require = createRequire(resolve(import.meta.dirname, '../../web/package.json'));
-const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const PICTURES = path(import.meta.dirname, '../../docs/pictures');
 const TEXT = 'May our agent look at this page with you?\nWhat you type stays hidden.\n<b>Not markup</b>';
 const TERMS = 'https://shop.example/terms';
 
 let relay;
 let browser;
 let page;
-let people = [];
+const people = new Company();
 let connected;
 
 before(async () => {
     [relay, browser] = await Promise.all([startRelay(), startBrowser()]);
-    await publish((bundle) => {
-        bundle.consent.view = TEXT;
-        bundle.terms.view = TERMS;
-    });
+    const { bundle } = (await relay.operate('GET', '/v1/groups/demo/policy/staging')).body;
+    bundle.consent.view = TEXT;
+    bundle.terms.view = TERMS;
+    await publish(relay, bundle);
 });
 
 after(async () => {
@@ -37,51 +34,14 @@ after(async () => {
 });
 
 afterEach(async () => {
-    for (const person of people) assert.deepEqual(person.errors, [], 'no script failed');
-    await Promise.all(people.map((person) => person.close()));
-    people = [];
+    await people.leave();
     await page?.context().close();
     page = undefined;
 });
 
-async function api(method, to, body, headers = {}) {
-    const answer = await fetch(relay.operatorUrl + to, {
-        method,
-        headers: { authorization: `Bearer ${relay.operatorToken()}`, 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return { status: answer.status, etag: answer.headers.get('etag'), body: await answer.json().catch(() => undefined) };
-}
-
-async function publish(change) {
-    const staging = await api('GET', '/v1/groups/demo/policy/staging');
-    change(staging.body.bundle);
-    const saved = await api('PUT', '/v1/groups/demo/policy/staging', { bundle: staging.body.bundle }, { 'if-match': staging.etag });
-    assert.equal(saved.status, 200, JSON.stringify(saved.body));
-    const production = await api('GET', '/v1/groups/demo/policy/production');
-    assert.equal((await api('POST', '/v1/groups/demo/policy/publish', {}, { 'if-match': production.etag })).status, 200);
-}
-
 async function open(section, viewport = { width: 1280, height: 900 }) {
     page = await (await browser.newContext({ viewport, acceptDownloads: true })).newPage();
-    await page.goto(`${relay.operatorUrl}/admin/#/${section}`);
-    await page.getByLabel('Operator token').fill(relay.operatorToken());
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByRole('button', { name: 'Sign out' }).waitFor();
-}
-
-async function picture(of, name) {
-    if (process.env.PICTURES === '1') {
-        mkdirSync(PICTURES, { recursive: true });
-        await of.screenshot({ path: path(PICTURES, `${name}.png`), fullPage: name !== 'consent-words' });
-    }
-}
-
-/** What axe finds serious on the page as it is now. */
-async function serious() {
-    await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => window.axe.run());
-    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+    await signInAsOperator(page, relay, `#/${section}`);
 }
 
 async function download(press) {
@@ -95,7 +55,7 @@ describe('records', () => {
         const visitor = await Visitor.open(browser, relay);
         const key = await visitor.start();
         const ann = await Agent.open(browser, relay, 'ann', key);
-        people = [visitor, ann];
+        people.push(visitor, ann);
         const asked = visitor.page.getByRole('dialog', { name: 'Ann Ahlberg would like to see this page' });
         await asked.waitFor();
         assert.deepEqual(await asked.getByRole('listitem').allTextContents(), TEXT.split('\n'));
@@ -106,41 +66,41 @@ describe('records', () => {
         await picture(visitor.page, 'consent-words');
         await visitor.allow(ann.name);
         await ann.seesPage();
-        connected = (await api('GET', '/v1/sessions')).body.sessions[0].session;
+        connected = (await relay.operate('GET', '/v1/sessions')).body.sessions[0].session;
         const ben = await Agent.open(browser, relay, 'ben', await visitor.newKey());
         people.push(ben);
         await visitor.page.getByRole('heading', { name: 'Ben Okafor would like' }).waitFor();
         await visitor.press('Decline');
         await until('Ben is told', async () => (await ben.page.getByText(/said no|declined/iu).count()) > 0);
-        await api('DELETE', `/v1/sessions/${connected}`);
-        await until('the record is closed', async () => (await api('GET', `/v1/reports/sessions/${connected}`)).body?.ended);
+        await relay.operate('DELETE', `/v1/sessions/${connected}`);
+        await until('the record is closed', async () => (await relay.operate('GET', `/v1/reports/sessions/${connected}`)).body?.ended);
     });
 
     // R190
     test('the report shows how sessions went, who saw what, and gives files', async () => {
         for (let n = 0; n < 2; n += 1) {
-            const { session } = (await api('POST', '/v1/sessions', { group: 'demo' })).body;
-            await api('DELETE', `/v1/sessions/${session}`);
+            const { session } = (await relay.operate('POST', '/v1/sessions', { group: 'demo' })).body;
+            await relay.operate('DELETE', `/v1/sessions/${session}`);
         }
-        await until('three sessions have ended', async () => (await api('GET', '/v1/reports/summary')).body.outcomes.running === 0);
+        await until('three sessions have ended', async () => (await relay.operate('GET', '/v1/reports/summary')).body.outcomes.running === 0);
         await open('reports');
         await page.getByText(/^3 sessions from/u).waitFor();
         assert.deepEqual(await page.locator('.stat .big').allTextContents(), ['3', '33 %', '0', '0']);
         await page.getByText('As a table').nth(1).click();
         const numbers = page.getByRole('region', { name: 'How they went, as a table' });
         assert.deepEqual(await numbers.getByRole('row').allTextContents(), ['OutcomeSessions', 'Connected1', 'Refused0', 'Unanswered2', 'Interrupted0', 'Running0']);
-        assert.deepEqual(await serious(), []);
+        assert.deepEqual(await serious(page), []);
         await page.getByText('As a table').nth(1).click();
         await page.evaluate(() => window.scrollTo(0, 0));
-        await picture(page, 'reports');
+        await picture(page, 'reports', { fullPage: true });
         await page.getByRole('button', { name: `Who saw what in session ${connected.slice(0, 8)}` }).click();
         const who = page.getByRole('dialog', { name: `Session ${connected.slice(0, 8)}` });
         await who.waitFor();
         const rows = await who.getByRole('row').allTextContents();
         assert.match(rows[1], /^ann.*Allowed.*view pointer/u);
         assert.match(rows[2], /^ben.*Declined/u);
-        assert.deepEqual(await serious(), []);
-        await picture(page, 'report-session');
+        assert.deepEqual(await serious(page), []);
+        await picture(page, 'report-session', { fullPage: true });
         const file = await download(() => who.getByRole('button', { name: 'Save consent receipts' }).click());
         assert.equal(file.name, `receipts-${connected}.json`);
         const verify = (at) => spawnSync(process.env.FANLIGHT_BIN ?? resolve(import.meta.dirname, '../../target/release/fanlight'), ['verify-receipts', at], { encoding: 'utf8' });
@@ -168,10 +128,10 @@ describe('records', () => {
         const csv = await download(() => page.getByRole('button', { name: 'Save as CSV' }).click());
         assert.match(csv.name, /^sessions-.*\.csv$/u);
         assert.equal(readFileSync(csv.at, 'utf8').trim().split('\r\n').length, 2);
-        assert.deepEqual(await serious(), []);
+        assert.deepEqual(await serious(page), []);
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing sticks out');
         await page.evaluate(() => window.scrollTo(0, 0));
-        await picture(page, 'reports-phone');
+        await picture(page, 'reports-phone', { fullPage: true });
         await page.getByLabel('From').fill('2020-01-01');
         await page.getByRole('button', { name: 'Show' }).click();
         await page.getByText(/at most 31 days/u).first().waitFor();
@@ -180,7 +140,7 @@ describe('records', () => {
         await page.getByLabel(/^Event/u).fill('consent.given');
         await page.getByRole('button', { name: 'Show' }).click();
         await page.getByText('1 line.').waitFor();
-        assert.deepEqual(await serious(), []);
-        await picture(page, 'audit');
+        assert.deepEqual(await serious(page), []);
+        await picture(page, 'audit', { fullPage: true });
     });
 });

@@ -2,13 +2,12 @@
 // that a group does not allow, and the end of what is enforced away. With PICTURES=1 it also takes pictures of `docs/pictures/`.
 
 import assert from 'node:assert/strict';
-import { join as path } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { join, Visitor } from './cast.mjs';
 import { figure, startBrowser, startProfile, startRelay, until } from './harness.mjs';
+import { Company, picture, publish, signInAsOperator } from './house.mjs';
 
-const PICTURES = path(import.meta.dirname, '../../docs/pictures');
 const TITLE = 'Approved page';
 const SIZE = { width: 640, height: 360 };
 const DESKTOP = { width: 1280, height: 800 };
@@ -17,7 +16,7 @@ const FLAGS = [`--auto-select-tab-capture-source-by-title=${TITLE}`, '--ignore-c
 
 let relay;
 let browser;
-let people = [];
+const people = new Company();
 /** The shop over TLS: approved sites are `https`. */
 let shop;
 
@@ -32,34 +31,11 @@ after(async () => {
 });
 
 afterEach(async () => {
-    for (const person of people) assert.deepEqual(person.errors, [], 'no script failed');
-    await Promise.all(people.map((person) => person.close()));
-    people = [];
-    await publish({});
+    await people.leave();
+    await publish(relay, {});
 });
 
-async function api(method, where, body, headers = {}) {
-    const answer = await fetch(`${relay.operatorUrl}/v1/groups/demo/${where}`, {
-        method,
-        headers: { authorization: `Bearer ${relay.operatorToken()}`, 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return { status: answer.status, etag: answer.headers.get('etag'), body: await answer.json().catch(() => undefined) };
-}
-
-async function publish(bundle) {
-    const saved = await api('PUT', 'policy/staging', { bundle }, { 'if-match': (await api('GET', 'policy/staging')).etag });
-    assert.equal(saved.status, 200, JSON.stringify(saved.body));
-    const published = await api('POST', 'policy/publish', {}, { 'if-match': (await api('GET', 'policy/production')).etag });
-    assert.equal(published.status, 200, JSON.stringify(published.body));
-}
-
-async function picture(page, name) {
-    if (process.env.PICTURES === '1') {
-        await until('the notices are gone', async () => (await page.locator('.toast').count()) === 0, 20_000);
-        await page.screenshot({ path: path(PICTURES, `${name}.png`) });
-    }
-}
+const api = (method, where, body, headers) => relay.operate(method, `/v1/groups/demo/${where}`, body, headers);
 
 /** A visitor and one agent of the demo, with the rules that are published now. */
 async function session(agent, { init = [], at = browser } = {}) {
@@ -126,10 +102,7 @@ describe('approved pages', () => {
         const old = await session('ann');
         const console_ = await (await browser.newContext({ viewport: DESKTOP })).newPage();
         people.push({ errors: [], close: () => console_.context().close() });
-        await console_.goto(`${relay.operatorUrl}/admin/#/groups/demo/rules`);
-        await console_.getByLabel('Operator token').fill(relay.operatorToken());
-        await console_.getByLabel('Your name').fill('Ada');
-        await console_.keyboard.press('Enter');
+        await signInAsOperator(console_, relay, '#/groups/demo/rules');
         const save = async () => {
             await console_.getByRole('button', { name: 'Save to staging' }).click();
             await console_.getByText(/Staging is version \d+, saved by Ada/u).waitFor();
@@ -196,7 +169,7 @@ describe('approved pages', () => {
 
     // R013, R037–R040, R052–R054
     test('a bookmark opens in a window, is shared as one, and another page is refused with a choice', async () => {
-        await publish({ sites: { allowed: [`${shop}/*`], bookmarks: [{ kind: 'link', title: 'The shop', url: `${shop}/demo/`, active: true }] } });
+        await publish(relay, { sites: { allowed: [`${shop}/*`], bookmarks: [{ kind: 'link', title: 'The shop', url: `${shop}/demo/`, active: true }] } });
         const { visitor, agent } = await session('ann', { init: [saysSurface(['window'])] });
         await until('the list has come', async () => /The shop/u.test(await menu(agent)));
         const opened = agent.page.context().waitForEvent('page');
@@ -237,9 +210,7 @@ describe('approved pages', () => {
 
         const console_ = await (await browser.newContext({ viewport: DESKTOP })).newPage();
         people.push({ errors: [], close: () => console_.context().close() });
-        await console_.goto(`${relay.operatorUrl}/admin/#/groups/demo/rules`);
-        await console_.getByLabel('Operator token').fill(relay.operatorToken());
-        await console_.keyboard.press('Enter');
+        await signInAsOperator(console_, relay, '#/groups/demo/rules');
         await console_.getByRole('heading', { name: 'Suggested by agents' }).waitFor();
         await picture(console_, 'admin-suggestions');
         await console_.getByRole('button', { name: 'Allow https://new.example/page' }).click();
@@ -249,7 +220,7 @@ describe('approved pages', () => {
 
     // R004, R013, R052
     test('a tab that proves its address is shared, and cut when it goes elsewhere', async () => {
-        await publish({ sites: { allowed: [`${shop}/demo/*`] } });
+        await publish(relay, { sites: { allowed: [`${shop}/demo/*`] } });
         const { visitor, agent } = await session('ben', { at: await startProfile(FLAGS) });
         const tab = await openShop(agent.context, 'product.html');
         await agent.shareMine();
@@ -272,7 +243,7 @@ describe('approved pages', () => {
 describe('surfaces', () => {
     // Issue 4, acceptance 4: R007, R050, R051
     test('a group of tabs refuses a window and a monitor, says what is allowed, and Retry works', async () => {
-        await publish({ sharing: { agent_surfaces: ['browser'] } });
+        await publish(relay, { sharing: { agent_surfaces: ['browser'] } });
         const { visitor, agent } = await session('ann', { init: [saysSurface(['window', 'monitor'])] });
         await openShop(agent.context, 'index.html', { handle: false });
         for (const [again, word] of [[() => agent.shareMine(), 'window'], [() => agent.press('Retry'), 'monitor']]) {
@@ -302,7 +273,7 @@ describe('enforce', () => {
         await plays(visitor);
         const before = await agent.html();
         assert.match(before, /Tide/u, 'the agent sees the page');
-        await publish({ sharing: { agent_surfaces: ['window'] }, privacy: { instant: { mask: ['h1', 'h2', 'h3', 'p', 'a'] } } });
+        await publish(relay, { sharing: { agent_surfaces: ['window'] }, privacy: { instant: { mask: ['h1', 'h2', 'h3', 'p', 'a'] } } });
         assert.equal(await phase(agent), 'live', 'publishing changes nothing here');
         const asked = performance.now();
         const enforced = await api('POST', 'policy/enforce', {});

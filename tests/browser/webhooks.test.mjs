@@ -2,14 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { startBrowser, startRelay, until } from './harness.mjs';
+import { picture, serious, signInAsOperator } from './house.mjs';
 import { isFromFanlight, startReceiver } from './receiver.mjs';
-
-const { source: AXE } = createRequire(resolve(import.meta.dirname, '../../web/package.json'))('axe-core');
 
 let browser;
 let relay;
@@ -26,16 +24,6 @@ after(async () => {
     await relay?.stop();
     await receiver?.close();
 });
-
-async function picture(page, name) {
-    if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `${name}.png`), fullPage: true });
-}
-
-async function serious(page) {
-    await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => window.axe.run());
-    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
-}
 
 /** Nine tries lie behind whatever waits, as after a night, and the tenth is due now. */
 function afterANight() {
@@ -56,9 +44,7 @@ describe('webhooks in the console', () => {
         const page = await context.newPage();
         const errors = [];
         page.on('pageerror', (error) => errors.push(String(error)));
-        await page.goto(`${relay.operatorUrl}/admin/#/groups/demo/webhooks`);
-        await page.getByLabel('Operator token').fill(relay.operatorToken());
-        await page.getByRole('button', { name: 'Sign in' }).click();
+        await signInAsOperator(page, relay, '#/groups/demo/webhooks');
         await page.getByText('No server of this group hears of its events yet.').waitFor();
 
         await page.getByLabel('Address of your server').fill('https://127.0.0.1:9/hook');
@@ -69,7 +55,7 @@ describe('webhooks in the console', () => {
         await page.getByRole('heading', { name: 'The secret of this webhook' }).waitFor();
         const secret = await page.locator('.secret').textContent();
         assert.match(secret, /^whsec_[\w+/=]{44}$/u);
-        await picture(page, 'webhook-secret');
+        await picture(page, 'webhook-secret', { fullPage: true });
         await page.getByRole('button', { name: 'Done' }).click();
 
         await page.getByRole('button', { name: 'Send a test' }).click();
@@ -100,7 +86,7 @@ describe('webhooks in the console', () => {
         }, 20_000);
         await page.getByRole('button', { name: 'Show 1 dead message' }).click();
         await page.getByRole('cell', { name: 'The host answered 503.' }).waitFor();
-        await picture(page, 'webhook-dead');
+        await picture(page, 'webhook-dead', { fullPage: true });
         assert.deepEqual(await serious(page), []);
         receiver.answer(200);
         await page.getByRole('button', { name: /^Replay session\.created/u }).click();
@@ -110,7 +96,7 @@ describe('webhooks in the console', () => {
         assert.ok(!(await page.content()).includes(secret));
         await page.locator('.webhook summary').click();
         assert.deepEqual(await serious(page), []);
-        await picture(page, 'webhooks');
+        await picture(page, 'webhooks', { fullPage: true });
 
         await page.getByRole('button', { name: 'New secret' }).click();
         await page.getByText('messages carry both signatures until then').waitFor();

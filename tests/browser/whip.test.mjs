@@ -18,10 +18,9 @@ after(() => browser?.close());
 /** An open session of the operator's, and tokens for it. */
 async function openTarget(relay) {
     const operate = async (path, body) => {
-        const headers = { authorization: `Bearer ${relay.operatorToken()}`, 'content-type': 'application/json' };
-        const answer = await fetch(relay.operatorUrl + path, { method: 'POST', headers, body: JSON.stringify(body) });
+        const answer = await relay.operate('POST', path, body);
         assert.equal(answer.status, 201);
-        return answer.json();
+        return answer.body;
     };
     const { session } = await operate('/v1/sessions', { group: 'demo', keep_s: 3_600 });
     const token = async (...capabilities) => {
