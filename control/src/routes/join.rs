@@ -90,7 +90,8 @@ fn let_go(control: &Control, who: &Guesser, given_up: Vec<SessionId>) {
         let whom = Whom::One { role: Role::Agent, subject: who.agent.clone() };
         if control.revoke(&session, whom, Code::Replaced).is_ok() {
             let (group, agent) = (Some(who.group.clone()), Some(who.agent.clone()));
-            let about = About { group, session: Some(session), who: agent, code: Some(Code::Replaced), detail: None };
+            let (session, code) = (Some(session), Some(Code::Replaced));
+            let about = About { group, session, who: agent, code, ..About::default() };
             control.audit(Event::AgentMoved, about);
         }
     }
