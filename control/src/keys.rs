@@ -283,7 +283,10 @@ fn pause_after(wrong: u32) -> Duration {
 }
 
 fn too_many(wait: Duration) -> Denied {
-    Denied::wait(Refusal::new(Code::Rate, "G-51").saying("Too many wrong keys. The next one is looked at after a pause."), wait)
+    Denied::wait(
+        Refusal::new(Code::Rate, "G-51").saying("Too many wrong keys. The next one is looked at after a pause."),
+        wait,
+    )
 }
 
 /// Without the spaces and dashes that people type between the groups, and with letters read as what they look like.
