@@ -155,3 +155,28 @@ proptest! {
         prop_assert!(same || verify(&bytes, None).is_err());
     }
 }
+
+#[test]
+fn what_a_store_refuses_stays_first_in_the_line_and_is_written_later() {
+    // R045
+    let book = Book::open(None).expect("a key of this process");
+    let store = rusqlite::Connection::open_in_memory().expect("memory");
+    let Receipt { session, group, at, .. } = receipt(9, Happened::Over);
+    for (at, happened) in [(1, Happened::Answered(Answer::Accepted)), (2, Happened::Paused), (3, Happened::Over)] {
+        assert!(book.enter(Entry::Receipt(receipt(at, happened))));
+        assert!(book.write(&store).is_err() && book.has_any(), "no table, as on a disk that is full");
+    }
+    assert!(book.enter(Entry::Closing(Closing { session, group, at, code: Some("E_ENDED"), wanted: Some(3) })));
+    // One of them is refused whatever the store's state is.
+    let tables = "CREATE TABLE receipts (session TEXT, seq INTEGER, record TEXT, hash TEXT, signature TEXT);
+        CREATE TRIGGER never BEFORE INSERT ON receipts WHEN instr(NEW.record, '\"at\":2,') > 0
+            BEGIN SELECT RAISE(ABORT, 'never'); END;";
+    store.execute_batch(tables).expect("a table");
+    assert_eq!(book.write(&store), Ok(1), "it holds up nobody else");
+    assert!(!book.has_any());
+    let (records, signature) = crate::store::receipts::receipts(&store, &session.to_string()).expect("readable");
+    let told: Vec<_> = records.iter().map(|record| (record["at"].clone(), record["happened"].clone())).collect();
+    let wanted = [(1, "accepted"), (3, "over"), (9, "closed")].map(|(at, happened)| (json!(at), json!(happened)));
+    assert_eq!(told, wanted);
+    assert_eq!((&records[2]["kept"], &records[2]["lost"], signature.is_some()), (&json!(2), &json!(1), true));
+}

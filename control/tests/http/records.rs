@@ -256,12 +256,14 @@ fn a_receipt_waits_for_a_store_that_is_away_and_none_is_lost() {
     desk.control.tend();
     assert_eq!(get(&desk, "/v1/groups/demo").code(), Some("E_STORE"), "the store is away");
     std::fs::rename(&away, &there).expect("it was moved");
-    desk.control.report(Report::Stage { session, stage: Stage::Paused });
-    desk.control.tend();
-    end(&desk, session);
-    for (session, wanted) in [(before, 7), (session, 2)] {
+    let whole = |session: SessionId, wanted: u64| {
         let file = get(&desk, &format!("/v1/sessions/{session}/receipts")).body;
         let verified = verify(file.to_string().as_bytes(), None).expect("whole and signed");
         assert_eq!((verified.receipts, verified.lost), (wanted, 0), "{file}");
-    }
+    };
+    desk.control.tend();
+    whole(before, 7);
+    desk.control.report(Report::Stage { session, stage: Stage::Paused });
+    end(&desk, session);
+    whole(session, 2);
 }
