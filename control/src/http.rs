@@ -21,8 +21,11 @@
 //! | public | POST | `/v1/sessions/<session>/end` | its visitor, an agent or a server of its group | ends it |
 //! | public | GET | `/v1/own-sessions` | an agent, a server | ids of those it is in, of its group's |
 //! | public | POST | `/v1/sessions` | a server, an agent | creates one of its group; begins one with a link |
-//! | public | POST | `/v1/tickets` | a server | mints a join ticket for a session of its group |
+//! | public | POST | `/v1/tickets` | a server | mints a join ticket or a media token for a session of its group |
+//! | public | GET | `/v1/sessions/<session>/shareable` | an agent of its group | the Share menu ([`shareable`]) |
+//! | public | POST | `/v1/sessions/<session>/bookmarks`, `…/suggestions` | an agent of its group | a bookmark is opened, an address suggested |
 //! | public | GET | `/v1/policy/effective` | visitor, agent, server | the rules that hold for it |
+//! | public, operator | GET | `/v1/policy/schema.json` | anybody at that door | the shape of a bundle |
 //! | operator | POST | `/v1/sessions/<session>/revoke` | operator | voids every ticket, puts out everybody but the visitor |
 //! | public, operator | GET | `/v1/openapi.json` | anybody at that door | this table as OpenAPI 3.1 ([`crate::openapi`]) |
 //! | public | GET | `/demo/config.json` | anybody, demo only | the demo's agents |
@@ -34,11 +37,11 @@
 //! | operator | GET | `/v1/reports/…`, `/v1/audit` | operator | what was ([`reports`]) |
 //! | operator | POST | `/v1/config/check-link` | operator | can browsers open this document ([`check_link`]) |
 //! | operator | POST | `/v1/signing-key/rotate` | operator | a new key signs tickets |
-//! | operator | POST | `/v1/tickets` | operator | mints a join ticket |
+//! | operator | POST | `/v1/tickets` | operator | mints a join ticket or a media token |
 //! | public | POST, GET | `/v1/camera-invites`, `…/<session>` | agent | sends a camera link, says how it stands |
 //! | public | POST | `/v1/camera-links/look`, `…/open`, `…/decline` | whoever holds the link | the phone's side |
 //! | public, operator | GET, POST, PATCH, DELETE | `/v1/groups/<group>/webhooks…` | its server, operator | webhooks ([`webhooks`]) |
-//! | operator | GET, POST, PUT, PATCH | `/v1/groups/…`, `/v1/policy/…` | operator | groups and their rules ([`policies`]) |
+//! | operator | GET, POST, PUT, PATCH, DELETE | `/v1/groups/…`, `/v1/policy/…` | operator | groups and their rules ([`policies`]) |
 //!
 //! WHIP and WHEP have answers of their own form ([`media`]). Leaves static files, body limits, time limits and the local door to the relay.
 

@@ -1,4 +1,5 @@
-//! Join keys: nine digits that an authenticated agent of the same group exchanges, once, for a join ticket.
+//! Join keys: nine digits (six, where a group wants that) that an authenticated agent of the same group exchanges, once, for
+//! a join ticket.
 //!
 //! Invariant: only the keyed hash of a key is held. A wrong, expired, used or foreign key meets the same answer after the
 //! same work (G-51). A guess that a budget refuses is not looked up, so refused guesses teach nothing; and budgets are

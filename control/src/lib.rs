@@ -1,8 +1,8 @@
-//! The control plane's first cut: who may create, find, join and end a session, and what is kept about it.
+//! The control plane: who may create, find, join and end a session, by which rules, and what is kept about it.
 //!
-//! Owns the HTTP API, the directory of sessions, join keys and tickets, the store, audit lines and metrics. It is called
-//! from the relay's edge runtime and never from a shard: a shard gets [`fanlight_wire::command::Command`]s and gives
-//! [`fanlight_wire::report::Report`]s. If everything here stalls, running sessions go on with what they know.
+//! Owns the HTTP API, the directory of sessions, keys and tickets, sign-ins, presence and invites, groups' rules, the store with
+//! reports and receipts, webhooks and metrics. It is called from the relay's edge runtime and never from a shard: a shard gets
+//! [`fanlight_wire::command::Command`]s and gives [`fanlight_wire::report::Report`]s. If everything here stalls, running sessions go on with what they know.
 //!
 //! It leaves sockets, TLS, static files and body limits to the relay, and every decision inside a session to the engine.
 

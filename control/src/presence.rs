@@ -1,4 +1,5 @@
-//! Who is asking: agents that have signed in, visitors that hold their session's handle, the operator.
+//! Who is asking: agents that have signed in, visitors that hold their session's handle, a group's servers, administrators, the
+//! operator.
 
 use std::time::Instant;
 

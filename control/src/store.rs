@@ -1,5 +1,5 @@
-//! The store: groups, agents, session records and audit lines in SQLite. No page content, no display names of visitors,
-//! no addresses, no secrets (only their salted hashes).
+//! The store: groups, their rules, agents and server keys, session records, receipts, audit lines and the queue of webhooks, in
+//! SQLite. No page content, no names of visitors, no network addresses of people, no secrets (only their hashes).
 //!
 //! Invariant: every statement runs on one thread of its own, in the order it was asked for; a request waits at most
 //! [`STORE_MAX`] and is then refused with `E_STORE`, so that a stuck disk cannot hang a client or the edge runtime. A job

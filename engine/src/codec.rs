@@ -2,7 +2,7 @@
 //!
 //! Total functions over bytes a stranger wrote: they never panic and never look beyond the payload descriptor (VP8 RFC
 //! 7741, VP9 RFC 9628, H.264 RFC 6184, AV1 per the Alliance for Open Media's RTP specification). They leave to
-//! [`crate::track`] when a keyframe is whole, and to the decoder whether it is any good.
+//! [`crate::rtp::ring`] when a keyframe is whole, and to the decoder whether it is any good.
 
 /// What a media section carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

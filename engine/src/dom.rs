@@ -298,7 +298,7 @@ impl Dom {
     }
 
     /// An agent begins with the snapshot: is the log behind it so long that a new one is worth its price? What lies
-    /// within [`LAG_BYTES`] costs an agent less than a snapshot costs the visitor (protocol §4.4).
+    /// within [`LAG_BYTES`] costs an agent less than a snapshot costs the visitor (`docs/protocol.md` §5).
     fn compact(&mut self, now: Instant) {
         let Some(snapshot) = &self.snapshot else { return };
         let bound = (snapshot.bytes * LOG_TO_SNAPSHOT_RATIO as u64).max(LAG_BYTES as u64);

@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Role × kind × mode, so that no right is unseen (protocol §9).
+    /// Role × kind × mode, so that no right is unseen (`docs/protocol.md` §8).
     #[test]
     fn the_whole_table() {
         let mut table = String::new();

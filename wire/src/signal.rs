@@ -102,7 +102,7 @@ pub enum ToRelay {
         assurance: Option<Assurance>,
     },
     /// Agent, while allowed sites are on: my share shows this now. Repeated every
-    /// [`crate::limits::STATEMENT_INTERVAL`] (protocol §11).
+    /// [`crate::limits::STATEMENT_INTERVAL`] (`docs/protocol.md` §6).
     #[serde(rename = "share.statement")]
     ShareStatement {
         #[serde(default, skip_serializing_if = "Option::is_none")]

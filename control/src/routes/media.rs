@@ -1,8 +1,8 @@
 //! WHIP (RFC 9725) and WHEP: media into and out of a session for tools that speak HTTP and WebRTC and nothing else.
 //!
-//! Owns the HTTP side: addresses, media types, conditions, CORS. What is asked is decided by
-//! the session's home. Invariant: without a good media token every address answers the same 401, and with one every
-//! session but the token's own answers like one that does not exist (G-52).
+//! Owns the HTTP side: addresses, media types, conditions, CORS. What is asked is decided by the session's home. Invariant:
+//! without a good media token every address answers the same 401, and with one every session but the token's own answers like
+//! one that does not exist (G-52).
 
 use bytes::Bytes;
 use fanlight_wire::command::Admission;

@@ -1,4 +1,4 @@
-//! Chunks of one message, gathered aside until it is whole (protocol §4.2, §6).
+//! Chunks of one message, gathered aside until it is whole (`docs/protocol.md` §4, §5).
 //!
 //! Invariant: at most one message is open; it is bounded in bytes and in time, and nothing of it is seen before its
 //! last chunk is there.

@@ -97,7 +97,7 @@ impl Dom {
             self.requests.insist(SnapshotReason::Evicted);
             return Err(Refusal::new(Code::Gap, "protocol §4"));
         }
-        // Agents that follow have all it shows: it serves those who begin (protocol §4.2).
+        // Agents that follow have all it shows: it serves those who begin (`docs/protocol.md` §5).
         self.replace(now, message, start);
         self.audience.restart_unfinished();
         if self.stream == Stream::Broken {

@@ -1,4 +1,4 @@
-//! How an agent keeps up: the state machine of protocol §5.
+//! How an agent keeps up: the state machine at the end of `docs/protocol.md` §5.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The two live shares of a session: carries out what the floors decide (design §6, protocol §12).
+//! The two live shares of a session: carries out what the floors decide (`docs/protocol.md` §6).
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 //! Allowed sites in a running session: a share is held until its holder has said something good about what it shows, and
-//! cut when a statement is bad or missing (protocol §11; R004, R013, R047, R052).
+//! cut when a statement is bad or missing (`docs/protocol.md` §6; R004, R013, R047, R052).
 //!
 //! Invariant: while statements are wanted, no frame is forwarded before the first good one, nor longer than
 //! [`STATEMENT_MAX`] after the last. A modified client can lie about what it shows; that is what the assurance is for.

@@ -1,4 +1,4 @@
-//! Agents that fall behind: protocol §5, G of the stuck agent.
+//! Agents that fall behind (`docs/protocol.md` §5).
 
 use fanlight_wire::limits::{
     DEGRADE_WINDOW, DEGRADED_PATIENCE, DEGRADED_SNAPSHOT_INTERVAL, LAG_BYTES, LAG_TIME, PAYLOAD_BYTES_MAX,
