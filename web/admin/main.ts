@@ -1,7 +1,6 @@
 /**
  * The admin console, served at the operator's door: signs in with the identity provider or with the operator's token, which is
- * kept for this tab only, and shows the
- * page that the address names.
+ * kept for this tab only, and shows the page that the address names.
  */
 import '../agent/console.css';
 import './console.css';
