@@ -50,7 +50,7 @@ function newKey(console: Console, group: string): HTMLElement {
   const error = h('p', { class: 'field-error', role: 'alert' });
   const form = h('form', { class: 'form' },
     h('div', { class: 'field' }, h('label', { for: 'key-name' }, 'Name, for example of the system that uses it'), name),
-    h('fieldset', {}, h('legend', {}, 'What it is for'), ...ticks.map((tick) => tick.row)),
+    h('fieldset', { class: 'set' }, h('legend', {}, 'What it is for'), ...ticks.map((tick) => tick.row)),
     h('button', { type: 'submit', class: 'button' }, 'Make key'));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
