@@ -53,7 +53,7 @@ unit: web/node_modules/.built
 
 ## browser: real Chromium against the release binary
 browser: $(BIN)
-	scripts/need chromium python3
+	scripts/need chromium python3 openssl
 	@mkdir -p target/reports
 	node --test --test-concurrency=1 $(REPORT)=target/reports/browser.xml tests/browser/
 

@@ -5,14 +5,12 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:https';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { startBrowser, startRelay } from './harness.mjs';
-
-const { source: AXE } = createRequire(resolve(import.meta.dirname, '../../web/package.json'))('axe-core');
+import { picture, serious, signInAsOperator } from './house.mjs';
 
 let browser;
 let relay;
@@ -51,12 +49,6 @@ after(async () => {
     if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-async function serious(page) {
-    await page.evaluate(AXE);
-    const { violations } = await page.evaluate(() => window.axe.run());
-    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
-}
-
 describe('approved documents in the console', () => {
     // R089, R091–R094, R096–R099
     test('a link is checked before it is saved', async () => {
@@ -65,9 +57,7 @@ describe('approved documents in the console', () => {
         const page = await context.newPage();
         const errors = [];
         page.on('pageerror', (error) => errors.push(String(error)));
-        await page.goto(`${relay.operatorUrl}/admin/#/groups/demo/rules`);
-        await page.getByLabel('Operator token').fill(relay.operatorToken());
-        await page.keyboard.press('Enter');
+        await signInAsOperator(page, relay, '#/groups/demo/rules');
         const documents = page.getByRole('region', { name: 'Approved documents' });
         await documents.getByRole('button', { name: 'Add document' }).click();
         await page.keyboard.type('Price list');
@@ -76,7 +66,7 @@ describe('approved documents in the console', () => {
         await check.click();
         await documents.getByText('Access-Control-Allow-Origin is missing').first().waitFor();
         assert.deepEqual(await serious(page), [], 'with findings');
-        if (process.env.PICTURES) await documents.screenshot({ path: join(process.env.PICTURES, 'admin-documents.png') });
+        await picture(page, 'admin-documents', { fullPage: true });
         await documents.getByLabel('Address').fill(`${origin}/open.pdf`);
         await check.click();
         await documents.getByText('may read it').first().waitFor();
@@ -88,9 +78,8 @@ describe('approved documents in the console', () => {
         await documents.getByLabel('May be saved').check();
         await page.getByRole('button', { name: 'Save to staging' }).click();
         await page.getByText(/Saved as version/u).waitFor();
-        const answer = await fetch(`${relay.operatorUrl}/v1/groups/demo/policy/staging`, { headers: { authorization: `Bearer ${relay.operatorToken()}` } });
-        const { bundle } = await answer.json();
-        assert.deepEqual(bundle.documents.links, [
+        const staging = await relay.operate('GET', '/v1/groups/demo/policy/staging');
+        assert.deepEqual(staging.body.bundle.documents.links, [
             { id: 'document-1', name: 'Price list', url: `${origin}/open.pdf`, roles: [], active: true, download: true, type: 'pdf' },
         ]);
         assert.deepEqual(errors, []);
