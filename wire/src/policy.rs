@@ -220,7 +220,8 @@ pub struct Masks {
     pub mask: Vec<String>,
     /// Elements in here are replaced by empty boxes.
     pub block: Vec<String>,
-    /// Shown in spite of `everything`; never in spite of `mask` or `block`.
+    /// Shown in spite of `everything`, of a mask further out and of being a field's value; never where the same element is
+    /// named by `mask` or `block`, and never what no rule opens.
     pub unmask: Vec<String>,
 }
 
