@@ -1,4 +1,4 @@
-//! The first scenario: one visitor's page, and screen if wanted, to many agents in sessions of at most eight.
+//! The scenarios `fanout` and `dom`: visitors' pages, and screens if wanted, to many agents in sessions of at most eight.
 //!
 //! Every agent verifies what it gets (the page's hash chain, gap-free numbering) while it measures; a wrong byte ends the
 //! run. Latency is from the visitor's send to the agent's receive, both in this process, on one clock. Agents may come at a

@@ -1,4 +1,4 @@
-//! Compiled rules: who a participant is, what it may do, and the permission table as data (`docs/protocol.md` §9).
+//! Compiled rules: who a participant is, what it may do, and the permission table as data (`docs/protocol.md` §8).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,7 @@
 //! Claims of a join ticket: a short-lived EdDSA JWT that admits one participant to one session (RFC 7519, RFC 8725), and
 //! of a media token, which lives longer and is shown at every request of a WHIP or WHEP client.
 //!
-//! Signing and verifying live in `control::tokens`; the relay admits with the public key alone, so a cut-off control
-//! plane does not keep anybody out.
+//! Signing and verifying live in `control::tokens`. Every carrier asks it, so a ticket that is spent or revoked admits nobody.
 
 use serde::{Deserialize, Serialize};
 
