@@ -23,27 +23,42 @@ after(async () => {
 
 afterEach(() => people.leave());
 
-/** While `__held` is set, the signals of a new carrier are read only after the first bytes of the page have been. */
+/** While `__held` is set, the signals of a new carrier are read when a part of the page has been, and the rest of it after them. */
 function holdSignals() {
     const native = WebTransport.prototype.createBidirectionalStream;
-    const first = new WeakMap();
+    const opened = new WeakMap();
+    // More than one frame, less than the page.
+    const PART = 20_000;
     WebTransport.prototype.createBidirectionalStream = async function held() {
         const stream = await native.call(this);
         if (!window.__held) return stream;
-        const streams = first.get(this) ?? { count: 0, page: Promise.withResolvers() };
-        first.set(this, streams);
-        // The client opens signals, input and page, in this order.
-        const [isSignals, isPage] = [streams.count === 0, streams.count === 2];
-        streams.count += 1;
-        const readable = stream.readable.pipeThrough(new TransformStream({
+        const streams = opened.get(this) ?? { count: 0, part: Promise.withResolvers(), signals: Promise.withResolvers() };
+        opened.set(this, streams);
+        const later = ({ resolve }) => setTimeout(resolve, 0);
+        const signals = {
             async transform(chunk, out) {
-                if (isSignals) await streams.page.promise;
+                await streams.part.promise;
                 out.enqueue(chunk);
-                if (isPage) setTimeout(() => streams.page.resolve(), 0);
+                later(streams.signals);
             },
-        }));
-        window.__overtaken = streams.page.promise.then(() => true);
-        return { readable, writable: stream.writable };
+        };
+        let passed = 0;
+        const page = {
+            async transform(chunk, out) {
+                const left = passed < PART ? PART - passed : chunk.length;
+                passed += chunk.length;
+                out.enqueue(chunk.subarray(0, left));
+                if (passed < PART) return;
+                later(streams.part);
+                await streams.signals.promise;
+                window.__overtaken = true;
+                if (left < chunk.length) out.enqueue(chunk.subarray(left));
+            },
+        };
+        // The client opens signals, input and page, in this order.
+        const between = [signals, {}, page][streams.count];
+        streams.count += 1;
+        return { readable: stream.readable.pipeThrough(new TransformStream(between)), writable: stream.writable };
     };
 }
 
