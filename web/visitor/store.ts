@@ -3,6 +3,7 @@
  */
 
 import type { SessionKind } from '../protocol/lobby.ts';
+import type { ShownKey } from './key.ts';
 
 export interface Kept {
   readonly session: string;
@@ -14,7 +15,7 @@ export interface Kept {
   readonly resume: string;
   /** What the session is for; a page of its own asks for `cobrowse`. */
   readonly kind?: SessionKind;
-  readonly key?: { readonly digits: string; readonly until: number } | undefined;
+  readonly key?: ShownKey | undefined;
 }
 
 const NAME = 'fanlight.session';

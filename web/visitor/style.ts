@@ -53,7 +53,7 @@ dialog { border: 0; padding: 0; border-radius: 18px; width: 440px; max-width: ca
   box-shadow: 0 24px 80px rgb(16 24 40 / 35%); font: inherit; }
 dialog::backdrop { background: rgb(15 23 42 / 55%); }
 .ask { padding: 24px; display: grid; gap: 14px; }
-.ask h2 { font-size: 20px; line-height: 1.3; }
+.ask h2 { font-size: 20px; line-height: 1.3; outline: none; }
 .ask ul { padding-left: 20px; display: grid; gap: 6px; color: var(--soft); font-size: 14px; }
 .ask #ask-text { display: grid; gap: 10px; }
 .ask p { font-size: 14px; line-height: 1.45; overflow-wrap: anywhere; }

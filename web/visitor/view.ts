@@ -2,6 +2,7 @@
 import type { ConnectionState } from '../protocol/connection.ts';
 import type { Invitation, SessionKind } from '../protocol/lobby.ts';
 import type { Member, SharePhase, Surface, Words } from '../protocol/signal.ts';
+import type { ShownKey } from './key.ts';
 import { CAMERA_OFF, type CameraView } from './camera.ts';
 
 export type Phase = 'idle' | 'starting' | 'waiting' | 'active' | 'paused' | 'ended' | 'failed';
@@ -19,7 +20,7 @@ export interface View {
   readonly kind: SessionKind;
   readonly phase: Phase;
   readonly connection: ConnectionState;
-  readonly key: { readonly digits: string; readonly until: number } | undefined;
+  readonly key: ShownKey | undefined;
   readonly members: readonly Member[];
   readonly question: Question | undefined;
   /** The visitor's own share: `picking` while the browser's picker is open. */

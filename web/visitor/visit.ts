@@ -15,6 +15,7 @@ import {
 import type { WayIn } from '../protocol/lobby.ts';
 import { Api, RefusedError } from './api.ts';
 import { Camera, hasCameras } from './camera.ts';
+import { KeyWatch, shownKey, stillGood } from './key.ts';
 import { OwnPointer, pointerFrame, pointerOf, type PointerAt } from './pointer.ts';
 import { ReadyScreen } from './ready.ts';
 import { Recorder } from './recorder.ts';
@@ -53,6 +54,7 @@ export class Visit {
   readonly #share: Share;
   readonly #camera: Camera;
   readonly #ready = new ReadyScreen();
+  readonly #keyWatch = new KeyWatch(() => this.#showKey(undefined, { notice: { text: 'The key has expired. Press “New key” for another one.', retry: false } }));
   readonly #pointer: OwnPointer;
   readonly #narrator: Narrator;
   #connection: Connection | undefined;
@@ -120,9 +122,8 @@ export class Visit {
     this.#show({ phase: 'starting' });
     try {
       const created = await this.#api.create(this.#options.group);
-      const key = { digits: created.key, until: Date.now() + created.expires_s * 1_000 };
-      this.#kept = { session: created.session, group: this.#options.group, relay: this.#options.relay, handle: created.handle, resume: '', key };
-      this.#show({ phase: 'waiting', key });
+      this.#kept = { session: created.session, group: this.#options.group, relay: this.#options.relay, handle: created.handle, resume: '' };
+      this.#showKey(shownKey(created), { phase: 'waiting' });
       this.#events.happened('session.created', { session: created.session });
       this.#events.happened('key.created', { key: created.key });
       this.#connect({ connect: created.connect, ticket: created.ticket });
@@ -142,7 +143,7 @@ export class Visit {
   /** Comes back to a session that an earlier page of this tab began. */
   async restore(kept: Kept): Promise<void> {
     this.#kept = kept;
-    this.#show({ phase: 'starting', connection: 'reconnecting', key: openKey(kept), kind: kept.kind ?? 'cobrowse' });
+    this.#showKey(stillGood(kept.key), { phase: 'starting', connection: 'reconnecting', kind: kept.kind ?? 'cobrowse' });
     try {
       const connect = await this.#api.connect(kept.session);
       this.#connect({ connect, resume: kept.resume });
@@ -163,9 +164,7 @@ export class Visit {
     }
     try {
       const further = await this.#api.furtherKey(kept.group, kept.handle);
-      const key = { digits: further.key, until: Date.now() + further.expires_s * 1_000 };
-      this.#keep({ key });
-      this.#show({ key });
+      this.#showKey(shownKey(further), { notice: undefined });
       this.#events.happened('key.created', { key: further.key });
       return further.key;
     } catch (error) {
@@ -270,6 +269,7 @@ export class Visit {
   suspend(): void {
     this.#over = true;
     this.#quiet();
+    this.#keyWatch.watch(undefined);
     this.#camera.abandon();
     this.#connection?.close();
   }
@@ -508,8 +508,7 @@ export class Visit {
     this.#show({ members: [...others, { id: member.id, role: member.role, name: member.name, presence: member.presence }] });
     if (member.presence === 'here') {
       // The key has done its work; the next agent needs a new one.
-      this.#keep({ key: undefined });
-      this.#show({ key: undefined });
+      this.#showKey(undefined);
     }
   }
 
@@ -562,6 +561,7 @@ export class Visit {
     this.#camera.abandon();
     this.#share.close();
     this.#ready.drop();
+    this.#keyWatch.watch(undefined);
     this.#connection?.close();
     if (closed.code !== 'E_REPLACED') {
       forgetSession();
@@ -587,12 +587,14 @@ export class Visit {
     }
   }
 
+  #showKey(key: View['key'], more: Partial<View> = {}): void {
+    this.#keep({ key });
+    this.#show({ ...more, key });
+    this.#keyWatch.watch(key);
+  }
+
   #show(change: Partial<View>): void {
     this.#view = { ...this.#view, ...change };
     this.#events.view(this.#view);
   }
-}
-
-function openKey(kept: Kept): View['key'] {
-  return kept.key !== undefined && kept.key.until > Date.now() ? kept.key : undefined;
 }
