@@ -39,7 +39,7 @@ function newGroup(console: Console): HTMLElement {
       (refusal: unknown) => say(error, sentenceOf(refusal)),
     );
   });
-  return h('div', {}, h('p', { class: 'hint' }, 'It begins with the default rules in staging and production.'), form, error);
+  return h('div', { class: 'stack' }, h('p', { class: 'hint' }, 'It begins with the default rules in staging and production.'), form, error);
 }
 
 const version = (number: number | null): string => (number === null ? 'none' : `Version ${number}`);

@@ -129,7 +129,7 @@ function newWebhook(console: Console, group: string, events: Webhooks['events'])
       (refusal: unknown) => say(error, sentenceOf(refusal)),
     );
   });
-  return h('div', {}, h('p', { class: 'hint' }, 'Messages hold ids and states, never what a page shows and nobody’s name.'), form);
+  return h('div', { class: 'stack' }, h('p', { class: 'hint' }, 'Messages hold ids and states, never what a page shows and nobody’s name.'), form);
 }
 
 function showSecret(secret: string, sentence: string): void {
