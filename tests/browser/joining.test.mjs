@@ -195,6 +195,7 @@ describe('a link', () => {
         await visitor.press('Allow');
         await agent.page.getByText('The visitor is sharing a browser tab with you.').waitFor({ timeout: 20_000 });
         await until('the agent sees pictures', async () => (await agent.decoded()).frames > 2, 20_000);
+        assert.equal(await agent.page.getByLabel('Mode', { exact: true }).isVisible(), false, 'there is no page to point at');
         await picture(agent.page, 'viewed');
         await tab.close();
     });

@@ -39,6 +39,7 @@ export class ScreenPanel {
     this.root.hidden = theirs.phase === 'empty' || this.#folded;
     this.#video.hidden = theirs.phase !== 'live';
     this.#loading.hidden = theirs.phase === 'live';
+    this.#sound.hidden = !theirs.audio;
     say(this.#title, `${theirs.name}’s screen`);
     if (theirs.phase === 'live' && this.#video.paused) {
       // Refused only when the page may not play at all; the picture then waits for the visitor's next click.

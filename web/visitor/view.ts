@@ -29,7 +29,7 @@ export interface View {
   /** The visitor may show a camera, and this browser can open one. */
   readonly mayShowCamera: boolean;
   /** The agents' share and who holds it. */
-  readonly theirs: { readonly phase: SharePhase; readonly name: string };
+  readonly theirs: { readonly phase: SharePhase; readonly name: string; readonly audio: boolean };
   /** A sentence for the visitor; `retry` offers the picker again. */
   readonly notice: { readonly text: string; readonly retry: boolean } | undefined;
 }
@@ -44,7 +44,7 @@ export const IDLE: View = {
   own: 'off',
   camera: CAMERA_OFF,
   mayShowCamera: false,
-  theirs: { phase: 'empty', name: '' },
+  theirs: { phase: 'empty', name: '', audio: false },
   notice: undefined,
 };
 

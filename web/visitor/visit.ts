@@ -515,7 +515,7 @@ export class Visit {
   #onShare(share: ShareState): void {
     if (share.slot === 'agent') {
       const name = this.#view.members.find((member) => member.id === share.holder)?.name ?? 'The agent';
-      this.#show({ theirs: { phase: share.phase, name } });
+      this.#show({ theirs: { phase: share.phase, name, audio: share.audio } });
       return;
     }
     const mine = share.holder === this.#you && share.phase !== 'empty';

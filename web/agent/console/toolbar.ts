@@ -33,6 +33,7 @@ const ZOOM_STEPS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2];
 export class Toolbar {
   readonly element: HTMLElement;
   private readonly mode = h('select', { id: 'mode', class: 'select' });
+  private readonly modeControl = h('div', { class: 'control' }, h('label', { for: 'mode', class: 'control-label' }, 'Mode'), this.mode);
   private readonly shareMenu: Menu;
   private readonly stop: HTMLButtonElement;
   private readonly pictures: Record<Picture, HTMLButtonElement>;
@@ -53,7 +54,7 @@ export class Toolbar {
     this.zoomGroup = this.zoomControls();
     const leave = new Menu('Disconnect', 'leave', 'button', () => this.leaveItems());
     this.element = h('div', { class: 'toolbar', role: 'toolbar', 'aria-label': 'Session' },
-      h('div', { class: 'control' }, h('label', { for: 'mode', class: 'control-label' }, 'Mode'), this.mode),
+      this.modeControl,
       this.shareMenu.element, this.stop, this.pictureGroup, this.zoomGroup,
       h('div', { class: 'spacer' }), this.panelToggle(), leave.element);
   }
@@ -65,11 +66,14 @@ export class Toolbar {
     show(this.stop, step === 'asking' || step === 'sharing');
     this.shareMenu.button.disabled = step === 'picking';
     const screen = state.shares.visitor?.phase === 'live';
-    show(this.pictureGroup, screen);
+    // A session that is about a screen has no page to point at or to look at instead.
+    const page = (state.capabilities & Capability.SUB_DOM) !== 0;
+    show(this.modeControl, page);
+    show(this.pictureGroup, screen && page);
     for (const [name, element] of Object.entries(this.pictures)) {
       element.setAttribute('aria-pressed', String(name === picture));
     }
-    show(this.zoomGroup, picture === 'page');
+    show(this.zoomGroup, picture === 'page' && page);
   }
 
   private renderModes(state: SessionState): void {
