@@ -17,9 +17,9 @@ use fanlight_wire::limits::{
     ADDRESSES_REMEMBERED_MAX, LOGIN_TRIES_PER_ADDRESS, LOGIN_TRIES_PER_AGENT, LOGIN_TRY_WINDOW, MEDIA_TOKEN_LIFE_MAX,
     MEDIA_TOKEN_LIFE_MIN, SESSION_WINDOW, SESSIONS_PER_ADDRESS, TICKET_LIFE, VIEWERS_PER_SHARD,
 };
-use fanlight_wire::policy::{Capabilities, Policy, Role};
+use fanlight_wire::policy::Policy;
 use fanlight_wire::resource::{ResourceInput, ResourceKind, ResourceRef};
-use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
+use fanlight_wire::token::Claims;
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId, ShardId};
 
 use crate::admins::Admins;
@@ -38,11 +38,12 @@ use crate::live::Live;
 use crate::lobby::Lobby;
 use crate::locked;
 use crate::metrics::Metrics;
+use crate::mint::Mint;
 use crate::origins::Origins;
 use crate::particulars::Particulars;
 use crate::passes::Passes;
 use crate::placement::Placement;
-use crate::policies::{Numbered, compile, to_pin};
+use crate::policies::{Numbered, of_session, to_pin};
 use crate::presence::Presence;
 use crate::receipts::Book;
 use crate::revoke::Revocations;
@@ -96,18 +97,6 @@ impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control").field("hooks", &self.hooks).field("draining", &self.draining).finish_non_exhaustive()
     }
-}
-
-/// What a new ticket shall say beyond the session's own facts.
-#[derive(Debug, Clone)]
-pub struct Mint {
-    pub role: Role,
-    /// Narrowed to the role's ceiling.
-    pub capabilities: Capabilities,
-    /// Who this is in the group's own terms.
-    pub subject: String,
-    /// Display name, 1–80 characters.
-    pub name: String,
 }
 
 impl Control {
@@ -311,26 +300,6 @@ impl Control {
         Ok(self.tokens.mint_media(self.claims(session, mint, life)?))
     }
 
-    fn claims(&self, session: &SessionId, mint: Mint, life: Duration) -> Result<Claims, Refusal> {
-        let home = self.home_of(session)?;
-        let now = self.hooks.clock.unix_seconds();
-        let epoch = self.passes.give(session, mint.role, &mint.subject, None)?;
-        Ok(Claims {
-            iss: ISSUER.into(),
-            aud: AUDIENCE.into(),
-            exp: now.saturating_add(life.as_secs()),
-            iat: now,
-            jti: opaque(),
-            sub: mint.subject,
-            group: home.group,
-            session: *session,
-            epoch,
-            role: mint.role,
-            capabilities: mint.capabilities,
-            name: mint.name,
-        })
-    }
-
     /// A new session of this group; its id and its visitor's handle.
     pub(crate) async fn create(
         &self,
@@ -365,7 +334,7 @@ impl Control {
     ) -> Result<String, Refusal> {
         let (handle, hash) = self.presence.handle(session, self.hooks.clock.now())?;
         // Entered first: the shard may report about the session before its command has returned here.
-        let policy: Policy = compile(&pinned.bundle, pinned.version, None);
+        let policy: Policy = of_session(&pinned, &particulars);
         let home = Home {
             shard,
             group: group.clone(),
@@ -549,13 +518,17 @@ fn operator_token(config: &ControlConfig) -> Result<String, StartError> {
 #[cfg(test)]
 mod tests {
     use fanlight_wire::command::Whom;
+    use fanlight_wire::policy::{Capabilities, Role};
 
     use super::testing::a_control;
     use super::*;
+    use crate::mint::Client;
+    use crate::particulars::Kind;
+    use crate::policies::Bundle;
 
     fn home(group: &str) -> Home {
         let group = GroupId::new(group).expect("a legal id");
-        let pinned = Arc::new(Numbered { version: 1, bundle: crate::policies::Bundle::default() });
+        let pinned = Arc::new(Numbered { version: 1, bundle: Bundle::default() });
         let counts = Counts::default();
         Home {
             shard: ShardId(0),
@@ -580,18 +553,45 @@ mod tests {
         let session = SessionId::from_bytes([1; 16]);
         control.passes.open(session);
         control.directory.insert(session, home("demo"));
-        let guest = || Mint { role: Role::Guest, ..crate::routes::keys::visitor(crate::particulars::Kind::Cobrowse) };
+        let visitor = || crate::routes::keys::visitor(Kind::Cobrowse, Client::Program);
+        let guest = || Mint { role: Role::Guest, ..visitor() };
         let ticket = control.mint(&session, guest()).expect("a session");
         control.directory.insert(session, home("other"));
         let code = |ticket: &str| control.admit(ticket).map_err(|refusal| refusal.code);
         assert_eq!(code(&ticket), Err(Code::Ticket));
         control.directory.insert(session, home("demo"));
-        let visitor = control
-            .mint(&session, crate::routes::keys::visitor(crate::particulars::Kind::Cobrowse))
-            .expect("a session");
+        let visitor = control.mint(&session, visitor()).expect("a session");
         control.revoke(&session, Whom::Everybody, Code::Ticket).expect("a session");
         assert_eq!(code(&ticket), Err(Code::Ticket));
         let newer = control.mint(&session, guest()).expect("a session");
         assert!(control.admit(&newer).is_ok() && control.admit(&visitor).is_ok());
+    }
+
+    #[test]
+    fn documents_are_for_secure_pages_of_groups_whose_level_has_them() {
+        // R056 R062 R064
+        let control = a_control();
+        let session = SessionId::from_bytes([1; 16]);
+        control.passes.open(session);
+        let has = |origin: Option<&str>, level: u16, role: Role| {
+            let bundle = Bundle { feature_level: level, ..Bundle::default() };
+            let pinned = Arc::new(Numbered { version: 1, bundle });
+            control.directory.insert(session, Home { pinned, ..home("demo") });
+            let (subject, name) = ("ann".to_owned(), "Ann".to_owned());
+            let capabilities = Capabilities::from_bits(u32::MAX);
+            let ticket = control.mint(&session, Mint { role, capabilities, subject, name, client: Client::of(origin) });
+            let admission = control.admit(&ticket.expect("a session")).expect("a fresh ticket");
+            admission.capabilities.contains(Capabilities::DOC)
+        };
+        for role in [Role::Visitor, Role::Agent] {
+            for secure in ["https://shop.example", "http://localhost:8080", "http://127.0.0.1", "http://[::1]:1"] {
+                assert!(has(Some(secure), 52, role), "{secure}");
+                assert!(!has(Some(secure), 51, role), "{secure} at 5.1");
+            }
+            for other in [None, Some("http://shop.example"), Some("null"), Some(""), Some("http://localhost.evil")] {
+                assert!(!has(other, 60, role), "{other:?}");
+            }
+        }
+        assert!(!has(Some("https://shop.example"), 60, Role::Guest), "who only watches");
     }
 }

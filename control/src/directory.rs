@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 use fanlight_wire::limits::PARTICIPANTS_LIFETIME_MAX;
-use fanlight_wire::policy::{Capabilities, Role};
+use fanlight_wire::policy::{Capabilities, Policy, Role};
 use fanlight_wire::{GroupId, SessionId, ShardId};
 
 use crate::live::Live;
 use crate::particulars::Particulars;
-use crate::policies::{Numbered, capabilities};
+use crate::policies::{Numbered, capabilities, of_session};
 use crate::secrets::Hash;
 
 /// A session as control knows it. No content; of agents the names that the visitor is shown.
@@ -43,6 +43,11 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    /// The rules that the session was created under, before anything was enforced.
+    pub(crate) fn policy(&self) -> Policy {
+        of_session(&self.pinned, &self.particulars)
+    }
+
     /// What an agent of this role may be given for this session (R152): the pinned rules' and every enforced version's.
     pub(crate) fn rights(&self, role: Option<&str>) -> Capabilities {
         let pinned = capabilities(&self.pinned.bundle, role);

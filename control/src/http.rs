@@ -68,6 +68,7 @@ pub(crate) use table::{Form, csv, download};
 
 use crate::control::Control;
 use crate::lobby::cross_origin;
+use crate::mint::Client;
 use crate::openapi;
 use crate::presence::Caller;
 use crate::routes::cameras::Wish;
@@ -314,7 +315,8 @@ impl Control {
         // Repeats are kept by bearer; who comes with a cookie has none.
         let known = bearer.is_some() && !matches!(caller, Caller::Nobody | Caller::Stranger);
         let query = request.uri().query().unwrap_or_default();
-        let asked = Asked { method: request.method(), caller, bearer, peer, body: request.body(), query };
+        let client = Client::of(text_of(request.headers(), &header::ORIGIN));
+        let asked = Asked { method: request.method(), caller, bearer, peer, body: request.body(), query, client };
         let claim = if known { self.repeats(door).claim(request, self.clock().now())? } else { None };
         let pending = match claim {
             Some(Claim::Again(answer)) => return Ok(*answer),

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use fanlight_wire::consent::Question;
 use fanlight_wire::limits::{DENIAL_REMEMBERED, INVITE_REMEMBERED, INVITES_MAX, INVITES_PER_AGENT_MAX};
 use fanlight_wire::{Code, Refusal, SessionId};
 use serde::Serialize;
@@ -44,6 +45,8 @@ pub(crate) struct Invite {
     pub(crate) page: PageId,
     pub(crate) until: Instant,
     pub(crate) particulars: Particulars,
+    /// The words in which the visitor is asked.
+    pub(crate) question: Question,
     pub(crate) outcome: Outcome,
 }
 
@@ -133,6 +136,12 @@ impl Invites {
         locked(&self.state).of_visitor.contains_key(&visitor)
     }
 
+    /// The open invite of that id, if it rings at this page.
+    pub(crate) fn ringing(&self, page: PageId, id: &str) -> Option<Invite> {
+        let mine = |invite: &&Invite| invite.page == page && invite.outcome == Outcome::Sent;
+        locked(&self.state).known.get(id).filter(mine).cloned()
+    }
+
     /// The open invites that rang at this page.
     pub(crate) fn at(&self, page: PageId) -> Vec<String> {
         let state = locked(&self.state);
@@ -186,6 +195,7 @@ mod tests {
 
     use super::*;
     use crate::control::testing::an_instant;
+    use crate::mint::Client;
     use crate::visitors::Visitors;
 
     const TIME: Duration = Duration::from_secs(60);
@@ -206,7 +216,8 @@ mod tests {
             let visitors = Visitors::new();
             let group = agent("ann").group;
             let visitor = visitors.named(&group, "maria");
-            let (page, _mailbox) = visitors.enter(visitor, &group, [127, 0, 0, 1].into()).expect("room");
+            let (page, _mailbox) =
+                visitors.enter(visitor, &group, [127, 0, 0, 1].into(), Client::Program).expect("room");
             Self { invites: Invites::default(), visitor, page, now: an_instant() }
         }
 
@@ -220,6 +231,7 @@ mod tests {
                 page,
                 until,
                 particulars: Particulars::default(),
+                question: Question::default(),
                 outcome: Outcome::Sent,
             };
             self.invites.open(&from, visitor, self.now, make).map_err(|refusal| refusal.code)

@@ -25,6 +25,7 @@ mod links;
 mod live;
 mod lobby;
 pub mod metrics;
+mod mint;
 mod openapi;
 mod origins;
 mod particulars;
@@ -49,10 +50,11 @@ pub use config::{
     AgentRule, Asking, Clock, ConnectInfo, ControlConfig, Hooks, IdentityConfig, ShardLink, StartError,
     WebTransportInfo,
 };
-pub use control::{Control, Mint};
+pub use control::Control;
 pub use fetcher::Outbound;
 pub use http::{Door, serves};
 pub use metrics::Metrics;
+pub use mint::{Client, Mint};
 pub use sms::SmsConfig;
 pub use store::{BackupError, backup};
 pub use visitors::PageId;

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fanlight_wire::command::Command;
+use fanlight_wire::consent::Question;
 use fanlight_wire::limits::{VIEW_LIFE, VIEWS_MAX};
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId};
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -26,6 +27,7 @@ use crate::http::EXPOSED;
 use crate::invites::{Invite, Invites, Outcome};
 use crate::keys::Guesser;
 use crate::links::Links;
+use crate::mint::Client;
 use crate::particulars::{Kind, reference};
 use crate::policies::to_pin;
 use crate::presence::Login;
@@ -56,9 +58,17 @@ pub(crate) struct Lobby {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
 enum FromPage {
-    Hello { group: GroupId, visitor: String },
+    Hello {
+        group: GroupId,
+        visitor: String,
+    },
     Looks(Looks),
-    Answer { invite: String, accept: bool },
+    /// A yes names the words that were shown.
+    Answer {
+        invite: String,
+        accept: bool,
+        words: Option<String>,
+    },
     Ping,
 }
 
@@ -73,6 +83,9 @@ enum ToPage<'a> {
         name: &'a str,
         kind: Kind,
         seconds: u64,
+        #[serde(flatten)]
+        question: &'a Question,
+        words: String,
     },
     /// The question is no longer open.
     Withdrawn {
@@ -162,9 +175,11 @@ impl Lobby {
     }
 
     /// Shows the invite to the visitor. False when its page takes nothing.
-    pub(crate) fn ring(&self, invite: &Invite, seconds: u64) -> bool {
-        let Invite { id, name, page, particulars, .. } = invite;
-        self.tell_page(*page, &ToPage::Invite { invite: id, name, kind: particulars.kind, seconds })
+    pub(crate) fn ring(&self, invite: &Invite, now: Instant) -> bool {
+        let Invite { id, name, page, particulars, question, .. } = invite;
+        let (seconds, words) = (invite.seconds(now), question.words());
+        let kind = particulars.kind;
+        self.tell_page(*page, &ToPage::Invite { invite: id, name, kind, seconds, question, words })
     }
 }
 
@@ -181,19 +196,24 @@ impl Control {
     /// # Errors
     /// `E_SIGNAL` for anything but a `hello`, `E_NOT_FOUND` for a group that is not there or not active, and the limits'
     /// refusals.
-    pub async fn page_arrives(&self, hello: &str, peer: IpAddr) -> Result<(PageId, Receiver<String>), Refusal> {
-        let arrived = self.arrived(hello, peer).await;
+    pub async fn page_arrives(
+        &self,
+        hello: &str,
+        peer: IpAddr,
+        client: Client,
+    ) -> Result<(PageId, Receiver<String>), Refusal> {
+        let arrived = self.arrived(hello, peer, client).await;
         arrived.inspect_err(|refusal| self.metrics().refusal(refusal.code))
     }
 
-    async fn arrived(&self, hello: &str, peer: IpAddr) -> Result<(PageId, Receiver<String>), Refusal> {
+    async fn arrived(&self, hello: &str, peer: IpAddr, client: Client) -> Result<(PageId, Receiver<String>), Refusal> {
         let Ok(FromPage::Hello { group, visitor }) = serde_json::from_str(hello) else {
             return Err(Refusal::new(Code::BadSignal, "docs/integrate.md"));
         };
         reference(&visitor, "R108")?;
         to_pin(self.store(), &group).await?;
         let visitors = &self.lobby().visitors;
-        let (page, mailbox) = visitors.enter(visitors.named(&group, &visitor), &group, budget_address(peer))?;
+        let (page, mailbox) = visitors.enter(visitors.named(&group, &visitor), &group, budget_address(peer), client)?;
         self.lobby().tell_page(page, &ToPage::Ready);
         Ok((page, mailbox))
     }
@@ -214,7 +234,8 @@ impl Control {
                     self.lobby().news_of(visitor);
                 }
             }
-            FromPage::Answer { invite, accept } => self.page_answers(page, &invite, accept).await,
+            FromPage::Answer { invite, accept: false, .. } => self.page_declines(page, &invite),
+            FromPage::Answer { invite, accept: true, words } => self.page_accepts(page, &invite, words).await,
         }
         Ok(())
     }
@@ -242,17 +263,28 @@ impl Control {
         }
     }
 
-    /// The visitor's answer (R116). One that comes too late, or to another page's question, changes nothing.
-    async fn page_answers(&self, page: PageId, id: &str, accept: bool) {
-        let outcome = if accept { Outcome::Opening } else { Outcome::Declined };
+    /// The visitor's no (R116). An answer that comes too late, or to another page's question, changes nothing.
+    fn page_declines(&self, page: PageId, id: &str) {
         let mine = |invite: &Invite| invite.page == page;
-        let Some(invite) = self.lobby().invites.close(id, outcome, self.clock().now(), mine) else {
-            self.lobby().tell_page(page, &ToPage::Withdrawn { invite: id, code: Code::Timeout });
-            return;
-        };
-        if !accept {
-            return self.invite_over(&invite, Outcome::Declined, Code::Consent);
+        match self.lobby().invites.close(id, Outcome::Declined, self.clock().now(), mine) {
+            Some(invite) => self.invite_over(&invite, Outcome::Declined, Code::Consent),
+            None => self.too_late(page, id),
         }
+    }
+
+    fn too_late(&self, page: PageId, id: &str) {
+        self.lobby().tell_page(page, &ToPage::Withdrawn { invite: id, code: Code::Timeout });
+    }
+
+    /// The visitor's yes (R116). One to other words than it was asked in is none: it is asked in these again.
+    async fn page_accepts(&self, page: PageId, id: &str, words: Option<String>) {
+        let (now, invites) = (self.clock().now(), &self.lobby().invites);
+        let Some(asked) = invites.ringing(page, id) else { return self.too_late(page, id) };
+        if words.is_none_or(|words| words != asked.question.words()) {
+            self.lobby().ring(&asked, now);
+            return;
+        }
+        let Some(invite) = invites.close(id, Outcome::Opening, now, |_| true) else { return self.too_late(page, id) };
         match self.open_accepted(&invite).await {
             Ok(session) => {
                 self.lobby().invites.led_to(id, Outcome::Accepted { session });
@@ -277,9 +309,15 @@ impl Control {
         let kind = particulars.kind;
         let (session, handle) = self.create(&invite.from.group, "visitor", particulars).await?;
         let home = self.home_of(&session)?;
+        if home.policy().questions.view != invite.question {
+            // Published in the meantime: the session's receipt would hold words that nobody has seen.
+            self.end(&session, Code::Policy)?;
+            let sentence = "What you were asked has been changed in the meantime. The agent can ask you again.";
+            return Err(Refusal::new(Code::Policy, "R116").saying(sentence));
+        }
         // R116: the invite was the question; the home hears of the answer before anybody can come.
         self.send(home.shard, Command::Welcome { session, subject: invite.from.agent.clone() })?;
-        let ticket = self.mint(&session, visitor(kind))?;
+        let ticket = self.mint(&session, visitor(kind, self.lobby().visitors.client(invite.page)))?;
         let connect = self.connect(home.shard);
         let way_in = ToPage::Accepted { invite: &invite.id, session, kind, ticket, handle, connect };
         if self.lobby().tell_page(invite.page, &way_in) {

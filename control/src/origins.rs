@@ -32,11 +32,6 @@ impl Origins {
     }
 }
 
-fn is_secure(origin: &str) -> bool {
-    let local = |authority| name_of(authority).is_some_and(is_loopback);
-    origin.starts_with("https://") || origin.strip_prefix("http://").is_some_and(local)
-}
-
 /// The page comes from the host it talks to. Ports are ignored because WebTransport has its own; the names of the
 /// loopback are one host, because a page opened as `localhost` is told to connect to `127.0.0.1`.
 fn is_own(origin: &str, host: &str) -> bool {
@@ -62,6 +57,15 @@ fn name_of(authority: &str) -> Option<&str> {
     };
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
     (!name.is_empty() && name.bytes().all(legal) && port.bytes().all(|b| b.is_ascii_digit())).then_some(name)
+}
+
+/// Do browsers take a page of this origin for a secure context (W3C Secure Contexts §3.1)?
+pub(crate) fn is_secure(origin: &str) -> bool {
+    match origin.split_once("://") {
+        Some(("https", authority)) => name_of(authority).is_some(),
+        Some(("http", authority)) => name_of(authority).is_some_and(is_loopback),
+        _ => false,
+    }
 }
 
 fn is_loopback(name: &str) -> bool {

@@ -5,10 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use fanlight_wire::consent::Matter;
 use fanlight_wire::limits::{CONTEXT_TYPE_CHARS_MAX, REFERENCE_CHARS_MAX};
 use fanlight_wire::policy::Capabilities;
 use fanlight_wire::{Code, Refusal};
 use serde::{Deserialize, Serialize};
+
+use crate::policies::Engine;
 
 /// What a session is for.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +35,17 @@ impl Kind {
             Self::Show => "show",
             Self::View => "view",
             Self::Camera => "camera",
+        }
+    }
+
+    /// What the visitor is asked when an agent would like to come in: about what the session is for.
+    pub(crate) const fn asks(self) -> Matter {
+        match self {
+            Self::Cobrowse => Matter::View,
+            Self::Show => Matter::Show,
+            // R138: agreeing to be seen and choosing what is one press.
+            Self::View => Matter::Screen,
+            Self::Camera => Matter::Camera,
         }
     }
 
@@ -110,6 +124,8 @@ pub(crate) struct Context {
 pub(crate) struct Wish {
     #[serde(default)]
     pub(crate) kind: Kind,
+    #[serde(default)]
+    engine: Engine,
     context: Option<Context>,
     external_ref: Option<String>,
 }
@@ -118,6 +134,8 @@ pub(crate) struct Wish {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Particulars {
     pub(crate) kind: Kind,
+    /// Which modes and which privacy profile hold (R153).
+    pub(crate) engine: Engine,
     pub(crate) entry: Entry,
     pub(crate) context: Option<Context>,
     /// What the host product calls the interaction; by default the visitor's id (R111).
@@ -130,9 +148,14 @@ pub(crate) struct Particulars {
 
 impl Particulars {
     /// # Errors
-    /// `E_INPUT` for a context or a reference beyond its bounds.
+    /// `E_INPUT` for a context or a reference beyond its bounds, and for an engine that is not there.
     pub(crate) fn checked(wish: Wish, entry: Entry) -> Result<Self, Refusal> {
-        let Wish { kind, context, external_ref } = wish;
+        let Wish { kind, engine, context, external_ref } = wish;
+        if engine != Engine::Instant {
+            let sentence =
+                "Advanced mode is not available on this relay. Ask for \"instant\", or leave \"engine\" out.";
+            return Err(Refusal::new(Code::Input, "R153").saying(sentence));
+        }
         if let Some(Context { kind, id }) = &context {
             let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
             if !(1..=CONTEXT_TYPE_CHARS_MAX).contains(&kind.len()) || !kind.chars().all(legal) {
@@ -144,13 +167,14 @@ impl Particulars {
         if let Some(text) = &external_ref {
             reference(text, "R111")?;
         }
-        Ok(Self { kind, entry, context, external_ref, ..Self::default() })
+        Ok(Self { kind, engine, entry, context, external_ref, ..Self::default() })
     }
 
     /// As `GET /v1/sessions` and events show it.
     pub(crate) fn shown(&self) -> Shown<'_> {
         Shown {
             kind: self.kind,
+            engine: self.engine,
             entry: self.entry,
             context: self.context.as_ref(),
             external_ref: self.external_ref.as_deref(),
@@ -162,6 +186,7 @@ impl Particulars {
 #[derive(Debug, Serialize)]
 pub(crate) struct Shown<'a> {
     kind: Kind,
+    engine: Engine,
     entry: Entry,
     #[serde(skip_serializing_if = "Option::is_none")]
     context: Option<&'a Context>,
@@ -203,6 +228,17 @@ mod tests {
         }
         let reference = Wish { external_ref: Some(long), ..Wish::default() };
         assert!(Particulars::checked(reference, Entry::Key).is_err());
+    }
+
+    #[test]
+    fn an_engine_that_is_not_there_is_refused() {
+        // R153
+        let of = |text: &str| {
+            let wish = serde_json::from_str(text).expect("a wish");
+            Particulars::checked(wish, Entry::Key).map(|about| about.engine).map_err(|refusal| refusal.code)
+        };
+        assert_eq!((of("{}"), of(r#"{"engine": "instant"}"#)), (Ok(Engine::Instant), Ok(Engine::Instant)));
+        assert_eq!(of(r#"{"engine": "advanced"}"#), Err(Code::Input));
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub(crate) mod shareable;
 pub(crate) use fanlight_wire::address;
 use fanlight_wire::{Code, GroupId, Refusal};
 
-pub(crate) use bundle::{Bundle, DocumentKind, Keys};
-pub(crate) use compile::{capabilities, compile, from_policy};
+pub(crate) use bundle::{Bundle, DocumentKind, Engine, Keys};
+pub(crate) use compile::{capabilities, coming_in, compile, from_policy, of_session, questions};
 
 use crate::store::Store;
 use crate::store::policies::{Version, in_force};

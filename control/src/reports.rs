@@ -61,7 +61,8 @@ impl Control {
                 self.note(Event::ShareRefused, About { code: Some(code), ..of(session, participant) });
             }
             Report::Narrowed { session, version } => self.directory().in_force(&session, version),
-            Report::CameraStarted { session, participant } => {
+            Report::MaskFailed { session, participant } => self.note(Event::MaskError, of(session, participant)),
+            Report::CameraStarted { session, participant, .. } => {
                 self.note(Event::CameraStarted, of(session, participant));
             }
             Report::CameraStopped { session, participant } => {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::locked;
+use crate::mint::Client;
 use crate::secrets::{Hash, fixed, random};
 
 /// A visitor of a group, as everything here knows it.
@@ -72,6 +73,7 @@ struct Page {
     visitor: Visitor,
     group: GroupId,
     address: IpAddr,
+    client: Client,
     visible: bool,
     busy: bool,
     looked_at: u64,
@@ -102,6 +104,7 @@ impl Visitors {
         visitor: Visitor,
         group: &GroupId,
         address: IpAddr,
+        client: Client,
     ) -> Result<(PageId, Receiver<String>), Refusal> {
         let mut state = locked(&self.state);
         if state.closed {
@@ -123,7 +126,8 @@ impl Visitors {
         state.of_visitor.entry(visitor).or_default().push(id);
         *state.of_group.entry(group.clone()).or_default() += 1;
         *state.of_address.entry(address).or_default() += 1;
-        let page = Page { visitor, group: group.clone(), address, visible: false, busy: false, looked_at: 0, lane };
+        let group = group.clone();
+        let page = Page { visitor, group, address, client, visible: false, busy: false, looked_at: 0, lane };
         state.pages.insert(id, page);
         Ok((id, mailbox))
     }
@@ -139,6 +143,11 @@ impl Visitors {
         }
         (page.visible, page.busy) = (looks.visible, looks.busy);
         Some(page.visitor)
+    }
+
+    /// What has opened the socket.
+    pub(crate) fn client(&self, page: PageId) -> Client {
+        locked(&self.state).pages.get(&page).map(|page| page.client).unwrap_or_default()
     }
 
     /// A page is gone. The visitor it belonged to, if that is news.
@@ -247,7 +256,7 @@ mod tests {
         let visitors = Visitors::new();
         let maria = visitors.named(&group("demo"), "maria");
         assert_eq!(visitors.standing(maria), Standing::Absent);
-        let (page, _mailbox) = visitors.enter(maria, &group("demo"), HOME).expect("room");
+        let (page, _mailbox) = visitors.enter(maria, &group("demo"), HOME, Client::Program).expect("room");
         assert_eq!(visitors.standing(maria), Standing::Absent, "a socket alone is not enough");
         visitors.looks(page, seen(true));
         assert_eq!(visitors.standing(maria), Standing::Present);
@@ -265,7 +274,7 @@ mod tests {
         let visitors = Visitors::new();
         let maria = visitors.named(&group("demo"), "maria");
         assert_ne!(maria, visitors.named(&group("other"), "maria"));
-        let open = || visitors.enter(maria, &group("demo"), HOME).expect("room");
+        let open = || visitors.enter(maria, &group("demo"), HOME, Client::Program).expect("room");
         let ((first, _a), (second, _b)) = (open(), open());
         visitors.looks(second, seen(true));
         visitors.looks(first, seen(true));
@@ -281,12 +290,13 @@ mod tests {
     fn many_pages_of_one_visitor_close_the_oldest_and_an_address_is_bounded() {
         let visitors = Visitors::new();
         let maria = visitors.named(&group("demo"), "maria");
-        let mut pages: Vec<_> =
-            (0..PAGES_PER_VISITOR_MAX).map(|_| visitors.enter(maria, &group("demo"), HOME).expect("room")).collect();
+        let mut pages: Vec<_> = (0..PAGES_PER_VISITOR_MAX)
+            .map(|_| visitors.enter(maria, &group("demo"), HOME, Client::Program).expect("room"))
+            .collect();
         for (page, _) in &pages[1..] {
             visitors.looks(*page, seen(true));
         }
-        let _one_more = visitors.enter(maria, &group("demo"), HOME).expect("room is made");
+        let _one_more = visitors.enter(maria, &group("demo"), HOME, Client::Program).expect("room is made");
         assert_eq!(visitors.len(), PAGES_PER_VISITOR_MAX);
         assert!(
             pages[0].1.try_recv().is_err_and(|error| error == tokio::sync::mpsc::error::TryRecvError::Disconnected)
@@ -294,7 +304,7 @@ mod tests {
         let mut held = Vec::new();
         let refused = loop {
             let other = visitors.named(&group("demo"), &held.len().to_string());
-            match visitors.enter(other, &group("demo"), HOME) {
+            match visitors.enter(other, &group("demo"), HOME, Client::Program) {
                 Ok(page) => held.push(page),
                 Err(refusal) => break refusal.code,
             }
@@ -302,6 +312,9 @@ mod tests {
         assert_eq!((refused, visitors.len()), (Code::Rate, PAGES_PER_ADDRESS_MAX));
         visitors.close(true);
         assert_eq!(visitors.len(), 0);
-        assert_eq!(visitors.enter(maria, &group("demo"), HOME).map(drop).map_err(|r| r.code), Err(Code::Draining));
+        assert_eq!(
+            visitors.enter(maria, &group("demo"), HOME, Client::Program).map(drop).map_err(|r| r.code),
+            Err(Code::Draining)
+        );
     }
 }

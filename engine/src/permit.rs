@@ -96,7 +96,9 @@ pub fn signal(standing: Standing, policy: &Policy, signal: &ToRelay) -> Result<(
         ToRelay::Hello { .. } => {
             Err(Refusal::new(Code::State, "protocol §2").saying("This connection has been greeted."))
         }
-        ToRelay::Consent { .. } | ToRelay::Mask { .. } | ToRelay::Pause { .. } => only(standing, Role::Visitor, "R116"),
+        ToRelay::Consent { .. } | ToRelay::Mask { .. } | ToRelay::MaskError | ToRelay::Pause { .. } => {
+            only(standing, Role::Visitor, "R116")
+        }
         ToRelay::ShareDecline { .. } | ToRelay::ShareAccept { .. } => only(standing, Role::Visitor, "R045"),
         ToRelay::Resync => needs(standing, Capabilities::SUB_DOM, "protocol §5"),
         ToRelay::Offer { .. } => active(standing),
@@ -288,7 +290,7 @@ mod tests {
     #[test]
     fn a_camera_is_the_visitors_alone_and_only_while_the_session_is_on() {
         // R110, R116
-        let start = ToRelay::CameraStart { mid: "4".into() };
+        let start = ToRelay::CameraStart { mid: "4".into(), words: None };
         let judged = |standing| signal(standing, &Policy::default(), &start).map_err(|refusal| refusal.code);
         assert_eq!(judged(standing(Role::Visitor)), Ok(()));
         for role in [Role::Agent, Role::Guest, Role::Upstream] {

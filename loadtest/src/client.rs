@@ -307,7 +307,7 @@ impl Client {
     pub async fn agree(&mut self) -> Result<(), ClientError> {
         self.follow("a question", |seat| !seat.asks.is_empty()).await?;
         while let Some(ask) = self.seat.asks.pop_front() {
-            self.tell(&ToRelay::Consent { ask, accept: true }).await?;
+            self.tell(&ask.agree()).await?;
         }
         self.follow("the session", |seat| seat.stage() == Some(Stage::Active)).await
     }

@@ -316,13 +316,14 @@ async fn end(visitor: &mut Client) -> Result<(), ClientError> {
 
 async fn react(visitor: &mut Client, page: &mut crate::page::Page, what: &Fanout) -> Result<(), ClientError> {
     while let Some(ask) = visitor.seat_mut().asks.pop_front() {
-        visitor.tell(&ToRelay::Consent { ask, accept: true }).await?;
+        visitor.tell(&ask.agree()).await?;
     }
     if std::mem::take(&mut visitor.seat_mut().snapshots_wanted) > 0 {
         visitor.send(page.snapshot(clock::now_us())).await?;
     }
-    while let Some(grant) = visitor.seat_mut().grants.pop_front() {
-        visitor.tell(&ToRelay::ShareAccept { grant }).await?;
+    while let Some(invited) = visitor.seat_mut().grants.pop_front() {
+        let grant = invited.number;
+        visitor.tell(&invited.accept()).await?;
         visitor.start_share(Some(grant)).await?;
         if let Some(media) = visitor.media() {
             let share =

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use fanlight_wire::frame::Class;
 use fanlight_wire::policy::{Capabilities, Mode, Role};
-use fanlight_wire::signal::{CameraState, LagState, Member, ShareState, Slot, Stage, ToClient};
+use fanlight_wire::signal::{CameraState, LagState, Member, ShareState, Slot, Stage, ToClient, ToRelay};
 use fanlight_wire::{Code, Frame, Kind, MaskEpoch, PageEpoch, ParticipantId, SessionId};
 
 use crate::mirror::{Applied, Broken, Mirror};
@@ -55,6 +55,31 @@ pub enum Received {
     Other(Frame),
 }
 
+/// A question to a visitor, and what a yes to it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub number: u32,
+    pub words: String,
+}
+
+impl Asked {
+    /// Yes, the agent may come in.
+    pub fn agree(self) -> ToRelay {
+        ToRelay::Consent { ask: self.number, accept: true, words: Some(self.words) }
+    }
+
+    /// Yes, a screen will be shared.
+    pub fn accept(self) -> ToRelay {
+        ToRelay::ShareAccept { grant: self.number, words: Some(self.words) }
+    }
+}
+
+fn note_asked(open: &mut VecDeque<Asked>, number: u32, words: &str) {
+    if !open.iter().any(|known| known.number == number) {
+        open.push_back(Asked { number, words: words.to_owned() });
+    }
+}
+
 /// What one participant knows.
 #[derive(Debug, Default)]
 pub struct Seat {
@@ -70,9 +95,11 @@ pub struct Seat {
     /// Snapshots that the relay asked for and that were not taken yet.
     pub snapshots_wanted: u32,
     /// Questions about agents, oldest first.
-    pub asks: VecDeque<u32>,
+    pub asks: VecDeque<Asked>,
     /// Invitations to share, oldest first.
-    pub grants: VecDeque<u32>,
+    pub grants: VecDeque<Asked>,
+    /// Names the words of the question about the camera.
+    pub camera_words: Option<String>,
     pub denials: Vec<(String, Code)>,
     pub taken_over: Vec<String>,
     pub answers: VecDeque<String>,
@@ -174,20 +201,13 @@ impl Seat {
         match signal {
             ToClient::Welcome { .. } => self.note_welcome(signal)?,
             ToClient::ResumeToken { resume } => self.resume.clone_from(resume),
-            ToClient::ConsentAsk { ask, .. } => {
-                if !self.asks.contains(ask) {
-                    self.asks.push_back(*ask);
-                }
-            }
+            ToClient::ConsentAsk { ask, words, .. } => note_asked(&mut self.asks, *ask, words),
             ToClient::ConsentWithdrawn { ask } => {
-                self.asks.retain(|open| open != ask);
-                self.grants.retain(|open| open != ask);
+                self.asks.retain(|open| open.number != *ask);
+                self.grants.retain(|open| open.number != *ask);
             }
-            ToClient::ShareInvited { grant, .. } => {
-                if !self.grants.contains(grant) {
-                    self.grants.push_back(*grant);
-                }
-            }
+            ToClient::ShareInvited { grant, words, .. } => note_asked(&mut self.grants, *grant, words),
+            ToClient::CameraWords { words, .. } => self.camera_words = Some(words.clone()),
             ToClient::SessionStage { stage } => {
                 if std::mem::take(&mut self.ahead) && *stage == Stage::Waiting {
                     return Err(Wrong::Consent("the page"));

@@ -222,16 +222,42 @@ describe('rules', () => {
         assert.equal((await headOf('staging')).body.bundle.session.agents_max, 5);
     });
 
-    test('what this page does not show stays as it is, and a role narrows the group', async () => {
-        await stage({ terms: { view: 'https://www.good.example/terms' } });
+    // R045 R059 R082 R153 R154
+    test('the questions to the visitor, both privacy profiles and documents on the site are edited', async () => {
+        await stage({ consent: { show: 'May we show you something?' } });
         await signIn();
-        await page.getByLabel('New role').fill('sales');
-        await page.getByRole('button', { name: 'Add role' }).click();
-        await page.getByLabel('Hide the text of').fill('.secret\n\n#card input');
+        assert.equal(await page.getByLabel('May an agent show a screen?', { exact: true }).inputValue(), 'May we show you something?');
+        await page.getByLabel('May an agent see the page?', { exact: true }).fill('May we look?\nYou can stop.');
+        const terms = page.getByLabel('Terms for “May an agent see the page?”');
+        await terms.fill('http://www.good.example/terms');
+        await page.getByLabel('Hide the text of', { exact: true }).fill('.instant');
+        await page.getByLabel('Hide the text of, in Advanced mode').fill('.advanced');
+        await page.getByLabel(/^Addresses of such files/u).fill('https://www.good.example/files/*');
+        await save();
+        await page.getByText('Not saved: 1 problem').waitFor();
+        assert.equal(await terms.getAttribute('aria-invalid'), 'true');
+        await terms.fill('https://www.good.example/terms');
         await save();
         await saved();
         const { bundle } = (await headOf('staging')).body;
-        assert.equal(bundle.terms.view, 'https://www.good.example/terms');
+        assert.deepEqual([bundle.consent.view, bundle.terms.view, bundle.terms.show], ['May we look?\nYou can stop.', 'https://www.good.example/terms', null]);
+        assert.deepEqual([bundle.privacy.instant.mask, bundle.privacy.advanced.mask], [['.instant'], ['.advanced']]);
+        assert.deepEqual(bundle.documents.hosted, ['https://www.good.example/files/*']);
+        await page.getByRole('heading', { name: 'Questions to the visitor' }).scrollIntoViewIfNeeded();
+        await axe('rules');
+        await picture(page, 'admin-questions');
+    });
+
+    test('what this page does not show stays as it is, and a role narrows the group', async () => {
+        await stage({ keys: { minutes: 7 } });
+        await signIn();
+        await page.getByLabel('New role').fill('sales');
+        await page.getByRole('button', { name: 'Add role' }).click();
+        await page.getByLabel('Hide the text of', { exact: true }).fill('.secret\n\n#card input');
+        await save();
+        await saved();
+        const { bundle } = (await headOf('staging')).body;
+        assert.equal(bundle.keys.minutes, 7);
         assert.deepEqual(bundle.privacy.instant.mask, ['.secret', '#card input']);
         assert.equal(bundle.roles.sales.escalate_to_show, false);
         await tab('Evaluate');

@@ -185,7 +185,7 @@ async fn agree_on_media(round: &mut Round, local: SocketAddr) -> Result<(Peer, S
     peer.answer(clock::now(), &sdp).map_err(useless)?;
     round.agent.tell(&ToRelay::ShareInvite).await?;
     visitor.follow("an invitation", |seat| !seat.grants.is_empty()).await?;
-    let grant = visitor.seat_mut().grants.pop_front();
+    let grant = visitor.seat_mut().grants.pop_front().map(|invited| invited.number);
     let mid = peer.own_mid();
     visitor
         .tell(&ToRelay::ShareStart { mid, surface: None, audio_mid: None, grant, url: None, assurance: None })

@@ -119,8 +119,9 @@ impl Scene {
         let agent = self.agents.first_mut().expect("an agent");
         agent.tell(&ToRelay::ShareInvite).await.expect("open");
         self.visitor.follow("an invitation", |seat| !seat.grants.is_empty()).await.expect("an invitation");
-        let grant = self.visitor.seat_mut().grants.pop_front().expect("just seen");
-        self.visitor.tell(&ToRelay::ShareAccept { grant }).await.expect("open");
+        let invited = self.visitor.seat_mut().grants.pop_front().expect("just seen");
+        let grant = invited.number;
+        self.visitor.tell(&invited.accept()).await.expect("open");
         self.visitor.start_share(Some(grant)).await.expect("open");
         let own = self.visitor.seat().id();
         self.visitor.see_share(Slot::Visitor, |share| share.holder == Some(own)).await.expect("the slot");

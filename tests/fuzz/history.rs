@@ -10,6 +10,7 @@ use std::time::Duration;
 use fanlight_engine::{Certificate, Datagram, Engine, Entropy, Outbox, PeerConfig, PipeInput, PipeOutput, Transport};
 use fanlight_loadtest::clock;
 use fanlight_wire::command::{Admission, Command};
+use fanlight_wire::consent::{Matter, Question};
 use fanlight_wire::frame::Header;
 use fanlight_wire::policy::{Mode, Policy, Role};
 use fanlight_wire::resource::{
@@ -229,7 +230,11 @@ fn signal(script: &mut Script<'_>) -> ToRelay {
     let number = u32::from(script.byte() % 8);
     let text = |script: &mut Script<'_>| String::from_utf8_lossy(script.bytes()).into_owned();
     match script.byte() % 16 {
-        0 | 1 => ToRelay::Consent { ask: number, accept: number != 7 },
+        0 | 1 => {
+            // Six: the words of something else.
+            let matter = if number == 6 { Matter::Control } else { Matter::View };
+            ToRelay::Consent { ask: number, accept: number != 7, words: Some(Question::standard(matter).words()) }
+        }
         2 => ToRelay::Mask { epoch: MaskEpoch::new(number) },
         3 => ToRelay::Pause { on: number % 2 == 0 },
         4 => ToRelay::Resync,
@@ -244,14 +249,18 @@ fn signal(script: &mut Script<'_>) -> ToRelay {
         },
         7 => ToRelay::ShareStop,
         8 => ToRelay::ShareInvite,
-        9 => ToRelay::ShareAccept { grant: number },
+        9 => ToRelay::ShareAccept { grant: number, words: Some(Question::standard(Matter::Screen).words()) },
         10 => ToRelay::ShareDecline { grant: number, reason: text(script) },
         11 => ToRelay::ModeSet { mode: Mode::ALL[number as usize % Mode::ALL.len()] },
         12 if number == 0 => ToRelay::Leave,
         13 if number == 0 => ToRelay::End,
-        14 => ToRelay::CameraStart { mid: text(script) },
+        14 => {
+            let words = Some(Question::standard(Matter::Camera).words());
+            ToRelay::CameraStart { mid: text(script), words }
+        }
         15 => ToRelay::CameraStop,
         12 => ToRelay::ShareStatement { url: Some(text(script)), assurance: Assurance::Proved },
+        13 if number == 1 => ToRelay::MaskError,
         _ => ToRelay::Ping { at: 1.0 },
     }
 }

@@ -3,7 +3,7 @@
 use fanlight_wire::policy::{Capabilities, Mode, Role, Surface};
 use fanlight_wire::signal::{ClientInfo, ToClient, ToRelay};
 use fanlight_wire::sites::Assurance;
-use fanlight_wire::token::{AUDIENCE, Claims, ISSUER};
+use fanlight_wire::token::{AUDIENCE, Claims, ClientKind, ISSUER};
 use fanlight_wire::{GroupId, MaskEpoch, SessionId};
 use proptest::array::uniform16;
 use proptest::collection::vec;
@@ -25,7 +25,12 @@ fn signal() -> impl Strategy<Value = ToRelay> {
     prop_oneof![
         (any::<u32>(), option::of(text()), option::of(text()), client)
             .prop_map(|(schema, ticket, resume, client)| ToRelay::Hello { schema, ticket, resume, client }),
-        (any::<u32>(), any::<bool>()).prop_map(|(ask, accept)| ToRelay::Consent { ask, accept }),
+        (any::<u32>(), any::<bool>(), option::of(text())).prop_map(|(ask, accept, words)| ToRelay::Consent {
+            ask,
+            accept,
+            words
+        }),
+        (any::<u32>(), option::of(text())).prop_map(|(grant, words)| ToRelay::ShareAccept { grant, words }),
         any::<u32>().prop_map(|epoch| ToRelay::Mask { epoch: MaskEpoch::new(epoch) }),
         text().prop_map(|sdp| ToRelay::Offer { sdp }),
         (
@@ -40,7 +45,7 @@ fn signal() -> impl Strategy<Value = ToRelay> {
                 ToRelay::ShareStart { mid, surface, audio_mid, grant, url, assurance }
             }),
         (option::of(text()), assurance()).prop_map(|(url, assurance)| ToRelay::ShareStatement { url, assurance }),
-        text().prop_map(|mid| ToRelay::CameraStart { mid }),
+        (text(), option::of(text())).prop_map(|(mid, words)| ToRelay::CameraStart { mid, words }),
         (any::<u32>(), text()).prop_map(|(grant, reason)| ToRelay::ShareDecline { grant, reason }),
         select(Mode::ALL.to_vec()).prop_map(|mode| ToRelay::ModeSet { mode }),
         (0.0..1e15f64).prop_map(|at| ToRelay::Ping { at: at.trunc() }),
@@ -56,8 +61,10 @@ fn near_signal() -> impl Strategy<Value = Value> {
         text().prop_map(Value::from),
     ];
     let field = leaf.prop_recursive(4, 16, 4, |inner| vec(inner, 0..4).prop_map(Value::from));
-    let names =
-        ["schema", "ticket", "resume", "client", "ask", "accept", "epoch", "on", "sdp", "mid", "grant", "mode", "url"];
+    let names = [
+        "schema", "ticket", "resume", "client", "ask", "accept", "epoch", "on", "sdp", "mid", "grant", "mode", "url",
+        "words",
+    ];
     (select(ToRelay::TAGS.to_vec()), vec((select(names.to_vec()), field), 0..4)).prop_map(|(tag, fields)| {
         let mut object: serde_json::Map<_, _> =
             fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -125,6 +132,7 @@ proptest! {
             role,
             capabilities: Capabilities::from_bits(bits),
             name,
+            client_kind: if bits % 2 == 0 { ClientKind::Web } else { ClientKind::Native },
         };
         let mut json = serde_json::to_value(&claims).expect("plain data");
         prop_assert_eq!(serde_json::from_value::<Claims>(json.clone()).expect("its own text"), claims);

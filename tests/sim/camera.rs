@@ -17,7 +17,13 @@ fn start(world: &mut World, who: Who) {
     let peer = world.actor_mut(who).peer();
     peer.publish(now, camera);
     let mid = peer.own_mid();
-    world.tell(who, &ToRelay::CameraStart { mid });
+    tell_start(world, who, mid);
+}
+
+/// Says so; a visitor names the words that it was shown.
+fn tell_start(world: &mut World, who: Who, mid: String) {
+    let words = world.actor(who).seat.camera_words.clone();
+    world.tell(who, &ToRelay::CameraStart { mid, words });
 }
 
 fn phase(world: &World, who: Who) -> Option<SharePhase> {
@@ -92,9 +98,9 @@ fn one_without_a_picture_is_given_up_and_its_owner_is_told_why() {
     let mut world = World::new(34);
     let (visitor, agents) = meeting(&mut world, 1);
     let mid = world.actor_mut(visitor).peer().own_mid();
-    world.tell(visitor, &ToRelay::CameraStart { mid: "nothing of that name".to_owned() });
+    tell_start(&mut world, visitor, "nothing of that name".to_owned());
     world.until("the section to be missed", |world| refusals(world, visitor) == [Code::Sdp]);
-    world.tell(visitor, &ToRelay::CameraStart { mid });
+    tell_start(&mut world, visitor, mid);
     all_see(&mut world, &agents, SharePhase::Waiting);
     world.run(SHARE_START_MAX + Duration::from_secs(1));
     assert_eq!(phase(&world, agents[0]), Some(SharePhase::Empty));

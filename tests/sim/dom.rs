@@ -48,11 +48,11 @@ fn nothing_flows_before_consent() {
     world.actor_mut(visitor).agrees = false;
     let agent = world.agent("ann");
     world.run(Duration::from_secs(5));
-    let asks: Vec<u32> = world.actor(visitor).seat.asks.iter().copied().collect();
+    let asks = world.actor(visitor).seat.asks.clone();
     assert_eq!(asks.len(), 1, "one question");
     assert_eq!(world.actor(visitor).seat.stage(), Some(Stage::Waiting));
     assert_eq!(world.actor(visitor).snapshots_taken, 0, "the page is not even photographed");
-    world.tell(visitor, &ToRelay::Consent { ask: asks[0], accept: true });
+    world.tell(visitor, &asks[0].clone().agree());
     world.until("the page", |world| world.actor(agent).seat.mirror().state().is_some());
     edit(&mut world, visitor, 5);
     world.check();

@@ -5,6 +5,7 @@ mod attack;
 mod camera;
 mod dom;
 mod enforce;
+mod evaluate;
 mod screen;
 mod sites;
 mod takeover;

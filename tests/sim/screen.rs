@@ -217,8 +217,8 @@ fn whoever_waits_for_consent_learns_what_was_missed() {
     world.until("the question", |world| !world.actor(visitor).seat.asks.is_empty());
     world.share(agents[0], None);
     world.until("the share to go live", |world| is_live(world, visitor, Slot::Agent, agents[0]));
-    let ask = world.actor(visitor).seat.asks[0];
-    world.tell(visitor, &ToRelay::Consent { ask, accept: true });
+    let ask = world.actor(visitor).seat.asks[0].clone();
+    world.tell(visitor, &ask.agree());
     world.until("the late one to be let in", |world| world.actor(late).seat.mirror().state().is_some());
     assert!(is_live(&world, late, Slot::Agent, agents[0]));
     world.check();

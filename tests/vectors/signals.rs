@@ -25,8 +25,10 @@ fn to_relay() -> Vec<(&'static str, ToRelay)> {
     vec![
         ("hello_ticket", hello(Some("header.claims.signature"), None)),
         ("hello_resume", hello(None, Some(&resume))),
-        ("consent", ToRelay::Consent { ask: 1, accept: true }),
+        ("consent", ToRelay::Consent { ask: 1, accept: true, words: Some(may_we_look().words()) }),
+        ("consent_no", ToRelay::Consent { ask: 1, accept: false, words: None }),
         ("mask", ToRelay::Mask { epoch: MaskEpoch::new(2) }),
+        ("mask_error", ToRelay::MaskError),
         ("pause", ToRelay::Pause { on: true }),
         ("resync", ToRelay::Resync),
         ("offer", ToRelay::Offer { sdp: "v=0\r\n".into() }),
@@ -58,11 +60,11 @@ fn to_relay() -> Vec<(&'static str, ToRelay)> {
         ),
         ("share_statement_bare", ToRelay::ShareStatement { url: None, assurance: Assurance::Surface }),
         ("share_stop", ToRelay::ShareStop),
-        ("camera_start", ToRelay::CameraStart { mid: "4".into() }),
+        ("camera_start", ToRelay::CameraStart { mid: "4".into(), words: Some(may_we_look().words()) }),
         ("camera_stop", ToRelay::CameraStop),
         ("share_invite", ToRelay::ShareInvite),
         ("share_decline", ToRelay::ShareDecline { grant: 7, reason: "declined".into() }),
-        ("share_accept", ToRelay::ShareAccept { grant: 7 }),
+        ("share_accept", ToRelay::ShareAccept { grant: 7, words: Some(may_we_look().words()) }),
         ("mode_set", ToRelay::ModeSet { mode: Mode::ViewOnly }),
         ("control_request", ToRelay::ControlRequest),
         ("leave", ToRelay::Leave),
@@ -122,15 +124,22 @@ fn camera(phase: SharePhase) -> CameraState {
     CameraState { epoch: FloorEpoch::new(2), phase, holder: (phase != SharePhase::Empty).then_some(VISITOR) }
 }
 
-fn question() -> ToClient {
+fn may_we_look() -> Question {
     let terms = Some("https://shop.example/terms".into());
+    Question { text: "May we look?\nYou can stop.".into(), terms }
+}
+
+fn question() -> ToClient {
+    let question = may_we_look();
+    let words = question.words();
     ToClient::ConsentAsk {
         ask: 1,
         kind: Ask::View,
         participant: AGENT,
         name: "Ann Ahlberg".into(),
         seconds: 60,
-        question: Question { text: "May we look?\nYou can stop.".into(), terms },
+        question,
+        words,
     }
 }
 
@@ -162,6 +171,7 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         ("share_state_held", ToClient::Share(share(SharePhase::Held))),
         ("camera_state", ToClient::Camera(camera(SharePhase::Waiting))),
         ("camera_state_off", ToClient::Camera(camera(SharePhase::Empty))),
+        ("camera_words", ToClient::CameraWords { question: may_we_look(), words: may_we_look().words() }),
         (
             "share_taken_over",
             ToClient::ShareTakenOver { slot: Slot::Agent, epoch: FloorEpoch::new(5), text: TAKEN_OVER.into() },
@@ -174,7 +184,8 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
                 name: "Ann Ahlberg".into(),
                 seconds: 60,
                 surfaces: vec![Surface::Browser, Surface::Monitor],
-                question: Question { text: "Your screen?".into(), terms: None },
+                question: may_we_look(),
+                words: may_we_look().words(),
             },
         ),
         ("share_answered", ToClient::ShareAnswered { grant: 7, accepted: false, reason: "declined".into() }),
@@ -217,6 +228,7 @@ const fn client_tags(signal: &ToClient) -> usize {
         | ToClient::Answer { .. }
         | ToClient::Share(_)
         | ToClient::Camera(_)
+        | ToClient::CameraWords { .. }
         | ToClient::ShareTakenOver { .. }
         | ToClient::ShareInvited { .. }
         | ToClient::ShareAnswered { .. }
@@ -225,7 +237,7 @@ const fn client_tags(signal: &ToClient) -> usize {
         | ToClient::PolicyNarrowed { .. }
         | ToClient::Denied { .. }
         | ToClient::ResumeToken { .. }
-        | ToClient::Pong { .. } => 24,
+        | ToClient::Pong { .. } => 25,
     }
 }
 

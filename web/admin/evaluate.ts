@@ -2,7 +2,7 @@
 import { h } from '../agent/console/dom.ts';
 import type { Verdict, Wish } from './api.ts';
 import { attempt, card, type Console } from './place.ts';
-import { MODES } from './settings.ts';
+import { ASSURANCES, MODES } from './settings.ts';
 
 type Names = readonly (readonly [string, string])[];
 const SIDES: Names = [['agent', 'An agent'], ['visitor', 'A visitor']];
@@ -20,7 +20,7 @@ export async function evaluatePage(console: Console, group: string): Promise<voi
     part('share document', choice('side', 'Who', SIDES)),
     part('share', choice('surface', 'Surface', [['browser', 'Browser tab'], ['window', 'Window'], ['monitor', 'Whole screen'], ['', 'The browser does not say']])),
     part('share', line('url', 'Address that it shows (optional)')),
-    part('share', tick('bookmark', 'Opened from a bookmark')),
+    part('share', choice('assurance', 'How surely that is known', [['', 'As surely as such a surface can be'], ...ASSURANCES.map(([value, name]) => [String(value), name] as const)])),
     part('mode', choice('mode', 'Mode', MODES.map(([value, name]) => [String(value), name] as const))),
     part('mode', choice('engine', 'Engine', [['instant', 'Instant'], ['advanced', 'Advanced']])),
     part('document', choice('link', 'Document', [['', 'A file'], ...bundle.documents.links.map(({ id, name }) => [id, name] as const)])),
@@ -59,7 +59,8 @@ function wishOf(given: FormData): Wish {
       return { ask: 'document', side, save: given.has('save'), ...(text('link') === '' ? {} : { link: text('link') }), ...(text('bytes') === '' ? {} : { bytes: Number(text('bytes')) }) };
     default: {
       const surface = text('surface') as 'browser' | 'window' | 'monitor' | '';
-      return { ask: 'share', side, bookmark: given.has('bookmark'), ...(surface === '' ? {} : { surface }), ...(text('url') === '' ? {} : { url: text('url') }) };
+      const assurance = text('assurance') as 'none' | 'surface' | 'stated' | 'proved' | '';
+      return { ask: 'share', side, ...(assurance === '' ? {} : { assurance }), ...(surface === '' ? {} : { surface }), ...(text('url') === '' ? {} : { url: text('url') }) };
     }
   }
 }

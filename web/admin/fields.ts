@@ -65,6 +65,10 @@ export function settingField(form: Form, setting: Setting, base = ''): HTMLEleme
       return flag(form, path, setting.label, setting.hint);
     case 'lines':
       return linesField(form, path, setting.label);
+    case 'text':
+      return paragraphField(form, path, setting);
+    case 'address':
+      return addressField(form, path, setting);
     case 'set':
       return setField(form, path, setting);
     case 'choice':
@@ -72,6 +76,32 @@ export function settingField(form: Form, setting: Setting, base = ''): HTMLEleme
     case 'number':
       return numberField(form, path, setting);
   }
+}
+
+/** A text of several lines, kept as it is typed. */
+function paragraphField(form: Form, path: string, { label, hint }: Extract<Setting, { kind: 'text' }>): HTMLElement {
+  const id = uniqueId('text');
+  const input = h('textarea', { id, class: 'paragraph', rows: '3' });
+  input.value = String(valueAt(form.bundle, path) ?? '');
+  input.addEventListener('input', () => {
+    put(form.bundle, path, input.value);
+    form.changed();
+  });
+  const explained = hint === undefined ? undefined : h('p', { class: 'hint' }, hint);
+  return h('div', { class: 'field' }, h('label', { for: id }, label), explained, input, errorsOf(form, path, input));
+}
+
+/** An address; an empty field is none. */
+function addressField(form: Form, path: string, { label }: Extract<Setting, { kind: 'address' }>): HTMLElement {
+  const id = uniqueId('address');
+  const input = h('input', { id, type: 'text', inputmode: 'url', spellcheck: 'false', autocomplete: 'off', placeholder: 'https://' });
+  input.value = String(valueAt(form.bundle, path) ?? '');
+  input.addEventListener('input', () => {
+    const text = input.value.trim();
+    put(form.bundle, path, text === '' ? null : text);
+    form.changed();
+  });
+  return h('div', { class: 'field' }, h('label', { for: id }, label), input, errorsOf(form, path, input));
 }
 
 function setField(form: Form, path: string, { label, options }: Extract<Setting, { kind: 'set' }>): HTMLElement {

@@ -106,7 +106,7 @@ class Rules {
       h('a', { href: url, download: `${this.#group}-policy-${version}.json` }).click();
       URL.revokeObjectURL(url);
     }));
-    return card('As a file', h('p', { class: 'hint' }, 'A file holds the whole bundle, also what this page does not show: terms, keys. Saving here leaves those as they are.'),
+    return card('As a file', h('p', { class: 'hint' }, 'A file holds the whole bundle, also what this page does not show, such as the rules of join keys. Saving here leaves that as it is.'),
       h('div', { class: 'stack' }, save, h('label', { for: 'import', class: 'field-label' }, 'Import into staging'), input));
   }
 

@@ -5,6 +5,10 @@ export type Setting =
   | { readonly kind: 'flag'; readonly path: string; readonly label: string; readonly hint?: string }
   | { readonly kind: 'set'; readonly path: string; readonly label: string; readonly options: Options; readonly hint?: string }
   | { readonly kind: 'lines'; readonly path: string; readonly label: string; readonly hint?: string }
+  /** Several lines of plain text. */
+  | { readonly kind: 'text'; readonly path: string; readonly label: string; readonly hint?: string }
+  /** A web address, or none. */
+  | { readonly kind: 'address'; readonly path: string; readonly label: string; readonly hint?: string }
   | { readonly kind: 'choice'; readonly path: string; readonly label: string; readonly options: Options; readonly hint?: string }
   | { readonly kind: 'number'; readonly path: string; readonly label: string; readonly least: number; readonly most: number; readonly hint?: string };
 
@@ -20,13 +24,33 @@ export interface Section {
 const SURFACES: Options = [['browser', 'Browser tab'], ['window', 'Window'], ['monitor', 'Whole screen']];
 export const INSTANT_MODES: Options = [['view_only', 'View Only'], ['view_pointer', 'View + Pointer'], ['full_control', 'Full Control']];
 export const MODES: Options = [...INSTANT_MODES, ['true_pointer', 'True Pointer']];
-const ASSURANCES: Options = [
+export const ASSURANCES: Options = [
   ['none', 'Nothing has to be known'],
   ['surface', 'The kind of surface'],
   ['stated', 'Opened by the viewer itself'],
   ['proved', 'Proved by the captured tab'],
 ];
 const LEVELS: Options = Array.from({ length: 21 }, (_, at) => [40 + at, `${Math.floor((40 + at) / 10)}.${at % 10}`]);
+
+/** What a visitor is asked about, in the words of an administrator. */
+const MATTERS: readonly (readonly [matter: string, name: string, hint?: string])[] = [
+  ['view', 'May an agent see the page?'],
+  ['show', 'May an agent show a screen?', 'In sessions that an agent begins to show a screen.'],
+  ['screen', 'Will the visitor share a screen?', 'Also in sessions that an agent begins to view a screen.'],
+  ['camera', 'Will the visitor show a camera?', 'Also on the phone that opens a camera link.'],
+  ['control', 'May an agent take control?', 'Kept for Full Control, which is not available yet.'],
+  ['document', 'May a document be shared?', 'Kept for documents, which are not available yet.'],
+];
+
+/** `where`: what sets these fields apart from those of the other engine, also for whoever hears them only. */
+function privacyOf(engine: string, where = ''): readonly Setting[] {
+  return [
+    { kind: 'flag', path: `/privacy/${engine}/everything`, label: `Hide all text that is not shown on purpose${where}` },
+    { kind: 'lines', path: `/privacy/${engine}/mask`, label: `Hide the text of${where}` },
+    { kind: 'lines', path: `/privacy/${engine}/block`, label: `Leave out completely${where}` },
+    { kind: 'lines', path: `/privacy/${engine}/unmask`, label: `Show on purpose${where}` },
+  ];
+}
 
 export const SECTIONS: readonly Section[] = [
   {
@@ -71,12 +95,31 @@ export const SECTIONS: readonly Section[] = [
     id: 'privacy',
     title: 'Privacy',
     lead: 'What the visitor’s page hides before anything is sent, beyond what the page hides by itself. CSS selectors, one in a line.',
+    settings: privacyOf('instant'),
+  },
+  {
+    id: 'privacy-advanced',
+    title: 'Privacy in Advanced mode',
+    lead: 'The same for sessions in Advanced mode, which this relay does not offer yet. Every session today is in Instant mode and uses the settings above.',
+    settings: privacyOf('advanced', ', in Advanced mode'),
+  },
+  {
+    id: 'questions',
+    title: 'Questions to the visitor',
+    lead: 'The words that the visitor sees, one statement in a line, and that the consent receipt keeps. An empty field stands for the relay’s standard words.',
     settings: [
-      { kind: 'flag', path: '/privacy/instant/everything', label: 'Hide all text that is not shown on purpose' },
-      { kind: 'lines', path: '/privacy/instant/mask', label: 'Hide the text of' },
-      { kind: 'lines', path: '/privacy/instant/block', label: 'Leave out completely' },
-      { kind: 'lines', path: '/privacy/instant/unmask', label: 'Show on purpose' },
+      ...MATTERS.flatMap(([matter, name, hint]): Setting[] => [
+        { kind: 'text', path: `/consent/${matter}`, label: name, ...(hint === undefined ? {} : { hint }) },
+        { kind: 'address', path: `/terms/${matter}`, label: `Terms for “${name}”` },
+      ]),
+      { kind: 'number', path: '/consent/seconds', label: 'Seconds that a question stays open', least: 3, most: 600 },
     ],
+  },
+  {
+    id: 'hosted',
+    title: 'Documents on your site',
+    lead: 'PDF and Excel files on your own site that are shown as part of the page. Kept for documents, which are not available yet.',
+    settings: [{ kind: 'lines', path: '/documents/hosted', label: 'Addresses of such files, as https://shop.example/files/*' }],
   },
   {
     id: 'session',

@@ -1,5 +1,6 @@
 /** The public door's calls of the camera page. The token is in the body, never in an address that somebody logs. */
 import type { Connect } from '../protocol/connection.ts';
+import type { Words } from '../protocol/signal.ts';
 import { request, RefusedError } from '../visitor/api.ts';
 
 export { RefusedError };
@@ -11,8 +12,8 @@ export interface Opened {
   readonly connect: Connect;
 }
 
-/** Who sent the link. It stays good. */
-export function look(token: string): Promise<{ agent: string; expires_s: number }> {
+/** Who sent the link, and what its visitor agrees to. It stays good. */
+export function look(token: string): Promise<{ agent: string; expires_s: number } & Words> {
   return request('', 'POST', '/v1/camera-links/look', { token });
 }
 

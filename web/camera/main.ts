@@ -1,6 +1,7 @@
 /** The camera page `/c/<token>`: draws a {@link PhoneView} and reports what is tapped. One screen, made for a phone in one hand. */
 import './camera.css';
 import { button, h, say, show } from '../agent/console/dom.ts';
+import { said } from '../visitor/said.ts';
 import { PhoneVisit, type PhoneView } from './visit.ts';
 
 const token = location.pathname.split('/')[2] ?? '';
@@ -18,7 +19,7 @@ const title = h('h1', { tabindex: '-1' });
 const note = h('p', { class: 'note', role: 'alert' });
 const agree = button('Show my camera', { class: 'button button--primary button--wide' }, () => void visit.agree());
 const refuse = button('No, thanks', { class: 'button button--wide' }, () => void visit.refuse());
-const points = h('ul', { class: 'points' });
+const points = h('div', { class: 'points' });
 const card = h('main', { class: 'ask' }, h('p', { class: 'brand' }, h('span', { class: 'brand-mark', 'aria-hidden': 'true' }), 'Fanlight'), title, points, note, agree, refuse);
 
 const status = h('p', { class: 'status', role: 'status' });
@@ -58,11 +59,7 @@ function drawCard(view: PhoneView): void {
   show(refuse, asked);
   show(points, asked);
   if (asked && points.childElementCount === 0) {
-    points.replaceChildren(...[
-      `Only ${view.agent} sees it, live, after you tap the button.`,
-      'Picture only: no sound is sent, nothing is recorded.',
-      'The rear camera opens first. You can hide the picture or end it at any time.',
-    ].map((text) => h('li', {}, text)));
+    points.replaceChildren(...said(view.words), h('p', { class: 'soft' }, 'The rear camera opens first.'));
   }
 }
 
@@ -101,11 +98,10 @@ function drawPhone(view: PhoneView): void {
 }
 
 function drawAlso({ also: asked }: PhoneView): void {
-  const name = asked?.name ?? '';
   show(also, asked !== undefined);
-  if (also.dataset['name'] !== name) {
-    also.dataset['name'] = name;
-    also.replaceChildren(h('p', {}, `${name} would like to see it, too.`),
+  if (also.dataset['ask'] !== String(asked?.ask) && asked !== undefined) {
+    also.dataset['ask'] = String(asked.ask);
+    also.replaceChildren(h('p', {}, `${asked.name} would like to see it, too.`), ...said(asked.words),
       button('No', { class: 'button' }, () => visit.answer(false)), button('Allow', { class: 'button button--primary' }, () => visit.answer(true)));
   }
 }

@@ -3,11 +3,13 @@
  * channel; the ticket allows a camera and nothing else.
  *
  * The device opens within the tap, before the link is used up: whoever says no to the browser's question keeps the link. The tap
- * is the visitor's consent to the agent whose name was on the screen; the relay's question about anybody else is put to it.
+ * is the visitor's consent to the agent whose name was on the screen, in the words that were; the relay's question about anybody
+ * else, or in other words, is put to it.
  */
 import { Connection, type Closed } from '../protocol/connection.ts';
-import type { CameraState, ToClient } from '../protocol/signal.ts';
+import type { CameraState, ToClient, Words } from '../protocol/signal.ts';
 import { Camera, CAMERA_OFF, hasCameras, openRear, reasonOf, type CameraView } from '../visitor/camera.ts';
+import { wordsOf } from '../visitor/said.ts';
 import { Share } from '../visitor/share.ts';
 import { decline, look, open, RefusedError, sayEnd, type Opened } from './api.ts';
 
@@ -18,8 +20,10 @@ export interface PhoneView {
   /** Who sent the link. */
   readonly agent: string;
   readonly camera: CameraView;
+  /** What the tap agrees to. */
+  readonly words: Words;
   /** Another agent who would like to see it, too. */
-  readonly also: { readonly ask: number; readonly name: string } | undefined;
+  readonly also: { readonly ask: number; readonly name: string; readonly words: Words } | undefined;
   readonly connected: boolean;
   /** A sentence for the visitor: what went wrong, or how it ended. */
   readonly text: string;
@@ -35,7 +39,7 @@ export class PhoneVisit {
   readonly #preview: (stream: MediaStream | null) => void;
   readonly #share: Share;
   readonly #camera: Camera;
-  #view: PhoneView = { step: 'looking', agent: '', camera: CAMERA_OFF, also: undefined, connected: false, text: '', torch: 'none' };
+  #view: PhoneView = { step: 'looking', agent: '', camera: CAMERA_OFF, words: { text: '', words: '' }, also: undefined, connected: false, text: '', torch: 'none' };
   #connection: Connection | undefined;
   #opened: Opened | undefined;
   /** Opened within the tap, shown when the session is on. */
@@ -72,8 +76,8 @@ export class PhoneVisit {
       return;
     }
     try {
-      const { agent } = await look(this.#token);
-      this.#change({ step: 'asked', agent });
+      const looked = await look(this.#token);
+      this.#change({ step: 'asked', agent: looked.agent, words: wordsOf(looked) });
     } catch (error) {
       this.#over(sentenceOf(error));
     }
@@ -112,7 +116,7 @@ export class PhoneVisit {
   answer(accept: boolean): void {
     const { also } = this.#view;
     if (also !== undefined) {
-      this.#connection?.signal({ t: 'consent', ask: also.ask, accept });
+      this.#connection?.signal({ t: 'consent', ask: also.ask, accept, words: also.words.words });
       this.#change({ also: undefined });
     }
   }
@@ -137,7 +141,7 @@ export class PhoneVisit {
   /** Shows the camera again after it was switched off (a pause, another program). */
   again(): void {
     this.#change({ text: '' });
-    void this.#camera.open();
+    void this.#camera.open(this.#view.words.words);
   }
 
   /** R188: always, at once, for everybody. */
@@ -161,7 +165,7 @@ export class PhoneVisit {
         break;
       case 'consent.ask':
         if (signal.kind === 'view') {
-          this.#asked(signal.ask, signal.name);
+          this.#asked(signal.ask, signal.name, wordsOf(signal));
         }
         break;
       case 'consent.withdrawn':
@@ -188,11 +192,11 @@ export class PhoneVisit {
     }
   }
 
-  #asked(ask: number, name: string): void {
-    if (name === this.#view.agent) {
-      this.#connection?.signal({ t: 'consent', ask, accept: true });
+  #asked(ask: number, name: string, words: Words): void {
+    if (name === this.#view.agent && words.words === this.#view.words.words) {
+      this.#connection?.signal({ t: 'consent', ask, accept: true, words: words.words });
     } else {
-      this.#change({ also: { ask, name } });
+      this.#change({ also: { ask, name, words } });
     }
   }
 
@@ -202,7 +206,7 @@ export class PhoneVisit {
       const prepared = this.#prepared;
       this.#prepared = undefined;
       if (prepared !== undefined) {
-        void this.#camera.open(prepared);
+        void this.#camera.open(this.#view.words.words, prepared);
       } else {
         this.#share.connect().catch(() => undefined);
       }

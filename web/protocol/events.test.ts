@@ -40,8 +40,8 @@ test('both clients hear of exactly what the list says', () => {
 test('a visitor hears of its session from consent to end', () => {
   const lines = told({}, (narrator) => {
     narrator.heard(member(2, 'agent', 'waiting'));
-    narrator.heard({ t: 'consent.ask', ask: 1, kind: 'view', participant: 2, name: 'Ann Secret', seconds: 60, text: 'May we look?' });
-    narrator.heard({ t: 'consent.ask', ask: 1, kind: 'view', participant: 2, name: 'Ann Secret', seconds: 50, text: 'May we look?' });
+    narrator.heard({ t: 'consent.ask', ask: 1, kind: 'view', participant: 2, name: 'Ann Secret', seconds: 60, text: 'May we look?', words: '1f' });
+    narrator.heard({ t: 'consent.ask', ask: 1, kind: 'view', participant: 2, name: 'Ann Secret', seconds: 50, text: 'May we look?', words: '1f' });
     narrator.said({ t: 'consent', ask: 1, accept: true });
     narrator.heard(member(2, 'agent', 'here'));
     narrator.heard({ t: 'session.stage', stage: 'active' });

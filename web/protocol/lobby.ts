@@ -1,5 +1,6 @@
 /** Before a session: what a page and an agent's console say about presence, invites and links (`docs/api.md`). */
 import type { Connect } from './connection.ts';
+import type { Words } from './signal.ts';
 
 /** What a session is for. */
 export type SessionKind = 'cobrowse' | 'show' | 'view' | 'camera';
@@ -19,8 +20,8 @@ export interface WayIn {
   readonly connect: Connect;
 }
 
-/** A question of an agent on a page's presence socket. */
-export interface Invitation {
+/** A question of an agent on a page's presence socket, in the group's words. */
+export interface Invitation extends Words {
   readonly invite: string;
   readonly name: string;
   readonly kind: SessionKind;

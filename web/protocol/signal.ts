@@ -27,7 +27,7 @@ export type LagLevel = 'live' | 'lagging' | 'resync' | 'degraded' | 'closed';
 export const Capability = {
   PUB_DOM: 1, PUB_SCREEN: 2, PUB_CAMERA: 4, SUB_DOM: 8, SUB_SCREEN: 16, SUB_CAMERA: 32, POINTER: 64, CONTROL_REQUEST: 128,
   CONTROL_GRANT: 256, END: 512, INVITE: 1024, ANNOTATE: 2048, SHOW_BROWSER: 4096, SHOW_WINDOW: 8192, SHOW_MONITOR: 16384, VIEW_BROWSER: 32768,
-  VIEW_WINDOW: 65536, VIEW_MONITOR: 131072,
+  VIEW_WINDOW: 65536, VIEW_MONITOR: 131072, DOC: 262144,
 } as const;
 
 export interface ClientInfo {
@@ -106,19 +106,20 @@ export interface Denied {
 /** Client → relay. */
 export type ToRelay =
   | { t: 'hello'; schema: number; ticket?: string; resume?: string; client: ClientInfo }
-  | { t: 'consent'; ask: number; accept: boolean }
+  | { t: 'consent'; ask: number; accept: boolean; words?: string }
   | { t: 'mask'; epoch: number }
+  | { t: 'mask.error' }
   | { t: 'pause'; on: boolean }
   | { t: 'resync' }
   | { t: 'offer'; sdp: string }
   | { t: 'share.start'; mid: string; surface?: Surface; audio_mid?: string; grant?: number; url?: string; assurance?: Assurance }
   | { t: 'share.statement'; url?: string; assurance: Assurance }
   | { t: 'share.stop' }
-  | { t: 'camera.start'; mid: string }
+  | { t: 'camera.start'; mid: string; words?: string }
   | { t: 'camera.stop' }
   | { t: 'share.invite' }
   | { t: 'share.decline'; grant: number; reason: string }
-  | { t: 'share.accept'; grant: number }
+  | { t: 'share.accept'; grant: number; words?: string }
   | { t: 'mode.set'; mode: Mode }
   | { t: 'control.request' }
   | { t: 'leave' }
@@ -129,6 +130,8 @@ export type ToRelay =
 export interface Words {
   readonly text: string;
   readonly terms?: string;
+  /** Names these words in an answer: a yes is one to what was shown. */
+  readonly words: string;
 }
 
 /** Relay → client. */
@@ -148,6 +151,7 @@ export type ToClient =
   | { t: 'answer'; sdp: string }
   | ({ t: 'share.state' } & ShareState)
   | ({ t: 'camera.state' } & CameraState)
+  | ({ t: 'camera.words' } & Words)
   | { t: 'share.taken_over'; slot: Slot; epoch: number; text: string }
   | ({ t: 'share.invited'; grant: number; participant: number; name: string; seconds: number; surfaces: readonly Surface[] } & Words)
   | { t: 'share.answered'; grant: number; accepted: boolean; reason: string }
@@ -161,7 +165,7 @@ export type ToClient =
 /** Every tag that a relay of this version sends. */
 export const TO_CLIENT_TAGS: ReadonlySet<string> = new Set<ToClient['t']>([
   'welcome', 'consent.ask', 'consent.withdrawn', 'consent.result', 'session.stage', 'session.ending', 'session.ended', 'member',
-  'member.left', 'snapshot.wanted', 'resync', 'lag', 'answer', 'share.state', 'camera.state', 'share.taken_over', 'share.invited', 'share.answered',
+  'member.left', 'snapshot.wanted', 'resync', 'lag', 'answer', 'share.state', 'camera.state', 'camera.words', 'share.taken_over', 'share.invited', 'share.answered',
   'mode.changed', 'mask.raised', 'policy.narrowed', 'denied', 'resume', 'pong',
 ]);
 

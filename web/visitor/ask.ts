@@ -1,21 +1,23 @@
 /**
  * The questions to the visitor, as modal dialogs: may this agent see the page (R116), the screen (R045), the camera (R110).
- * "No" is always the safe answer: Escape and closing mean no.
+ * The heading says who asks and what for; below are the words that the relay keeps for the receipt, as they are. "No" is always
+ * the safe answer: Escape and closing mean no.
  */
 import { button, element } from './dom.ts';
+import { said } from './said.ts';
 import { captureAbility } from './share.ts';
-import type { Surface, Words } from '../protocol/signal.ts';
+import type { Surface } from '../protocol/signal.ts';
 import type { Question } from './view.ts';
-import { consentWords } from './words.ts';
+import { comingIn } from './words.ts';
 
 export interface AskEvents {
   answer(question: Question, accept: boolean): void;
   /** Accepted to show a screen; called within the click, which the browser's picker needs. */
-  shareScreen(grant: number): void;
+  shareScreen(question: Question): void;
   /** Agreed to be seen by showing a screen; called within the click, too. */
   allowScreen(question: Question): void;
   /** Accepted to show the camera. */
-  showCamera(): void;
+  showCamera(question: Question): void;
 }
 
 export class AskDialog {
@@ -68,30 +70,22 @@ export class AskDialog {
   }
 
   #cameraAsk(question: Extract<Question, { kind: 'camera' }>): HTMLElement {
-    const items = [
-      `Seen live by: ${question.name}, and whoever you let in later.`,
-      'Picture only; no sound is sent.',
-      'Nothing in the picture is hidden. You can hide the picture or stop at any time.',
-    ];
     return element(
       'div',
       { class: 'ask' },
       element('h2', { id: 'ask-title', tabindex: '-1' }, 'Show your camera?'),
-      element('div', { id: 'ask-text' }, element('ul', {}, ...items.map((item) => element('li', {}, item)))),
+      element('div', { id: 'ask-text' }, element('p', {}, `Who sees it now: ${question.name}.`), ...said(question.words)),
       element(
         'div',
         { class: 'row' },
         button('Cancel', '', () => this.#decline()),
-        button('Show my camera', 'main', () => this.#events.showCamera()),
+        button('Show my camera', 'main', () => this.#events.showCamera(question)),
       ),
     );
   }
 
   /** R116, R138: may this agent come in? An invite and a question in the session are the same question. */
   #comeIn(question: Extract<Question, { kind: 'view' | 'invite' }>): HTMLElement {
-    const { title, items } = consentWords(question.about, question.name);
-    // A question about the page is in the group's own words; those of the other kinds say what such a session is.
-    const own = question.kind === 'view' && question.about === 'cobrowse' ? said(question.words) : [element('ul', {}, ...items.map((item) => element('li', {}, item)))];
     const shows = question.about === 'view' && question.kind === 'view';
     const cannot = question.about === 'view' && captureAbility() === 'none';
     const yes = cannot
@@ -100,8 +94,8 @@ export class AskDialog {
     return element(
       'div',
       { class: 'ask' },
-      element('h2', { id: 'ask-title', tabindex: '-1' }, title),
-      element('div', { id: 'ask-text' }, ...own),
+      element('h2', { id: 'ask-title', tabindex: '-1' }, comingIn(question.about, question.name)),
+      element('div', { id: 'ask-text' }, ...said(question.words)),
       element('div', { class: 'row' }, button('Decline', '', () => this.#decline()), yes),
     );
   }
@@ -115,7 +109,7 @@ export class AskDialog {
     const accept =
       ability === 'none'
         ? element('p', {}, 'This browser cannot share a screen.')
-        : button('Accept', 'main', () => this.#events.shareScreen(question.grant));
+        : button('Accept', 'main', () => this.#events.shareScreen(question));
     return element(
       'div',
       { class: 'ask' },
@@ -138,16 +132,4 @@ const SURFACES: Readonly<Record<Surface, string>> = { browser: 'a browser tab', 
 function limitOf(surfaces: readonly Surface[]): readonly string[] {
   const named = Object.entries(SURFACES).filter(([surface]) => surfaces.includes(surface as Surface));
   return named.length === Object.keys(SURFACES).length || named.length === 0 ? [] : [`You may share ${named.map(([, name]) => name).join(' or ')}.`];
-}
-
-/** The words as the relay keeps them for the receipt: text, never markup, and the terms behind a link that leaves this page alone. */
-function said({ text, terms }: Words): HTMLElement[] {
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const [only] = lines;
-  const words = lines.length === 1 ? element('p', {}, only ?? '') : element('ul', {}, ...lines.map((line) => element('li', {}, line)));
-  if (terms === undefined) {
-    return [words];
-  }
-  const link = element('a', { href: terms, target: '_blank', rel: 'noopener noreferrer' }, 'Terms and conditions');
-  return [words, element('p', { class: 'terms' }, link, element('span', { class: 'soft' }, ` (${new URL(terms).host}, opens in a new tab)`))];
 }

@@ -72,7 +72,7 @@ const YOU = 1;
 
 test('opens, is seen, is stopped', async () => {
   const it = stage();
-  void it.camera.open();
+  void it.camera.open('1f');
   await it.opened();
   assert.equal(it.announced, true);
   it.camera.take({ epoch: 1, phase: 'waiting', holder: YOU }, YOU);
@@ -86,7 +86,7 @@ test('opens, is seen, is stopped', async () => {
 
 test('stopped while the browser still asks: the device is closed as it opens', async () => {
   const it = stage();
-  void it.camera.open();
+  void it.camera.open('1f');
   it.camera.stop();
   await it.opened();
   assert.deepEqual([it.said, it.announced, it.tracks.map((track) => track.readyState)], [[], false, ['ended']]);
@@ -97,7 +97,7 @@ test('each refusal of the browser has a sentence, and nothing is said to the rel
   const names = { NotAllowedError: /not allowed/u, NotFoundError: /No camera/u, NotReadableError: /in use/u, TypeError: /could not be opened/u };
   for (const [name, sentence] of Object.entries(names)) {
     const it = stage();
-    void it.camera.open();
+    void it.camera.open('1f');
     await it.opened(Object.assign(new Error(name), { name }));
     assert.match(it.notices.join(), sentence);
     assert.deepEqual([it.said, it.views.at(-1)], [[], CAMERA_OFF]);
@@ -106,7 +106,7 @@ test('each refusal of the browser has a sentence, and nothing is said to the rel
 
 test('the relay ends it: the device closes and the visitor is told; what came before the start does nothing', async () => {
   const it = stage();
-  void it.camera.open();
+  void it.camera.open('1f');
   it.camera.take({ epoch: 0, phase: 'empty' }, YOU);
   await it.opened();
   it.camera.take({ epoch: 1, phase: 'live', holder: YOU }, YOU);
@@ -117,7 +117,7 @@ test('the relay ends it: the device closes and the visitor is told; what came be
 
 test('an unplugged device ends it and the relay is told', async () => {
   const it = stage();
-  void it.camera.open();
+  void it.camera.open('1f');
   await it.opened();
   it.tracks[0]?.dispatchEvent(new Event('ended'));
   assert.deepEqual([it.said, it.notices], [[{ t: 'camera.stop' }], ['The camera has stopped.']]);

@@ -32,6 +32,8 @@ export class Camera {
   readonly #events: CameraEvents;
   #view = CAMERA_OFF;
   #stream: MediaStream | undefined;
+  /** What the visitor has agreed to. */
+  #words = '';
   /** Counts the attempts: a device that opens after the visitor has stopped is closed again. */
   #attempt = 0;
 
@@ -40,11 +42,12 @@ export class Camera {
     this.#events = events;
   }
 
-  /** Opens the device, or takes one that is open already, and shows it to the agents. */
-  async open(prepared?: MediaStream): Promise<void> {
+  /** Opens the device, or takes one that is open already, and shows it to the agents. `words` names what was agreed to. */
+  async open(words: string, prepared?: MediaStream): Promise<void> {
     if (this.#view.phase !== 'off') {
       return;
     }
+    this.#words = words;
     this.#show({ ...CAMERA_OFF, phase: 'opening' });
     await this.#begin(prepared === undefined ? openRear() : Promise.resolve(prepared));
   }
@@ -129,7 +132,7 @@ export class Camera {
     this.#events.preview(stream);
     this.#show({ ...this.#view, front: track.getSettings().facingMode === 'user', flips: (await cameras()).length > 1 });
     if (this.#stream === stream) {
-      await this.#share.carry(track);
+      await this.#share.carry(track, this.#words);
     }
   }
 

@@ -174,7 +174,7 @@ class FanlightWidget {
   /** The visitor's answer to an invite or to a question inside the session. */
   #answer(question: Question, accept: boolean): void {
     if (question.kind !== 'invite') {
-      this.#visit?.consent(question, accept);
+      this.#visit?.questions.answer(question, accept);
       return;
     }
     this.#presence?.answer(question.invitation, accept);
@@ -216,11 +216,11 @@ class FanlightWidget {
   #makeWidget(): Widget {
     return new Widget({
       answer: (question, accept) => this.#answer(question, accept),
-      allowScreen: (question) => void this.#visit?.allowScreen(question),
-      shareScreen: (grant) => void this.#visit?.shareScreen(grant),
+      allowScreen: (question) => void this.#visit?.questions.allowScreen(question),
+      shareScreen: (question) => void this.#visit?.questions.shareScreen(question),
       stopSharing: () => this.#visit?.stopSharing(),
-      askCamera: () => this.#visit?.askCamera(),
-      showCamera: () => this.#visit?.showCamera(),
+      askCamera: () => this.#visit?.questions.askCamera(),
+      showCamera: (question) => this.#visit?.questions.showCamera(question),
       hideCamera: (on) => this.#visit?.hideCamera(on),
       flipCamera: () => this.#visit?.flipCamera(),
       stopCamera: () => this.#visit?.stopCamera(),

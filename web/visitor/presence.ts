@@ -4,7 +4,8 @@
  *
  * Sends nothing of the page. Opens when the page has been seen once and comes back by itself after a break.
  */
-import { PRESENCE_PROTOCOL, type Invitation, type SessionKind, type WayIn } from '../protocol/lobby.ts';
+import { PRESENCE_PROTOCOL, type Invitation, type WayIn } from '../protocol/lobby.ts';
+import { wordsOf } from './said.ts';
 
 export interface PresenceEvents {
   /** An agent asks; nothing when the question is no longer open. */
@@ -17,7 +18,7 @@ export interface PresenceEvents {
 
 type FromRelay =
   | { readonly t: 'ready' | 'pong' }
-  | { readonly t: 'invite'; readonly invite: string; readonly name: string; readonly kind: SessionKind; readonly seconds: number }
+  | ({ readonly t: 'invite' } & Invitation)
   | { readonly t: 'withdrawn'; readonly invite: string }
   | ({ readonly t: 'accepted'; readonly invite: string } & WayIn)
   | { readonly t: 'refused'; readonly sentence: string };
@@ -59,7 +60,7 @@ export class Presence {
 
   answer(invitation: Invitation, accept: boolean): void {
     this.#settle();
-    this.#send({ t: 'answer', invite: invitation.invite, accept });
+    this.#send({ t: 'answer', invite: invitation.invite, accept, words: wordsOf(invitation).words });
   }
 
   close(): void {
@@ -109,7 +110,7 @@ export class Presence {
         this.#look(document.hasFocus());
         break;
       case 'invite':
-        this.#open = { invite: told.invite, name: told.name, kind: told.kind, seconds: told.seconds };
+        this.#open = told;
         this.#events.asked(this.#open);
         break;
       case 'withdrawn':

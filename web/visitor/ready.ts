@@ -3,18 +3,18 @@
  * both "may this agent see it" and "which screen".
  */
 export class ReadyScreen {
-  #held: { readonly capture: MediaStream; readonly participant: number } | undefined;
+  #held: { readonly capture: MediaStream; readonly participant: number; readonly words: string } | undefined;
 
-  /** Keeps what was captured for the agent that the visitor agreed to. */
-  hold(capture: MediaStream, participant: number): void {
+  /** Keeps what was captured for the agent that the visitor agreed to, in these words. */
+  hold(capture: MediaStream, participant: number, words: string): void {
     this.drop();
-    this.#held = { capture, participant };
+    this.#held = { capture, participant, words };
   }
 
-  /** Gives it out, once, if it was meant for this agent. */
-  take(participant: number): MediaStream | undefined {
+  /** Gives it out, once, if it was meant for this agent and asked for in the same words. */
+  take(participant: number, words: string): MediaStream | undefined {
     const held = this.#held;
-    if (held?.participant !== participant) {
+    if (held?.participant !== participant || held.words !== words) {
       return undefined;
     }
     this.#held = undefined;

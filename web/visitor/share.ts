@@ -21,6 +21,12 @@ export interface ShareEvents {
 const FRAME_RATE_MAX = 30;
 const RETRY_MS = 1_500;
 
+interface OwnCamera {
+  readonly track: MediaStreamTrack;
+  /** Names what the visitor has agreed to. */
+  readonly words: string;
+}
+
 interface Peer {
   readonly connection: RTCPeerConnection;
   readonly video: RTCRtpTransceiver;
@@ -37,7 +43,7 @@ export class Share {
   #peer: Peer | undefined;
   #capture: MediaStream | undefined;
   #grant: number | undefined;
-  #camera: MediaStreamTrack | undefined;
+  #camera: OwnCamera | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   constructor(events: ShareEvents) {
@@ -109,12 +115,15 @@ export class Share {
     }
   }
 
-  /** Carries this camera, instead of any other before. The relay is told when the section has its name. */
-  async carry(camera: MediaStreamTrack): Promise<void> {
-    this.#camera = camera;
+  /**
+   * Carries this camera, instead of any other before. The relay is told when the section has its name, with the name of the words
+   * that the visitor has agreed to.
+   */
+  async carry(track: MediaStreamTrack, words: string): Promise<void> {
+    this.#camera = { track, words };
     await this.connect();
     if (this.#peer?.connection.signalingState === 'stable') {
-      await this.#publishCamera(this.#peer, camera);
+      await this.#publishCamera(this.#peer, this.#camera);
     }
   }
 
@@ -158,7 +167,7 @@ export class Share {
     const heard = connection.addTransceiver('audio', { direction: 'recvonly' });
     const video = addScreen(connection);
     const audio = connection.addTransceiver('audio', { direction: 'sendonly' });
-    const camera = this.#camera === undefined ? undefined : addCamera(connection, this.#camera);
+    const camera = this.#camera === undefined ? undefined : addCamera(connection, this.#camera.track);
     this.#events.incoming(new MediaStream([seen.receiver.track, heard.receiver.track]));
     connection.addEventListener('connectionstatechange', () => this.#onState(connection));
     return { connection, video, audio, camera, announced: undefined, cameraAnnounced: false };
@@ -202,17 +211,17 @@ export class Share {
     });
   }
 
-  async #publishCamera(peer: Peer, camera: MediaStreamTrack): Promise<void> {
+  async #publishCamera(peer: Peer, camera: OwnCamera): Promise<void> {
     if (peer.camera === undefined) {
-      peer.camera = addCamera(peer.connection, camera);
+      peer.camera = addCamera(peer.connection, camera.track);
       await this.#offer(peer);
       return;
     }
-    await peer.camera.sender.replaceTrack(camera);
+    await peer.camera.sender.replaceTrack(camera.track);
     const { mid, currentDirection } = peer.camera;
     if (camera === this.#camera && mid !== null && currentDirection === 'sendonly' && !peer.cameraAnnounced) {
       peer.cameraAnnounced = true;
-      this.#events.signal({ t: 'camera.start', mid });
+      this.#events.signal({ t: 'camera.start', mid, words: camera.words });
     }
   }
 

@@ -10,10 +10,10 @@ export type Phase = 'idle' | 'starting' | 'waiting' | 'active' | 'paused' | 'end
 export type Question =
   | { readonly kind: 'view'; readonly ask: number; readonly name: string; readonly participant: number; readonly about: SessionKind; readonly words: Words }
   /** An agent invites the visitor who is on the website. */
-  | { readonly kind: 'invite'; readonly name: string; readonly about: SessionKind; readonly invitation: Invitation }
+  | { readonly kind: 'invite'; readonly name: string; readonly about: SessionKind; readonly invitation: Invitation; readonly words: Words }
   | { readonly kind: 'screen'; readonly grant: number; readonly name: string; readonly surfaces: readonly Surface[]; readonly words: Words }
   /** The visitor's own: really show the camera? */
-  | { readonly kind: 'camera'; readonly name: string };
+  | { readonly kind: 'camera'; readonly name: string; readonly words: Words };
 
 export interface View {
   /** What the session is for. */
@@ -47,9 +47,3 @@ export const IDLE: View = {
   theirs: { phase: 'empty', name: '', audio: false },
   notice: undefined,
 };
-
-/** The words of a question as they may be shown: whatever the relay says, only an https address becomes a link (R082). */
-export function wordsOf({ text, terms }: Words): Words {
-  const legal = terms !== undefined && URL.canParse(terms) && new URL(terms).protocol === 'https:';
-  return legal ? { text, terms } : { text };
-}

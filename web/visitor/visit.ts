@@ -9,21 +9,21 @@ import { Connection, type CarrierChoice, type Closed, type ConnectionState } fro
 import { Narrator, type Tell } from '../protocol/events.ts';
 import { Kind, type Frame } from '../protocol/frame.ts';
 import {
-  Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type Surface,
-  type ToClient, type ToRelay, type Welcome, type Words,
+  Capability, type CameraState, type Denied, type Member, type ShareState, type SnapshotReason, type Stage, type ToClient,
+  type ToRelay, type Welcome,
 } from '../protocol/signal.ts';
 import type { WayIn } from '../protocol/lobby.ts';
 import { Api, RefusedError } from './api.ts';
 import { Camera, hasCameras } from './camera.ts';
 import { KeyWatch, shownKey, stillGood } from './key.ts';
 import { OwnPointer, pointerFrame, pointerOf, type PointerAt } from './pointer.ts';
-import { ReadyScreen } from './ready.ts';
+import { Questions } from './questions.ts';
 import { Recorder } from './recorder.ts';
 import { compileRules, type MaskOptions } from './rules.ts';
 import { Share } from './share.ts';
 import { forgetSession, keepSession, type Kept } from './store.ts';
 import { PageStream } from './stream.ts';
-import { IDLE, type Question, type View, wordsOf } from './view.ts';
+import { IDLE, type View } from './view.ts';
 
 export interface VisitOptions {
   readonly group: string;
@@ -46,6 +46,7 @@ export interface VisitEvents {
 const NO_CAMERA: CameraState = { epoch: 0, phase: 'empty' };
 
 export class Visit {
+  readonly questions: Questions;
   readonly #options: VisitOptions;
   readonly #events: VisitEvents;
   readonly #api: Api;
@@ -53,7 +54,6 @@ export class Visit {
   readonly #stream: PageStream;
   readonly #share: Share;
   readonly #camera: Camera;
-  readonly #ready = new ReadyScreen();
   readonly #keyWatch = new KeyWatch(() => this.#showKey(undefined, { notice: { text: 'The key has expired. Press “New key” for another one.', retry: false } }));
   readonly #pointer: OwnPointer;
   readonly #narrator: Narrator;
@@ -62,8 +62,6 @@ export class Visit {
   #view: View = IDLE;
   #you = 0;
   #pageEpoch = 0;
-  /** What the newest invitation allows to share (R046). */
-  #surfaces: readonly Surface[] = [];
   #maskEpoch = 0;
   #over = false;
   #mayShowPage = false;
@@ -96,6 +94,14 @@ export class Visit {
       view: (camera) => this.#show({ camera }),
       preview: (stream) => events.camera(stream),
       notice: (text) => this.#notice(text),
+    });
+    const view = (): View => this.#view;
+    this.questions = new Questions(this.#share, this.#camera, {
+      say: (signal) => void this.#say(signal),
+      show: (change) => this.#show(change),
+      get view() {
+        return view();
+      },
     });
     this.#pointer = new OwnPointer((at) => void this.#connection?.send(pointerFrame(at, this.#pageEpoch)));
   }
@@ -177,66 +183,9 @@ export class Visit {
     this.#connection?.signal({ t: 'pause', on });
   }
 
-  consent(question: Question, accept: boolean): void {
-    this.#show({ question: undefined });
-    if (question.kind === 'view') {
-      this.#say({ t: 'consent', ask: question.ask, accept });
-    } else if (question.kind === 'screen' && !accept) {
-      this.#say({ t: 'share.decline', grant: question.grant, reason: 'declined' });
-    }
-  }
-
-  /** The visitor said yes to showing a screen. Must be called from the click itself: the browser's picker needs it. */
-  async shareScreen(grant: number): Promise<void> {
-    const picking = this.#share.capture(this.#surfaces);
-    this.#show({ question: undefined, own: 'picking', notice: undefined });
-    this.#say({ t: 'share.accept', grant });
-    try {
-      const capture = await picking;
-      this.#show({ own: 'waiting' });
-      await this.#share.start(capture, grant);
-    } catch (error) {
-      this.#show({ own: 'off' });
-      // R048: a cancelled picker is an answer, not an error.
-      this.#say({ t: 'share.decline', grant, reason: 'picker' });
-      if (error instanceof Error && error.name !== 'NotAllowedError') {
-        this.#notice('Your browser could not share the screen.');
-      } else if (/Mac/u.test(navigator.userAgent)) {
-        this.#notice('Nothing is shared. If you did choose a screen: allow your browser under System Settings, Privacy & Security, Screen Recording.');
-      }
-    }
-  }
-
-  /** The visitor agrees to be seen and chooses a screen, in one click (R138). Must be called from the click itself. */
-  async allowScreen(question: Question): Promise<void> {
-    if (question.kind !== 'view') {
-      return;
-    }
-    try {
-      // Which kinds are allowed comes with the agent's invitation; the relay judges what was chosen.
-      this.#ready.hold(await this.#share.capture(['browser', 'window', 'monitor']), question.participant);
-    } catch {
-      this.#notice('Nothing was chosen, so nothing is shown. Press Allow to choose again, or Decline.');
-      return;
-    }
-    this.consent(question, true);
-  }
-
   stopSharing(): void {
     this.#share.stop();
     this.#show({ own: 'off' });
-  }
-
-  /** The visitor pressed "Show camera": who would see it, and does the visitor want that? */
-  askCamera(): void {
-    const watching = this.#view.members.filter((member) => member.presence === 'here').map((member) => member.name);
-    this.#show({ question: { kind: 'camera', name: watching.join(', ') || 'The agent' }, notice: undefined });
-  }
-
-  /** The visitor said yes. Must be called from the click. */
-  showCamera(): void {
-    this.#show({ question: undefined });
-    void this.#camera.open();
   }
 
   hideCamera(on: boolean): void {
@@ -345,14 +294,13 @@ export class Visit {
         this.#onWanted(signal.reason);
         break;
       case 'consent.ask':
-        this.#onAsk(signal);
+        this.questions.asked(signal);
         break;
       case 'consent.withdrawn':
-        this.#onWithdrawn(signal.ask);
+        this.questions.withdrawn(signal.ask);
         break;
       case 'share.invited':
-        this.#surfaces = signal.surfaces;
-        this.#onShareInvited(signal);
+        this.questions.invited(signal);
         break;
       case 'member':
         this.#onMember(signal);
@@ -369,6 +317,9 @@ export class Visit {
         break;
       case 'camera.state':
         this.#camera.take(signal, this.#you);
+        break;
+      case 'camera.words':
+        this.questions.aboutCamera(signal);
         break;
       case 'share.taken_over':
         this.#share.abandon();
@@ -467,37 +418,8 @@ export class Visit {
   #maskFailed(error: unknown): void {
     this.#quiet();
     this.#events.happened('mask.error', { error });
+    this.#connection?.signal({ t: 'mask.error' });
     this.#notice('Your page cannot be shown safely, so nothing is shown.');
-  }
-
-  #onAsk(ask: { ask: number; kind: string; name: string; participant: number } & Words): void {
-    // A question about the screen comes with its grant in `share.invited`; asking twice would only confuse.
-    if (ask.kind === 'view') {
-      const { name, participant } = ask;
-      this.#show({ question: { kind: 'view', ask: ask.ask, name, participant, about: this.#view.kind, words: wordsOf(ask) } });
-    }
-  }
-
-  #onShareInvited(signal: Extract<ToClient, { t: 'share.invited' }>): void {
-    const { grant, participant, name, surfaces } = signal;
-    const capture = this.#ready.take(participant);
-    if (capture === undefined) {
-      this.#show({ question: { kind: 'screen', grant, name, surfaces, words: wordsOf(signal) } });
-      return;
-    }
-    this.#connection?.signal({ t: 'share.accept', grant });
-    this.#show({ own: 'waiting' });
-    this.#share.start(capture, grant).catch(() => this.#notice('Your browser could not share the screen.'));
-  }
-
-  #onWithdrawn(ask: number): void {
-    const question = this.#view.question;
-    if (question?.kind === 'view' && question.ask === ask) {
-      this.#ready.drop();
-    }
-    if ((question?.kind === 'view' && question.ask === ask) || (question?.kind === 'screen' && question.grant === ask)) {
-      this.#show({ question: undefined });
-    }
   }
 
   #onMember(member: Member): void {
@@ -560,8 +482,8 @@ export class Visit {
     this.#quiet();
     this.#camera.abandon();
     this.#share.close();
-    this.#ready.drop();
     this.#keyWatch.watch(undefined);
+    this.questions.close();
     this.#connection?.close();
     if (closed.code !== 'E_REPLACED') {
       forgetSession();

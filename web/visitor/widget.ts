@@ -18,11 +18,11 @@ import { leadOf, titleOf } from './words.ts';
 
 export interface WidgetEvents {
   answer(question: Question, accept: boolean): void;
-  shareScreen(grant: number): void;
+  shareScreen(question: Question): void;
   allowScreen(question: Question): void;
   stopSharing(): void;
   askCamera(): void;
-  showCamera(): void;
+  showCamera(question: Question): void;
   hideCamera(on: boolean): void;
   flipCamera(): void;
   stopCamera(): void;
@@ -124,7 +124,7 @@ export class Widget {
   /** One question at a time; those of the session first. */
   #askNow(): void {
     const invitation = this.#invitation;
-    const invite = invitation && ({ kind: 'invite', name: invitation.name, about: invitation.kind, invitation } as const);
+    const invite = invitation && ({ kind: 'invite', name: invitation.name, about: invitation.kind, invitation, words: invitation } as const);
     if (this.#question?.kind !== 'invite' || this.#question.invitation !== invitation) {
       this.#question = invite;
     }

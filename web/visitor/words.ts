@@ -57,31 +57,16 @@ function activeLead(view: View): string {
   }
 }
 
-/** The question whether an agent may come in: what it is about, and what it means. */
-export function consentWords(kind: SessionKind, name: string): { readonly title: string; readonly items: readonly string[] } {
+/** The heading of the question whether an agent may come in: who, and what for. What it means is said in the relay's words. */
+export function comingIn(kind: SessionKind, name: string): string {
   switch (kind) {
     case 'show':
-      return {
-        title: `${name} would like to show you their screen`,
-        items: ['You see what they choose to show.', 'Nothing on your device is shown to them.', 'You can end at any time.'],
-      };
+      return `${name} would like to show you their screen`;
     case 'view':
-      return {
-        title: `${name} will be viewing your screen`,
-        items: [
-          'After Allow you choose what to show: a tab, a window or the whole screen.',
-          'Hiding does not reach video: everything in what you show can be seen, including passwords and messages.',
-          'You can stop at any time.',
-        ],
-      };
+      return `${name} will be viewing your screen`;
+    case 'camera':
+      return `${name} would like to see your camera`;
     default:
-      return {
-        title: `${name} would like to see this page`,
-        items: [
-          'They see this website as you see it, nothing else on your device.',
-          'What you type, passwords and card numbers stay hidden.',
-          'You can pause or end at any time.',
-        ],
-      };
+      return `${name} would like to see this page`;
   }
 }

@@ -99,7 +99,7 @@ events! {
     PublishEnded = "publish.ended", [Audit Webhook], "A WHIP client has stopped.";
     WatchBegan = "watch.began", [Audit Webhook], "A WHEP client watches.";
     WatchEnded = "watch.ended", [Audit Webhook], "A WHEP client has stopped.";
-    MaskError = "mask.error", [Visitor], "The rules for hiding could not be applied: nothing is shown.";
+    MaskError = "mask.error", [Audit Webhook Visitor], "The rules for hiding could not be applied: nothing is shown.";
     PolicySaved = "policy.saved", [Audit], "Rules were saved to staging.";
     PolicyPublished = "policy.published", [Audit Webhook], "Rules were published: new sessions get them.";
     PolicyRolledBack = "policy.rolled_back", [Audit Webhook], "An earlier version of the rules was published again.";

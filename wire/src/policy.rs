@@ -113,8 +113,11 @@ impl Capabilities {
     pub const VIEW_WINDOW: Self = Self(1 << 16);
     pub const VIEW_MONITOR: Self = Self(1 << 17);
 
+    /// Take part in document sharing (R056). Nothing uses it yet; who may have it is decided already (R062, R064).
+    pub const DOC: Self = Self(1 << 18);
+
     /// Names as used on the command line and in documents, in the order of the bits.
-    pub const NAMES: [(&'static str, Self); 18] = [
+    pub const NAMES: [(&'static str, Self); 19] = [
         ("pub.dom", Self::PUB_DOM),
         ("pub.screen", Self::PUB_SCREEN),
         ("pub.camera", Self::PUB_CAMERA),
@@ -133,6 +136,7 @@ impl Capabilities {
         ("view.browser", Self::VIEW_BROWSER),
         ("view.window", Self::VIEW_WINDOW),
         ("view.monitor", Self::VIEW_MONITOR),
+        ("doc", Self::DOC),
     ];
 
     pub const SHOW_ANY: Self = Self(Self::SHOW_BROWSER.0 | Self::SHOW_WINDOW.0 | Self::SHOW_MONITOR.0);
@@ -144,7 +148,8 @@ impl Capabilities {
             | Self::PUB_CAMERA.0
             | Self::SUB_SCREEN.0
             | Self::CONTROL_GRANT.0
-            | Self::END.0,
+            | Self::END.0
+            | Self::DOC.0,
     );
     const AGENT: Self = Self(
         Self::PUB_SCREEN.0
@@ -157,7 +162,8 @@ impl Capabilities {
             | Self::INVITE.0
             | Self::ANNOTATE.0
             | Self::SHOW_ANY.0
-            | Self::VIEW_ANY.0,
+            | Self::VIEW_ANY.0
+            | Self::DOC.0,
     );
     const GUEST: Self = Self(Self::SUB_DOM.0 | Self::SUB_SCREEN.0 | Self::SUB_CAMERA.0);
     const UPSTREAM: Self =
@@ -184,6 +190,12 @@ impl Capabilities {
     #[must_use]
     pub const fn narrowed_to(self, ceiling: Self) -> Self {
         Self(self.0 & ceiling.0)
+    }
+
+    /// What is left when `others` are taken away.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 
     /// The right to share a surface of this kind.
@@ -351,6 +363,8 @@ impl Policy {
 pub const LEVEL_SHARE: u16 = 53;
 /// Feature level × 10 that a group needs to invite the visitor's screen (R041).
 pub const LEVEL_INVITE: u16 = 57;
+/// Feature level × 10 that a group needs to share documents (R056).
+pub const LEVEL_DOCUMENTS: u16 = 52;
 
 /// What a frame needs beside its sender's mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -125,8 +125,15 @@ pub enum Report {
     CameraStarted {
         session: SessionId,
         participant: ParticipantId,
+        /// The visitor's own, who was shown the words of the session.
+        own: bool,
     },
     CameraStopped {
+        session: SessionId,
+        participant: ParticipantId,
+    },
+    /// The visitor's page cannot apply the rules for hiding and shows nothing.
+    MaskFailed {
         session: SessionId,
         participant: ParticipantId,
     },

@@ -65,12 +65,20 @@ pub enum ToRelay {
         #[serde(default)]
         client: ClientInfo,
     },
-    /// The visitor's answer to [`ToClient::ConsentAsk`].
+    /// The visitor's answer to [`ToClient::ConsentAsk`]. A yes names the words that were shown ([`Question::words`]).
     #[serde(rename = "consent")]
-    Consent { ask: u32, accept: bool },
+    Consent {
+        ask: u32,
+        accept: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        words: Option<String>,
+    },
     /// From now on more is hidden: the relay forgets what it holds and waits for a snapshot under the new epoch.
     #[serde(rename = "mask")]
     Mask { epoch: MaskEpoch },
+    /// Visitor: the rules for hiding cannot be applied, so nothing is recorded.
+    #[serde(rename = "mask.error")]
+    MaskError,
     /// The visitor pauses or goes on; agents keep the last picture.
     #[serde(rename = "pause")]
     Pause { on: bool },
@@ -111,9 +119,14 @@ pub enum ToRelay {
     },
     #[serde(rename = "share.stop")]
     ShareStop,
-    /// Visitor: I have opened my camera, and `mid` names the media section that carries it (R110, R126).
+    /// Visitor: I have opened my camera, and `mid` names the media section that carries it (R110, R126). `words` names
+    /// those of [`ToClient::CameraWords`] that were shown before.
     #[serde(rename = "camera.start")]
-    CameraStart { mid: String },
+    CameraStart {
+        mid: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        words: Option<String>,
+    },
     #[serde(rename = "camera.stop")]
     CameraStop,
     /// Agent: ask the visitor to share a screen (R044).
@@ -122,9 +135,13 @@ pub enum ToRelay {
     /// Visitor: no to an invitation. Yes is [`ToRelay::ShareStart`] with the grant, after [`ToRelay::ShareAccept`].
     #[serde(rename = "share.decline")]
     ShareDecline { grant: u32, reason: String },
-    /// Visitor: clicked Accept; the picker is open (R045).
+    /// Visitor: clicked Accept; the picker is open (R045). `words` names those that were shown.
     #[serde(rename = "share.accept")]
-    ShareAccept { grant: u32 },
+    ShareAccept {
+        grant: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        words: Option<String>,
+    },
     /// Agent: choose a mode (R155).
     #[serde(rename = "mode.set")]
     ModeSet { mode: Mode },
@@ -292,6 +309,8 @@ pub enum ToClient {
         /// The words to show: plain text, one statement per line.
         #[serde(flatten)]
         question: Question,
+        /// What a yes names: [`Question::words`].
+        words: String,
     },
     /// To the visitor: the question is withdrawn (timed out, or the agent left).
     #[serde(rename = "consent.withdrawn")]
@@ -337,6 +356,13 @@ pub enum ToClient {
     /// The camera was switched on, is seen, or was switched off.
     #[serde(rename = "camera.state")]
     Camera(CameraState),
+    /// To a visitor who may show a camera: the words to show before it is opened.
+    #[serde(rename = "camera.words")]
+    CameraWords {
+        #[serde(flatten)]
+        question: Question,
+        words: String,
+    },
     /// To the old holder (R014). `text` is [`TAKEN_OVER`].
     #[serde(rename = "share.taken_over")]
     ShareTakenOver { slot: Slot, epoch: FloorEpoch, text: String },
@@ -351,6 +377,7 @@ pub enum ToClient {
         surfaces: Vec<Surface>,
         #[serde(flatten)]
         question: Question,
+        words: String,
     },
     /// To the inviting agent.
     #[serde(rename = "share.answered")]
@@ -415,10 +442,11 @@ pub struct SignalError(#[from] serde_json::Error);
 
 impl ToRelay {
     /// Every tag a client may send, for documents and tests.
-    pub const TAGS: [&'static str; 19] = [
+    pub const TAGS: [&'static str; 20] = [
         "hello",
         "consent",
         "mask",
+        "mask.error",
         "pause",
         "resync",
         "offer",
@@ -451,6 +479,7 @@ impl ToRelay {
             Self::Hello { .. } => "hello",
             Self::Consent { .. } => "consent",
             Self::Mask { .. } => "mask",
+            Self::MaskError => "mask.error",
             Self::Pause { .. } => "pause",
             Self::Resync => "resync",
             Self::Offer { .. } => "offer",

@@ -103,20 +103,28 @@ impl Sites {
         self.are_on() && self.assurance.of(surface) >= Assurance::Stated
     }
 
+    /// Is it surely enough known what a share of this surface shows, whatever that is?
+    ///
+    /// # Errors
+    /// [`Code::Site`].
+    pub fn judge_surface(&self, surface: Surface, known: Assurance) -> Result<(), Refusal> {
+        if self.are_on() && known.min(Assurance::best(surface)) < self.assurance.of(surface) {
+            return refused("rules decision 8", unsure(surface));
+        }
+        Ok(())
+    }
+
     /// May a share of this surface show this address, known this surely?
     ///
     /// # Errors
     /// [`Code::Site`], with the rule that decided.
     pub fn judge(&self, surface: Surface, url: Option<&str>, known: Assurance) -> Result<(), Refusal> {
+        self.judge_surface(surface, known)?;
         if !self.are_on() {
             return Ok(());
         }
-        let refused = |rule, sentence: &'static str| Err(Refusal::new(Code::Site, rule).saying(sentence));
         let known = known.min(Assurance::best(surface));
         let needed = self.assurance.of(surface);
-        if known < needed {
-            return refused("rules decision 8", unsure(surface));
-        }
         // Less than a statement says nothing about an address.
         let Some(url) = url.filter(|_| known >= Assurance::Stated) else {
             return if needed < Assurance::Stated { Ok(()) } else { refused("rules decision 8", unsure(surface)) };
@@ -145,6 +153,10 @@ impl Sites {
         }
         Self { lists, assurance: self.assurance.stricter(ceiling.assurance) }
     }
+}
+
+fn refused(rule: &'static str, sentence: &'static str) -> Result<(), Refusal> {
+    Err(Refusal::new(Code::Site, rule).saying(sentence))
 }
 
 const fn unsure(surface: Surface) -> &'static str {

@@ -17,6 +17,17 @@ pub const ISSUER: &str = "fanlight";
 /// The `aud` claim.
 pub const AUDIENCE: &str = "fanlight-relay";
 
+/// What kind of client a ticket was minted for (R064).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientKind {
+    /// A page in a browser.
+    Web,
+    /// Anything else, or nobody has said.
+    #[default]
+    Native,
+}
+
 /// What a join ticket says. Every field is required.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,4 +50,5 @@ pub struct Claims {
     pub capabilities: Capabilities,
     /// Display name, 1–80 characters.
     pub name: String,
+    pub client_kind: ClientKind,
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fanlight_wire::{Code, Refusal};
 use hyper::Method;
 
+use crate::mint::Client;
 use crate::presence::Caller;
 
 /// A request, taken apart once.
@@ -18,6 +19,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) body: &'a Bytes,
     /// Without its question mark.
     pub(crate) query: &'a str,
+    /// What asks.
+    pub(crate) client: Client,
 }
 
 impl<'a> Asked<'a> {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use fanlight_wire::consent::Matter;
 use fanlight_wire::limits::{
     CONSENT_SECONDS, DOCUMENT_SAVE_BYTES, KEY_DIGITS, KEY_LIFE, KEY_TRIES_PER_AGENT, KEY_TRIES_PER_GROUP_HOUR,
     RETENTION_DAYS,
@@ -16,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 /// Feature levels that something depends on (R005, R021, R041, R056), × 10.
 pub(crate) const LEVEL_FOLDERS: u16 = 60;
-pub(crate) const LEVEL_DOCUMENTS: u16 = 52;
 pub(crate) const LEVELS: std::ops::RangeInclusive<u16> = 40..=60;
 
 /// One version of a group's rules.
@@ -102,6 +102,9 @@ pub(crate) struct Documents {
     pub(crate) agent_shares_bytes_max: u64,
     pub(crate) visitor_shares_bytes_max: u64,
     pub(crate) links: Vec<DocumentLink>,
+    /// Patterns of [`crate::policies::address::Pattern`]: documents on the group's own site that are shown as part of the
+    /// page (R059).
+    pub(crate) hosted: Vec<String>,
 }
 
 /// R093–R098.
@@ -141,6 +144,16 @@ impl DocumentKind {
             Self::Csv => &["text/csv"],
         }
     }
+}
+
+/// What shows the visitor's side of a session. Only [`Self::Instant`] exists so far; the other has rules already.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Engine {
+    /// The page, recorded by the widget.
+    #[default]
+    Instant,
+    Advanced,
 }
 
 /// By engine (R155–R164).
@@ -187,21 +200,51 @@ pub(crate) struct Privacy {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Terms {
     pub(crate) view: Option<String>,
+    pub(crate) show: Option<String>,
     pub(crate) screen: Option<String>,
     pub(crate) control: Option<String>,
     pub(crate) document: Option<String>,
+    pub(crate) camera: Option<String>,
 }
 
-/// Texts of questions to the visitor; empty: the widget's own.
+impl Terms {
+    pub(crate) const fn of(&self, matter: Matter) -> &Option<String> {
+        match matter {
+            Matter::View => &self.view,
+            Matter::Show => &self.show,
+            Matter::Screen => &self.screen,
+            Matter::Control => &self.control,
+            Matter::Document => &self.document,
+            Matter::Camera => &self.camera,
+        }
+    }
+}
+
+/// Texts of questions to the visitor; empty: the standard one ([`fanlight_wire::consent::Question::standard`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Consent {
     /// How long a question or an invitation stays open.
     pub(crate) seconds: u16,
     pub(crate) view: String,
+    pub(crate) show: String,
     pub(crate) screen: String,
     pub(crate) control: String,
     pub(crate) document: String,
+    pub(crate) camera: String,
+}
+
+impl Consent {
+    pub(crate) fn text(&self, matter: Matter) -> &str {
+        match matter {
+            Matter::View => &self.view,
+            Matter::Show => &self.show,
+            Matter::Screen => &self.screen,
+            Matter::Control => &self.control,
+            Matter::Document => &self.document,
+            Matter::Camera => &self.camera,
+        }
+    }
 }
 
 /// Join keys (rules.md decision 10).
@@ -282,6 +325,25 @@ impl Default for Documents {
             agent_shares_bytes_max: DOCUMENT_SAVE_BYTES,
             visitor_shares_bytes_max: DOCUMENT_SAVE_BYTES,
             links: Vec::new(),
+            hosted: Vec::new(),
+        }
+    }
+}
+
+impl Modes {
+    pub(crate) const fn of(&self, engine: Engine) -> &ModeSet {
+        match engine {
+            Engine::Instant => &self.instant,
+            Engine::Advanced => &self.advanced,
+        }
+    }
+}
+
+impl Privacy {
+    pub(crate) const fn of(&self, engine: Engine) -> &Masks {
+        match engine {
+            Engine::Instant => &self.instant,
+            Engine::Advanced => &self.advanced,
         }
     }
 }
@@ -315,7 +377,15 @@ impl Default for Sessions {
 impl Default for Consent {
     fn default() -> Self {
         let none = String::new;
-        Self { seconds: CONSENT_SECONDS, view: none(), screen: none(), control: none(), document: none() }
+        Self {
+            seconds: CONSENT_SECONDS,
+            view: none(),
+            show: none(),
+            screen: none(),
+            control: none(),
+            document: none(),
+            camera: none(),
+        }
     }
 }
 

@@ -6,15 +6,16 @@
 
 use std::collections::BTreeSet;
 
+use fanlight_wire::consent::Matter;
 use fanlight_wire::limits::{
     BOOKMARK_ITEMS_MAX, KEY_DIGITS, KEY_TRIES_PER_GROUP_HOUR, KEY_TRIES_SIX_DIGITS_HOUR, MASK_BYTES_MAX,
 };
-use fanlight_wire::policy::{LEVEL_SHARE, Mode};
+use fanlight_wire::policy::{LEVEL_DOCUMENTS, LEVEL_SHARE, Mode};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::address::{Address, Pattern};
-use super::bundle::{Bundle, Item, LEVEL_DOCUMENTS, LEVEL_FOLDERS, ModeSet};
+use super::bundle::{Bundle, Item, LEVEL_FOLDERS, ModeSet};
 use super::schema::{misfits, schema};
 
 /// Something that an administrator has to change.
@@ -79,15 +80,19 @@ pub(crate) fn check(document: &Value) -> Result<Checked, Vec<Problem>> {
 }
 
 fn addresses(bundle: &Bundle, to: &mut Vec<Problem>) {
-    for (at, pattern) in bundle.sites.allowed.iter().enumerate() {
-        if let Err(unfit) = Pattern::parse(pattern) {
-            to.push(Problem::new(&format!("/sites/allowed/{at}"), "rules decision 8", unfit.sentence()));
+    let lists = [
+        ("/sites/allowed", &bundle.sites.allowed, "rules decision 8"),
+        ("/documents/hosted", &bundle.documents.hosted, "R059"),
+    ];
+    for (path, patterns, rule) in lists {
+        for (at, pattern) in patterns.iter().enumerate() {
+            if let Err(unfit) = Pattern::parse(pattern) {
+                to.push(Problem::new(&format!("{path}/{at}"), rule, unfit.sentence()));
+            }
         }
     }
     let links = bundle.documents.links.iter().enumerate();
-    let terms = &bundle.terms;
-    let terms =
-        [("view", &terms.view), ("screen", &terms.screen), ("control", &terms.control), ("document", &terms.document)];
+    let terms = Matter::ALL.map(|matter| (matter.label(), bundle.terms.of(matter)));
     let plain = bundle
         .bookmarks()
         .into_iter()
@@ -200,6 +205,7 @@ fn levels(bundle: &Bundle, to: &mut Vec<Problem>) {
     // Rights beyond the level are refused when they are used; lists beyond it would only be invisible.
     needs(!bundle.sites.bookmarks.is_empty(), LEVEL_SHARE, "/sites/bookmarks", "R016", "A bookmark");
     needs(!bundle.documents.links.is_empty(), LEVEL_DOCUMENTS, "/documents/links", "R056", "A document link");
+    needs(!bundle.documents.hosted.is_empty(), LEVEL_DOCUMENTS, "/documents/hosted", "R056", "A hosted document");
 }
 
 fn roles_of_links(bundle: &Bundle, to: &mut Vec<Problem>) {
@@ -213,15 +219,18 @@ fn roles_of_links(bundle: &Bundle, to: &mut Vec<Problem>) {
 
 fn warnings(bundle: &Bundle) -> Vec<Problem> {
     let sentence = "This host is written with letters that may look like others. Make sure that it is the right one.";
-    let allowed = bundle.sites.allowed.iter().enumerate().filter_map(|(at, text)| {
-        let odd = Pattern::parse(text).is_ok_and(|pattern| pattern.is_international());
-        odd.then(|| Problem::new(&format!("/sites/allowed/{at}"), "G-71", sentence))
+    let lists = [("/sites/allowed", &bundle.sites.allowed), ("/documents/hosted", &bundle.documents.hosted)];
+    let patterns = lists.into_iter().flat_map(|(path, patterns)| {
+        patterns.iter().enumerate().filter_map(move |(at, text)| {
+            let odd = Pattern::parse(text).is_ok_and(|pattern| pattern.is_international());
+            odd.then(|| Problem::new(&format!("{path}/{at}"), "G-71", sentence))
+        })
     });
     let bookmarks = bundle.bookmarks().into_iter().filter_map(|(path, url, _)| {
         let odd = Address::parse(url).is_ok_and(|address| address.is_international());
         odd.then(|| Problem::new(&path, "G-71", sentence))
     });
-    allowed.chain(bookmarks).collect()
+    patterns.chain(bookmarks).collect()
 }
 
 #[cfg(test)]

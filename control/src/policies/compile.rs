@@ -6,14 +6,34 @@
 use fanlight_wire::address::{Address, Pattern};
 use fanlight_wire::consent::{Matter, Question, Questions};
 use fanlight_wire::limits::AGENTS_MAX;
-use fanlight_wire::policy::{Capabilities, LEVEL_INVITE, LEVEL_SHARE, Mode, Policy, Role, Surface};
+use fanlight_wire::policy::{Capabilities, LEVEL_DOCUMENTS, LEVEL_INVITE, LEVEL_SHARE, Mode, Policy, Role, Surface};
 use fanlight_wire::sites::{Assurance, Sites};
 
-use super::bundle::{Bundle, ModeSet, RoleRules};
+use super::Numbered;
+use super::bundle::{Bundle, Engine, ModeSet, RoleRules};
+use crate::particulars::{Kind, Particulars};
 
-/// The rules of a session of this group; with a role, what is left of them for its agents.
+/// What such a session runs under (R153): the modes and the privacy profile of its engine, and the question whether an
+/// agent may come in, in the words for what the session is for.
+pub(crate) fn of_session(numbered: &Numbered, about: &Particulars) -> Policy {
+    let mut policy = of_group(&numbered.bundle, numbered.version, about.engine);
+    policy.questions.view = coming_in(&numbered.bundle, about.kind);
+    policy
+}
+
+/// What the visitor is asked when an agent would like to come into a session of this kind.
+pub(crate) fn coming_in(bundle: &Bundle, kind: Kind) -> Question {
+    question(bundle, kind.asks())
+}
+
+/// The words that a visitor of this group may be shown.
+pub(crate) fn questions(bundle: &Bundle) -> Questions {
+    Questions::each(|matter| question(bundle, matter))
+}
+
+/// The rules of a session of this group in Instant mode; with a role, what is left of them for its agents.
 pub(crate) fn compile(bundle: &Bundle, version: u32, role: Option<&str>) -> Policy {
-    let group = of_group(bundle, version);
+    let group = of_group(bundle, version, Engine::Instant);
     match role {
         None => group,
         Some(role) => group.narrowed_to(&of_role(bundle.roles.get(role), &group)),
@@ -28,6 +48,8 @@ pub(crate) fn capabilities(bundle: &Bundle, role: Option<&str>) -> Capabilities 
     let shows = policy.escalate_to_show && policy.feature_level >= LEVEL_SHARE && !policy.agent_surfaces.is_empty();
     let views = policy.escalate_to_view && policy.feature_level >= LEVEL_INVITE;
     let points = policy.allowed_modes.iter().any(|mode| *mode != Mode::ViewOnly);
+    let is_active = role.is_none_or(|role| bundle.roles.get(role).unwrap_or(&off).active);
+    let documents = bundle.cobrowse_enabled && is_active && policy.feature_level >= LEVEL_DOCUMENTS;
     // Without a role the mode refuses it, and says so better than a missing right would.
     let controls = role.is_none() || policy.allowed_modes.contains(&Mode::FullControl);
     let given = [
@@ -40,6 +62,7 @@ pub(crate) fn capabilities(bundle: &Bundle, role: Option<&str>) -> Capabilities 
         (Capabilities::POINTER, points),
         (Capabilities::CONTROL_REQUEST, controls),
         (Capabilities::ANNOTATE, may_annotate),
+        (Capabilities::DOC, documents),
     ];
     let shown = policy.agent_surfaces.iter().map(|surface| (Capabilities::showing(*surface), shows));
     let viewed = policy.visitor_surfaces.iter().map(|surface| (Capabilities::viewing(*surface), views));
@@ -65,12 +88,13 @@ pub(crate) fn from_policy(policy: &Policy) -> Bundle {
     bundle
 }
 
-fn of_group(bundle: &Bundle, version: u32) -> Policy {
-    let Bundle { sharing, modes, session, .. } = bundle;
+fn of_group(bundle: &Bundle, version: u32, engine: Engine) -> Policy {
+    let Bundle { sharing, session, .. } = bundle;
+    let modes = bundle.modes.of(engine);
     let on = bundle.cobrowse_enabled;
     let sites = sites_of(bundle);
     let known = |surface: &Surface| !sites.are_on() || Assurance::best(*surface) >= sharing.assurance.of(*surface);
-    let default_mode = if on { modes.instant.default } else { Mode::ViewOnly };
+    let default_mode = if on { modes.default } else { Mode::ViewOnly };
     Policy {
         version,
         feature_level: bundle.feature_level,
@@ -78,32 +102,25 @@ fn of_group(bundle: &Bundle, version: u32) -> Policy {
         escalate_to_view: on && sharing.escalate_to_view,
         agent_surfaces: sharing.agent_surfaces.iter().filter(|surface| known(surface)).copied().collect(),
         visitor_surfaces: sharing.visitor_surfaces.clone(),
-        allowed_modes: if on { modes.instant.allowed.clone() } else { vec![Mode::ViewOnly] },
+        allowed_modes: if on { modes.allowed.clone() } else { vec![Mode::ViewOnly] },
         default_mode,
         agents_max: session.agents_max,
         dom_cache: session.dom_cache,
         end_on_agent_leave: session.end_on_agent_leave,
         minutes_max: session.minutes_max,
         question_seconds: bundle.consent.seconds,
-        masks: bundle.privacy.instant.clone(),
+        masks: bundle.privacy.of(engine).clone(),
         sites,
         questions: Box::new(questions(bundle)),
     }
 }
 
 /// The group's words, or the standard ones where it has none (R045, R082).
-fn questions(bundle: &Bundle) -> Questions {
-    let Bundle { consent, terms, .. } = bundle;
-    let of = |matter, text: &str, terms: &Option<String>| Question {
-        text: if text.is_empty() { Questions::standard(matter).to_owned() } else { text.to_owned() },
-        terms: terms.clone(),
-    };
-    Questions {
-        view: of(Matter::View, &consent.view, &terms.view),
-        screen: of(Matter::Screen, &consent.screen, &terms.screen),
-        control: of(Matter::Control, &consent.control, &terms.control),
-        document: of(Matter::Document, &consent.document, &terms.document),
-    }
+fn question(bundle: &Bundle, matter: Matter) -> Question {
+    let text = bundle.consent.text(matter);
+    let standard = Question::standard(matter);
+    let text = if text.trim().is_empty() { standard.text } else { text.to_owned() };
+    Question { text, terms: bundle.terms.of(matter).clone() }
 }
 
 /// What was checked at save reads; what does not read is on no list, which allows less.
@@ -147,15 +164,51 @@ mod tests {
         bundle.terms.view = Some("https://shop.example/terms".into());
         bundle.consent.control = "May we click?".into();
         bundle.terms.document = Some("https://shop.example/documents".into());
-        let Questions { view, screen, control, document } = *compile(&bundle, 1, None).questions;
+        bundle.consent.camera = "\n".into();
+        let Questions { view, screen, control, document, camera, .. } = *compile(&bundle, 1, None).questions;
         assert_eq!((view.text.as_str(), view.terms.as_deref()), ("May we look?", Some("https://shop.example/terms")));
-        assert_eq!((screen.text.as_str(), screen.terms), (Questions::standard(Matter::Screen), None));
+        assert_eq!((screen.text.as_str(), screen.terms), (Question::standard(Matter::Screen).text.as_str(), None));
         assert_eq!(control.text, "May we click?");
-        assert_eq!(document.text, Questions::standard(Matter::Document));
+        assert_eq!(document.text, Question::standard(Matter::Document).text);
+        assert_eq!(camera, Question::standard(Matter::Camera), "an empty line says nothing");
         assert_eq!(document.terms.as_deref(), Some("https://shop.example/documents"));
         // What was agreed to is not rewritten by *enforce*.
         let narrowed = compile(&bundle, 1, None).narrowed_to(&compile(&Bundle::default(), 2, None));
         assert_eq!(narrowed.questions.view.text, "May we look?");
+    }
+
+    #[test]
+    fn whoever_comes_in_is_asked_about_what_the_session_is_for() {
+        // R116 R127 R138
+        let mut bundle = Bundle::default();
+        bundle.consent.show = "May we show you something?".into();
+        bundle.terms.camera = Some("https://shop.example/camera".into());
+        let numbered = Numbered { version: 3, bundle };
+        let of = |kind| of_session(&numbered, &Particulars { kind, ..Particulars::default() }).questions;
+        assert_eq!(of(Kind::Cobrowse).view, Question::standard(Matter::View));
+        assert_eq!(of(Kind::Show).view.text, "May we show you something?");
+        assert_eq!(of(Kind::View).view, of(Kind::View).screen, "one press answers both");
+        let camera = of(Kind::Camera);
+        assert_eq!(camera.view, camera.camera, "the tap on the phone, too");
+        assert_eq!(camera.view.terms.as_deref(), Some("https://shop.example/camera"));
+        for kind in [Kind::Cobrowse, Kind::Show, Kind::View, Kind::Camera] {
+            assert_eq!(of(kind).view, coming_in(&numbered.bundle, kind), "an invitation asks the same");
+        }
+    }
+
+    #[test]
+    fn each_engine_has_a_privacy_profile_and_modes_of_its_own() {
+        // R153 R157 R160
+        let mut bundle = Bundle::default();
+        bundle.privacy.instant.mask = vec![".instant".into()];
+        bundle.privacy.advanced = Masks { everything: true, block: vec!["#advanced".into()], ..Masks::default() };
+        let numbered = Numbered { version: 3, bundle };
+        let of = |engine| of_session(&numbered, &Particulars { engine, ..Particulars::default() });
+        let (instant, advanced) = (of(Engine::Instant), of(Engine::Advanced));
+        assert_eq!((&instant.masks, instant.default_mode), (&numbered.bundle.privacy.instant, Mode::ViewPointer));
+        assert_eq!((&advanced.masks, advanced.default_mode), (&numbered.bundle.privacy.advanced, Mode::ViewOnly));
+        assert!(advanced.allowed_modes.contains(&Mode::TruePointer), "{:?}", advanced.allowed_modes);
+        assert_eq!(of_session(&numbered, &Particulars::default()), instant, "which is what sessions are");
     }
 
     #[test]

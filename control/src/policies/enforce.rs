@@ -9,7 +9,7 @@ use fanlight_wire::GroupId;
 use fanlight_wire::command::{Command, Narrowing};
 
 use crate::control::Control;
-use crate::policies::{Numbered, capabilities, compile};
+use crate::policies::{Numbered, capabilities, of_session};
 
 impl Control {
     /// Tells the group's sessions; how many were told and how many shards' queues would not take it.
@@ -23,7 +23,7 @@ impl Control {
             let subjects =
                 home.roles.iter().map(|(subject, role)| (subject.clone(), capabilities(&numbered.bundle, Some(role))));
             let narrowing = Narrowing {
-                policy: compile(&numbered.bundle, numbered.version, None),
+                policy: of_session(&numbered, &home.particulars),
                 agents: capabilities(&numbered.bundle, None),
                 subjects: subjects.collect(),
             };

@@ -1,11 +1,16 @@
 //! Would it be allowed, and which rule decides? The answers of `POST /v1/policy/evaluate`.
+//!
+//! Invariant: a wish to share is answered as a running session would answer it. What a share may show is judged by
+//! [`fanlight_wire::sites::Sites`] in both places; `tests/sim` asks both about the same wishes.
 
-use fanlight_wire::policy::{LEVEL_INVITE, LEVEL_SHARE, Mode, Surface};
+use std::borrow::Cow;
+
+use fanlight_wire::policy::{LEVEL_DOCUMENTS, LEVEL_INVITE, LEVEL_SHARE, Mode, Surface};
 use fanlight_wire::sites::Assurance;
+use fanlight_wire::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 
-use super::address::{Address, Pattern};
-use super::bundle::{Bundle, LEVEL_DOCUMENTS, RoleRules};
+use super::bundle::{Bundle, Engine, RoleRules};
 use super::compile::compile;
 
 /// On which side somebody is.
@@ -20,16 +25,9 @@ pub(crate) enum Side {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Wish {
-    /// Share this kind of surface, showing this address as surely as `assurance` says.
-    Share {
-        side: Side,
-        surface: Option<Surface>,
-        url: Option<String>,
-        assurance: Option<Assurance>,
-        /// Opened from a bookmark: the address must be on both lists (R020).
-        #[serde(default)]
-        bookmark: bool,
-    },
+    /// Share this kind of surface, showing this address as surely as `assurance` says; without it, as surely as can be
+    /// had of such a surface. A window is known by the bookmark that was opened in it (R020).
+    Share { side: Side, surface: Option<Surface>, url: Option<String>, assurance: Option<Assurance> },
     /// Be in this mode.
     Mode {
         mode: Mode,
@@ -48,29 +46,21 @@ pub(crate) enum Wish {
     },
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Engine {
-    #[default]
-    Instant,
-    Advanced,
-}
-
 /// The answer, with the rule that decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Verdict {
     pub(crate) allowed: bool,
-    pub(crate) rule: &'static str,
-    pub(crate) sentence: &'static str,
+    pub(crate) rule: Cow<'static, str>,
+    pub(crate) sentence: Cow<'static, str>,
 }
 
-type Judged = Result<(), (&'static str, &'static str)>;
+type Judged = Result<(), Refusal>;
 
 /// Judges a wish of a role under a bundle.
 pub(crate) fn judge(bundle: &Bundle, role: Option<&str>, wish: &Wish) -> Verdict {
     let (allowed_by, judged) = match wish {
-        Wish::Share { side: Side::Agent, surface, url, assurance, bookmark } => {
-            ("R006", agent_share(bundle, role, *surface, url.as_deref(), *assurance, *bookmark))
+        Wish::Share { side: Side::Agent, surface, url, assurance } => {
+            ("R006", agent_share(bundle, role, *surface, url.as_deref(), *assurance))
         }
         Wish::Share { side: Side::Visitor, surface, .. } => ("R043", visitor_share(bundle, role, *surface)),
         Wish::Mode { mode, engine } => ("R155", in_mode(bundle, role, *mode, *engine)),
@@ -81,13 +71,13 @@ pub(crate) fn judge(bundle: &Bundle, role: Option<&str>, wish: &Wish) -> Verdict
     };
     let judged = on(bundle.cobrowse_enabled, "R142", "Cobrowsing is switched off for the group.").and(judged);
     match judged {
-        Ok(()) => Verdict { allowed: true, rule: allowed_by, sentence: "This is allowed." },
-        Err((rule, sentence)) => Verdict { allowed: false, rule, sentence },
+        Ok(()) => Verdict { allowed: true, rule: allowed_by.into(), sentence: "This is allowed.".into() },
+        Err(Refusal { rule, sentence, .. }) => Verdict { allowed: false, rule, sentence },
     }
 }
 
-const fn on(is: bool, rule: &'static str, sentence: &'static str) -> Judged {
-    if is { Ok(()) } else { Err((rule, sentence)) }
+fn on(is: bool, rule: &'static str, sentence: &'static str) -> Judged {
+    if is { Ok(()) } else { Err(Refusal::new(Code::Policy, rule).saying(sentence)) }
 }
 
 fn agent_share(
@@ -96,7 +86,6 @@ fn agent_share(
     surface: Option<Surface>,
     url: Option<&str>,
     assurance: Option<Assurance>,
-    bookmark: bool,
 ) -> Judged {
     let policy = compile(bundle, 0, role);
     on(bundle.feature_level >= LEVEL_SHARE, "R005", "Sharing a screen needs feature level 5.3.")?;
@@ -109,20 +98,13 @@ fn agent_share(
         "R007",
         "Agents of the group may not share that kind of surface.",
     )?;
-    let sites: Vec<Pattern> = bundle.sites.allowed.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
-    let needed = bundle.sharing.assurance.of(surface);
-    let known = assurance.unwrap_or_else(|| Assurance::best(surface)).min(Assurance::best(surface));
-    let sure = sites.is_empty() || known >= needed;
-    on(sure, "rules decision 8", "With allowed sites on, it must be surer what this surface shows.")?;
+    let known = assurance.unwrap_or_else(|| Assurance::best(surface));
+    policy.sites.judge_surface(surface, known)?;
     on(policy.agent_surfaces.contains(&surface), "R152", "The role may not share that kind of surface.")?;
-    let Some(url) = url else { return Ok(()) };
-    let address = Address::parse(url).map_err(|unfit| ("G-71", unfit.sentence()))?;
-    let listed = || {
-        bundle.bookmarks().into_iter().any(|(_, own, active)| active && Address::parse(own).as_ref() == Ok(&address))
-    };
-    on(!bookmark || listed(), "R020", "This address is not an active bookmark.")?;
-    let allowed = sites.is_empty() || sites.iter().any(|pattern| pattern.matches(&address));
-    on(allowed, "R004", "This address is not on an allowed site.")
+    match url {
+        Some(url) => policy.sites.judge(surface, Some(url), known),
+        None => Ok(()),
+    }
 }
 
 fn visitor_share(bundle: &Bundle, role: Option<&str>, surface: Option<Surface>) -> Judged {
@@ -136,11 +118,7 @@ fn visitor_share(bundle: &Bundle, role: Option<&str>, surface: Option<Surface>) 
 
 fn in_mode(bundle: &Bundle, role: Option<&str>, mode: Mode, engine: Engine) -> Judged {
     on(mode != Mode::TruePointer || engine == Engine::Advanced, "R163", "True Pointer exists in Advanced mode only.")?;
-    let set = match engine {
-        Engine::Instant => &bundle.modes.instant,
-        Engine::Advanced => &bundle.modes.advanced,
-    };
-    on(set.allowed.contains(&mode), "R155", "The group does not allow this mode.")?;
+    on(bundle.modes.of(engine).allowed.contains(&mode), "R155", "The group does not allow this mode.")?;
     let of_role = rules_of(bundle, role).is_none_or(|rules| rules.active && rules.modes.contains(&mode));
     on(of_role, "R152", "The role does not allow this mode.")
 }
@@ -168,7 +146,8 @@ fn document(bundle: &Bundle, role: Option<&str>, paper: &Paper<'_>) -> Judged {
     };
     if let Some(id) = paper.link {
         let link = documents.links.iter().find(|link| link.id == id);
-        let link = link.ok_or(("R101", "There is no such approved document."))?;
+        let absent = || Refusal::new(Code::Policy, "R101").saying("There is no such approved document.");
+        let link = link.ok_or_else(absent)?;
         on(paper.side == Side::Agent, "R089", "Approved documents are for agents.")?;
         on(link.active, "R096", "The approved document is not active.")?;
         let named = link.roles.is_empty() || role.is_some_and(|role| link.roles.iter().any(|named| named == role));

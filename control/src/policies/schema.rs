@@ -21,6 +21,9 @@ const KEY_MINUTES_MAX: u16 = 60;
 /// Sessions that one agent may be in, if a group wants more than R143's one: enough for a load test with one sign-in.
 pub(crate) const SESSIONS_PER_AGENT_MAX: u16 = 1_000;
 
+/// What a visitor may be asked about ([`fanlight_wire::consent::Matter`]).
+const MATTERS: [&str; 6] = ["view", "show", "screen", "control", "document", "camera"];
+
 /// The schema of a whole bundle.
 pub(crate) fn schema() -> Value {
     let mut root = object(&[
@@ -32,7 +35,7 @@ pub(crate) fn schema() -> Value {
         ("modes", object(&[("instant", mode_set()), ("advanced", mode_set())])),
         ("session", session()),
         ("privacy", object(&[("instant", masks()), ("advanced", masks())])),
-        ("terms", each(&["view", "screen", "control", "document"], &terms_url())),
+        ("terms", each(&MATTERS, &terms_url())),
         ("consent", consent()),
         ("keys", keys()),
         ("retention", each(&["audit_days", "sessions_days"], &number(1, RETENTION_DAYS_MAX.into(), "R190"))),
@@ -45,7 +48,7 @@ pub(crate) fn schema() -> Value {
 
 fn consent() -> Value {
     let words = text(0, CONSENT_TEXT_CHARS_MAX, "R045");
-    let mut whole = each(&["view", "screen", "control", "document"], &words);
+    let mut whole = each(&MATTERS, &words);
     whole["properties"]["seconds"] = number(CONSENT_SECONDS_MIN.into(), CONSENT_SECONDS_MAX.into(), "R044");
     whole
 }
@@ -97,6 +100,7 @@ fn documents() -> Value {
         ("agent_shares_bytes_max", number(1, SAVE_BYTES_MAX, "R066")),
         ("visitor_shares_bytes_max", number(1, SAVE_BYTES_MAX, "R067")),
         ("links", list(all_required(link), DOCUMENT_LINKS_MAX, "R090")),
+        ("hosted", list(address("R059"), ALLOWED_SITES_MAX, "R059")),
     ])
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use fanlight_wire::consent::{Answer, Matter};
-use fanlight_wire::policy::Policy;
 use fanlight_wire::report::Report;
 use fanlight_wire::signal::{Ask, Slot, Stage};
 use fanlight_wire::{Code, ParticipantId, SessionId};
@@ -12,7 +11,6 @@ use rusqlite::Connection;
 use crate::control::Control;
 use crate::directory::Home;
 use crate::live::Attendee;
-use crate::policies::compile;
 use crate::receipts::{Closing, Entry, Happened, Receipt};
 use crate::store::attendance::keep_attendee;
 
@@ -21,6 +19,8 @@ struct Noted<'a> {
     matter: Matter,
     happened: Happened,
     agent: Option<&'a Attendee>,
+    /// The visitor was asked, in the words of the session.
+    asked: bool,
 }
 
 impl Control {
@@ -55,9 +55,8 @@ impl Control {
     }
 
     fn write_receipt(&self, session: SessionId, home: &Home, at: u64, noted: &Noted<'_>) {
-        let policy: Policy = compile(&home.pinned.bundle, home.pinned.version, None);
-        let asked = matches!(noted.happened, Happened::Answered(_));
-        let question = policy.questions.about(noted.matter).filter(|_| asked && noted.agent.is_some());
+        // The home takes no yes that names other words than these.
+        let shown = noted.asked.then(|| home.policy().questions.about(noted.matter).clone());
         let receipt = Receipt {
             session,
             group: home.group.clone(),
@@ -65,7 +64,7 @@ impl Control {
             matter: noted.matter,
             happened: noted.happened,
             agent: noted.agent.map(|agent| (agent.subject.clone(), agent.name.clone())),
-            shown: question.map(|question| (question.text.clone(), question.terms.clone())),
+            shown: shown.map(|question| (question.text, question.terms)),
             policy_version: home.pinned.version,
         };
         self.directory().live(&session, |live| live.receipts += 1);
@@ -101,9 +100,10 @@ impl Control {
 
 /// What a report says about consents; `before` and `home` are the session before and after it.
 fn noted<'a>(report: &Report, before: &Home, home: &'a Home) -> Vec<Noted<'a>> {
-    let one = |matter, happened, agent| vec![Noted { matter, happened, agent }];
+    let one = |matter, happened, agent| vec![Noted { matter, happened, agent, asked: false }];
     let answered = |who: ParticipantId, kind: Ask, answer| {
-        one(kind.into(), Happened::Answered(answer), home.live.attendees.get(&who))
+        let agent = home.live.attendees.get(&who);
+        vec![Noted { matter: kind.into(), happened: Happened::Answered(answer), agent, asked: agent.is_some() }]
     };
     match report {
         Report::Consent { participant, kind, accepted, .. } => {
@@ -122,7 +122,10 @@ fn noted<'a>(report: &Report, before: &Home, home: &'a Home) -> Vec<Noted<'a>> {
             _ => Vec::new(),
         },
         Report::ShareStopped { slot: Slot::Visitor, .. } => one(Matter::Screen, Happened::Over, None),
-        Report::CameraStarted { .. } => one(Matter::Camera, Happened::Answered(Answer::Accepted), None),
+        Report::CameraStarted { own, .. } => {
+            let happened = Happened::Answered(Answer::Accepted);
+            vec![Noted { matter: Matter::Camera, happened, agent: None, asked: *own }]
+        }
         Report::CameraStopped { .. } => one(Matter::Camera, Happened::Over, None),
         _ => Vec::new(),
     }

@@ -2,6 +2,7 @@
 //! `POST /v1/camera-links/look`, `…/open`, `…/decline` for the phone that holds it.
 
 use bytes::Bytes;
+use fanlight_wire::consent::Question;
 use fanlight_wire::limits::CAMERA_LINK_LIFE;
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::{Code, Event, Refusal, SessionId};
@@ -11,9 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::audit::About;
 use crate::cameras::{Inviter, Link, Stage, phone};
 use crate::config::ConnectInfo;
-use crate::control::{Control, Mint};
+use crate::control::Control;
 use crate::http::{Asked, Denied, empty, json};
+use crate::mint::Mint;
 use crate::particulars::{Entry, Kind, Particulars};
+use crate::routes::keys::visitor;
 use crate::routes::{agent_of, session_of};
 
 /// What the phone may do, and what agents may: no page, no screen, no pointer.
@@ -62,6 +65,10 @@ struct Held {
 struct Looked {
     agent: String,
     expires_s: u64,
+    /// The words that the tap agrees to, and what names them.
+    #[serde(flatten)]
+    question: Question,
+    words: String,
 }
 
 #[derive(Serialize)]
@@ -124,6 +131,7 @@ pub(crate) fn show(control: &Control, asked: &Asked<'_>, session: &str) -> Resul
                 capabilities: control.home_of(&session)?.rights(login.role.as_deref()).narrowed_to(WATCHER),
                 subject: login.agent.clone(),
                 name: login.name.clone(),
+                client: asked.client,
             };
             State { state: "opened", admission: Some(admission(control, session, watcher)?) }
         }
@@ -138,13 +146,14 @@ pub(crate) fn answer(control: &Control, asked: &Asked<'_>, wish: Wish) -> Result
     match wish {
         Wish::Look => {
             let (link, rest) = control.cameras().look(&token, now)?;
-            Ok(json(StatusCode::OK, &Looked { agent: link.inviter.name, expires_s: rest.as_secs() }))
+            let question = control.home_of(&link.session)?.policy().questions.view.clone();
+            let (agent, words) = (link.inviter.name, question.words());
+            Ok(json(StatusCode::OK, &Looked { agent, expires_s: rest.as_secs(), question, words }))
         }
         Wish::Open => {
             control.refuse_while_draining()?;
             let link = control.cameras().answer(&token, Stage::Opened, now)?;
-            let phone =
-                Mint { role: Role::Visitor, capabilities: PHONE, subject: "visitor".into(), name: "Visitor".into() };
+            let phone = Mint { capabilities: PHONE, ..visitor(Kind::Camera, asked.client) };
             let admission = admission(control, link.session, phone)?;
             control.audit(Event::InviteAccepted, visited(&link));
             Ok(json(StatusCode::CREATED, &Opened { handle: link.handle, admission }))

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::control::Control;
 use crate::http::{Asked, Denied, json};
-use crate::policies::{capabilities, compile, to_pin};
+use crate::policies::{capabilities, compile, of_session, to_pin};
 use crate::presence::Caller;
 use crate::servers::Scope;
 
@@ -24,11 +24,8 @@ pub(crate) async fn show(control: &Control, asked: &Asked<'_>) -> Result<Respons
     let effective = match &asked.caller {
         Caller::Visitor(session) => {
             let home = control.home_of(session)?;
-            let rules = compile(&home.pinned.bundle, home.pinned.version, None);
-            let narrowed = home
-                .enforced
-                .iter()
-                .fold(rules, |rules, later| rules.narrowed_to(&compile(&later.bundle, later.version, None)));
+            let later = home.enforced.iter().map(|later| of_session(later, &home.particulars));
+            let narrowed = later.fold(home.policy(), |rules, later| rules.narrowed_to(&later));
             Effective { policy: narrowed, capabilities: None }
         }
         Caller::Agent(login) => in_production(control, &login.group, Some(login.role.as_deref())).await?,

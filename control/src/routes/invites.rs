@@ -11,7 +11,7 @@ use crate::control::Control;
 use crate::http::{Asked, Denied, empty, json};
 use crate::invites::{Invite, Outcome};
 use crate::particulars::{Entry, Particulars, Wish, reference};
-use crate::policies::{capabilities, to_pin};
+use crate::policies::{capabilities, coming_in, to_pin};
 use crate::presence::{Caller, Login};
 use crate::routes::{agent_of, guesser};
 use crate::servers::Scope;
@@ -61,6 +61,7 @@ pub(crate) async fn send(control: &Control, asked: Asked<'_>) -> Result<Response
             return Err(Refusal::new(Code::State, "R118").saying(sentence).into());
         }
     };
+    let question = coming_in(&pinned.bundle, particulars.kind);
     let until = now + Duration::from_secs(pinned.bundle.consent.seconds.into());
     let make = |id| Invite {
         id,
@@ -70,12 +71,13 @@ pub(crate) async fn send(control: &Control, asked: Asked<'_>) -> Result<Response
         page,
         until,
         particulars,
+        question,
         outcome: Outcome::Sent,
     };
     let (invite, new) = lobby.invites.open(&guesser(login), visitor, now, make)?;
     if new {
         control.audit(Event::InviteSent, invite.about(None, None));
-        if !lobby.ring(&invite, invite.seconds(now)) {
+        if !lobby.ring(&invite, now) {
             lobby.invites.close(&invite.id, Outcome::Expired, now, |_| true);
             return Err(Refusal::new(Code::State, "R118").saying("This visitor's page does not answer.").into());
         }

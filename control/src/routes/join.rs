@@ -33,7 +33,7 @@ pub(crate) fn exchange(control: &Control, asked: &Asked<'_>) -> Result<Response<
     let session = spend(control, login, budget_address(asked.peer), shown)?;
     let home = control.home_of(&session)?;
     control.directory().note_host(&session, &login.agent);
-    Ok(json(StatusCode::OK, &way_in(control, login, session, &home)?))
+    Ok(json(StatusCode::OK, &way_in(control, login, asked.client, (session, &home))?))
 }
 
 fn spend(control: &Control, login: &Login, from: IpAddr, shown: Shown) -> Result<SessionId, Denied> {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::About;
 use crate::config::{ConnectInfo, budget_address};
-use crate::control::{Control, Mint};
+use crate::control::Control;
 use crate::http::{Asked, Denied, json};
+use crate::mint::{Client, Mint};
 use crate::particulars::{self, Entry, Kind, Particulars};
 use crate::presence::Caller;
 
@@ -61,7 +62,7 @@ async fn first(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, D
     let standing = control.note_creation(budget_address(asked.peer))?;
     let (session, handle) = control.create(&group, "visitor", particulars).await?;
     let (key, life) = open_key(control, session)?;
-    let ticket = control.mint(&session, visitor(Kind::Cobrowse))?;
+    let ticket = control.mint(&session, visitor(Kind::Cobrowse, asked.client))?;
     let connect = control.connect(control.home_of(&session)?.shard);
     let visitor = Some(Visitor { ticket, handle, connect });
     let mut made = json(StatusCode::CREATED, &Key { session, key, expires_s: life.as_secs(), visitor });
@@ -86,11 +87,12 @@ fn open_key(control: &Control, session: SessionId) -> Result<(String, Duration),
 }
 
 /// The ticket of a session's visitor, who has no name of its own and shows nothing that such a session is not for.
-pub(crate) fn visitor(kind: Kind) -> Mint {
+pub(crate) fn visitor(kind: Kind, client: Client) -> Mint {
     Mint {
         role: Role::Visitor,
         capabilities: Role::Visitor.ceiling().narrowed_to(kind.visitor()),
         subject: "visitor".into(),
         name: "Visitor".into(),
+        client,
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn enter(control: &Control, asked: &Asked<'_>) -> Result<Response<Byt
     let home = control.home_of(&session)?;
     let kind = home.particulars.kind;
     let handle = control.renew_handle(&session)?;
-    let ticket = control.mint(&session, visitor(kind))?;
+    let ticket = control.mint(&session, visitor(kind, asked.client))?;
     let connect = control.connect(home.shard);
     Ok(json(
         StatusCode::OK,

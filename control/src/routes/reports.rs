@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use fanlight_wire::consent::Matter;
 use fanlight_wire::limits::{REPORT_DAYS_MAX, REPORT_ROWS_MAX};
 use fanlight_wire::{Code, Refusal, SessionId};
 use hyper::{Response, StatusCode};
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::control::Control;
 use crate::http::{Asked, Denied, Form, Page, csv, download, json, link};
-use crate::policies::{Bundle, compile};
+use crate::policies::{Bundle, questions};
 use crate::routes::{own_group, session_of};
 use crate::servers::Scope;
 use crate::store::receipts as kept;
@@ -173,8 +174,8 @@ async fn receipts(control: &Control, asked: &Asked<'_>, session: &str) -> Result
     });
     let (group, version, chain) = found.await?.ok_or_else(|| Refusal::new(Code::Session, "G-52"))?;
     let bundle = version.and_then(|version| serde_json::from_str::<Bundle>(&version.bundle).ok());
-    let questions = *compile(&bundle.unwrap_or_default(), 0, None).questions;
-    let texts = [questions.view, questions.screen, questions.control, questions.document].map(|one| one.text);
+    let words = questions(&bundle.unwrap_or_default());
+    let texts = Matter::ALL.map(|matter| words.about(matter).text.clone());
     let file = control.book().signer.file(&session, &group, chain, texts);
     // Serialising our own answers cannot fail: plain fields, string keys.
     let content = serde_json::to_vec_pretty(&file).unwrap_or_default();

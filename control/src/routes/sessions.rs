@@ -18,6 +18,7 @@ use crate::control::Control;
 use crate::directory::Home;
 use crate::http::{Asked, Denied, Page, empty, json, link};
 use crate::keys::Guesser;
+use crate::mint::Client;
 use crate::particulars::{self, Entry, Particulars, Shown};
 use crate::presence::Caller;
 use crate::routes::{keys, server_of, session_of};
@@ -30,6 +31,8 @@ struct Wish {
     keep_s: Option<u64>,
     #[serde(flatten)]
     about: particulars::Wish,
+    /// The origin of the page that will use the visitor's ticket; absent: it has no documents (R062, R064).
+    page: Option<String>,
 }
 
 /// A server's wish: the group is its own.
@@ -40,6 +43,7 @@ struct OwnWish {
     keep_s: Option<u64>,
     #[serde(flatten)]
     about: particulars::Wish,
+    page: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -121,39 +125,48 @@ pub(crate) async fn create(control: &Control, asked: Asked<'_>) -> Result<Respon
     if asked.caller != Caller::Operator {
         return Err(Refusal::new(Code::Role, "G-52").into());
     }
-    let Wish { group, keep_s, about } = asked.json()?;
-    made(control, &group, &asked.caller.who(), keep_s, about).await
+    let Wish { group, keep_s, about, page } = asked.json()?;
+    let client = Client::of(page.as_deref());
+    made(control, &group, &asked.caller.who(), about, client).await?.kept(control, keep_s)
 }
 
 /// `POST /v1/sessions`, public: a group's server, for its own group.
 pub(crate) async fn create_own(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, Denied> {
     let server = server_of(&asked.caller)?;
     server.may(Scope::Create)?;
-    let OwnWish { group, keep_s, about } = asked.json_or_nothing()?;
+    let OwnWish { group, keep_s, about, page } = asked.json_or_nothing()?;
     if group.is_some_and(|group| group != server.group) {
         // As for a group that does not exist.
         let refusal = Refusal::new(Code::NotFound, "control::policies");
         return Err(refusal.saying("There is no such group, or it is not active.").into());
     }
-    made(control, &server.group, &asked.caller.who(), keep_s, about).await
+    let client = Client::of(page.as_deref());
+    made(control, &server.group, &asked.caller.who(), about, client).await?.kept(control, keep_s)
 }
 
 async fn made(
     control: &Control,
     group: &GroupId,
     who: &str,
-    keep_s: Option<u64>,
     about: particulars::Wish,
-) -> Result<Response<Bytes>, Denied> {
+    client: Client,
+) -> Result<Created, Denied> {
     let particulars = Particulars::checked(about, Entry::Server)?;
     let kind = particulars.kind;
     let (session, handle) = control.create(group, who, particulars).await?;
-    if let Some(seconds) = keep_s {
-        control.keep_empty(&session, Duration::from_secs(seconds).min(SESSION_KEPT_MAX))?;
-    }
-    let visitor_ticket = control.mint(&session, keys::visitor(kind))?;
+    let visitor_ticket = control.mint(&session, keys::visitor(kind, client))?;
     let connect = control.connect(control.home_of(&session)?.shard);
-    Ok(json(StatusCode::CREATED, &Created { session, visitor_ticket, handle, connect }))
+    Ok(Created { session, visitor_ticket, handle, connect })
+}
+
+impl Created {
+    /// The answer, for a session that may wait so long for its first participant.
+    fn kept(self, control: &Control, seconds: Option<u64>) -> Result<Response<Bytes>, Denied> {
+        if let Some(seconds) = seconds {
+            control.keep_empty(&self.session, Duration::from_secs(seconds).min(SESSION_KEPT_MAX))?;
+        }
+        Ok(json(StatusCode::CREATED, &self))
+    }
 }
 
 impl<'a> Listed<'a> {

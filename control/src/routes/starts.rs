@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::About;
 use crate::config::ConnectInfo;
-use crate::control::{Control, Mint};
+use crate::control::Control;
 use crate::directory::Home;
 use crate::http::{Asked, Denied, json};
 use crate::lobby::Seat;
+use crate::mint::{Client, Mint};
 use crate::particulars::{Entry, Kind, Particulars, Wish};
 use crate::policies::{capabilities, to_pin};
 use crate::presence::{Caller, Login};
@@ -110,7 +111,7 @@ pub(crate) fn join(control: &Control, asked: &Asked<'_>, session: &str) -> Resul
     let Instead { leave } = if asked.body.is_empty() { Instead::default() } else { asked.json()? };
     let (session, home) = hosted(control, login, session)?;
     take_place(control, &guesser(login), &session, &home, leave)?;
-    Ok(json(StatusCode::OK, &way_in(control, login, session, &home)?))
+    Ok(json(StatusCode::OK, &way_in(control, login, asked.client, (session, &home))?))
 }
 
 /// `POST /v1/sessions/<session>/view`, public: a host gets a link that opens its viewer in this session.
@@ -154,13 +155,18 @@ pub(crate) fn open(control: &Control, asked: &Asked<'_>) -> Result<Response<Byte
     take_place(control, &guesser(&login), &session, &home, instead.leave)?;
     // Used up only now: who has to leave another session first shows it once more.
     views.take(&token, now).ok_or_else(void)?;
-    let way = way_in(control, &login, session, &home)?;
+    let way = way_in(control, &login, asked.client, (session, &home))?;
     let opened = Opened { agent: &login.agent, name: &login.name, group: login.group.as_str(), way };
     Ok(json(StatusCode::OK, &opened))
 }
 
 /// An agent's ticket for a session it may come into. The visitor is asked afterwards, unless it has agreed already.
-pub(crate) fn way_in(control: &Control, login: &Login, session: SessionId, home: &Home) -> Result<Joinable, Refusal> {
+pub(crate) fn way_in(
+    control: &Control,
+    login: &Login,
+    client: Client,
+    (session, home): (SessionId, &Home),
+) -> Result<Joinable, Refusal> {
     control.directory().note_role(&session, &login.agent, login.role.as_deref());
     let kind = home.particulars.kind;
     let agent = Mint {
@@ -169,6 +175,7 @@ pub(crate) fn way_in(control: &Control, login: &Login, session: SessionId, home:
         capabilities: home.rights(login.role.as_deref()).narrowed_to(kind.agent()),
         subject: login.agent.clone(),
         name: login.name.clone(),
+        client,
     };
     let ticket = control.mint(&session, agent)?;
     Ok(Joinable { session, kind, ticket, connect: control.connect(home.shard) })

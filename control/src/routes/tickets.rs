@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::About;
 use crate::config::ConnectInfo;
-use crate::control::{Control, Mint};
+use crate::control::Control;
 use crate::http::{Asked, Denied, json};
 use crate::keys::Guesser;
+use crate::mint::{Client, Mint};
 use crate::routes::join::take_place;
 use crate::routes::server_of;
 use crate::servers::{Scope, Server};
@@ -34,6 +35,8 @@ struct Wish {
     media_s: Option<u64>,
     /// R143: the session that this agent leaves for this one.
     leave: Option<SessionId>,
+    /// The origin of the page that will use it; absent: no page will, and it has no documents (R062, R064).
+    page: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -89,7 +92,8 @@ fn minted(control: &Control, asked: &Asked<'_>, server: Option<&Server>) -> Resu
     if let Some(server) = server {
         control.passes().give(&session, wish.role, &wish.subject, Some(&server.key))?;
     }
-    let mint = Mint { role: wish.role, capabilities, subject: wish.subject, name: wish.name };
+    let client = Client::of(wish.page.as_deref());
+    let mint = Mint { role: wish.role, capabilities, subject: wish.subject, name: wish.name, client };
     let (ticket, life) = match wish.media_s {
         None => (control.mint(&session, mint)?, TICKET_LIFE),
         Some(seconds) => {

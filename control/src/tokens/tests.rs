@@ -2,7 +2,7 @@
 //! read would let somebody into a stranger's page.
 
 use fanlight_wire::policy::{Capabilities, Role};
-use fanlight_wire::token::{MEDIA_TYPE, TICKET_TYPE};
+use fanlight_wire::token::{ClientKind, MEDIA_TYPE, TICKET_TYPE};
 use fanlight_wire::{GroupId, SessionId};
 use proptest::prelude::*;
 
@@ -29,6 +29,7 @@ fn claims() -> Claims {
         role: Role::Agent,
         capabilities: Role::Agent.ceiling(),
         name: "Ann Ahlberg".into(),
+        client_kind: ClientKind::Web,
     }
 }
 

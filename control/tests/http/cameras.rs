@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use fanlight_control::{ControlConfig, Door, Outbound, SmsConfig};
 use fanlight_wire::command::Command;
+use fanlight_wire::consent::{Matter, Question};
 use fanlight_wire::limits::{CAMERA_INVITES_PER_AGENT, CAMERA_LINK_LIFE};
-use fanlight_wire::policy::{Capabilities, Role};
+use fanlight_wire::policy::{Capabilities, Policy, Role};
 use fanlight_wire::report::Report;
 use fanlight_wire::{Code, SessionId};
 use hyper::{Method, StatusCode};
@@ -61,7 +62,7 @@ impl Scene {
 
 #[test]
 fn a_link_brings_one_phone_and_its_agent_together_for_a_camera_and_nothing_else() {
-    // R110, R124, R125, R126
+    // R045, R110, R124, R125, R126
     let scene = scene(None);
     let sent = scene.invite();
     assert_eq!((sent.status, &sent.body["expires_s"]), (StatusCode::CREATED, &json!(900)));
@@ -78,7 +79,13 @@ fn a_link_brings_one_phone_and_its_agent_together_for_a_camera_and_nothing_else(
 
     assert_eq!(scene.state(&session, &scene.ann).body, json!({"state": "sent"}));
     let looked = scene.phone("look", token);
-    assert_eq!(looked.body, json!({"agent": "Ann Ahlberg", "expires_s": 900}));
+    // The tap is the visitor's consent to the agent that is named, in these words.
+    let question = Question::standard(Matter::Camera);
+    let wanted = json!({"agent": "Ann Ahlberg", "expires_s": 900, "text": question.text, "words": question.words()});
+    assert_eq!(looked.body, wanted);
+    let asks = |policy: &Policy| policy.questions.view == question && policy.questions.camera == question;
+    let opens = |command: &Command| matches!(command, Command::Open { policy, .. } if asks(policy));
+    assert!(scene.desk.shards.commands().iter().any(|(_, command)| opens(command)), "and the session asks the same");
     let opened = scene.phone("open", token);
     assert_eq!(opened.status, StatusCode::CREATED, "{}", opened.body);
     let visitor = scene.desk.control.admit(&opened.text("ticket")).expect("a fresh ticket");

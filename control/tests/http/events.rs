@@ -42,7 +42,8 @@ fn reports(session: SessionId) -> Vec<Report> {
         Report::ShareTakenOver { session, slot, from: ann, to: gil },
         Report::ShareStopped { session, slot, participant: gil },
         Report::ShareRefused { session, participant: ann, code: Code::Surface },
-        Report::CameraStarted { session, participant: visitor },
+        Report::MaskFailed { session, participant: visitor },
+        Report::CameraStarted { session, participant: visitor, own: true },
         Report::CameraStopped { session, participant: visitor },
         Report::ResourceMade { session, kind: ResourceKind::Whep, participant: None },
         Report::ResourceGone { session, kind: ResourceKind::Whep, participant: None, code: Code::Left },
@@ -72,7 +73,7 @@ fn every_report_is_a_line_of_the_list() {
         consent.asked p2 view\nconsent.given p2 view\nsession.started\nguest.requested p3\nconsent.given p3 view\n\
         guest.admitted p3\nconsent.expired p2 screen\nconsent.denied p2 view\nmode.changed p2 view_pointer\n\
         connection.changed p1 away\nsession.continued p1\nconnection.changed p2 here\nshare.started p2 agent\n\
-        share.taken_over p3 agent\nshare.stopped p3 agent\nshare.refused p2\ncamera.started p1\ncamera.stopped p1\n\
+        share.taken_over p3 agent\nshare.stopped p3 agent\nshare.refused p2\nmask.error p1\ncamera.started p1\ncamera.stopped p1\n\
         watch.began\nwatch.ended\nguest.left p3\nsession.ended p1";
     assert_eq!(lines.join("\n"), wanted);
     for line in &lines {

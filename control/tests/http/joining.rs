@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fanlight_control::{Door, PageId};
+use fanlight_control::{Client, Door, PageId};
 use fanlight_wire::command::Command;
 use fanlight_wire::policy::{Capabilities, Role};
 use fanlight_wire::report::Report;
@@ -25,7 +25,8 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn open(desk: &Desk, visitor: &str) -> Self {
         let hello = json!({"t": "hello", "group": "demo", "visitor": visitor}).to_string();
-        let (id, mailbox) = desk.wait(desk.control.page_arrives(&hello, HOME)).expect("room");
+        let (id, mailbox) =
+            desk.wait(desk.control.page_arrives(&hello, HOME, Client::of(Some("https://shop.example")))).expect("room");
         let mut page = Self { id, mailbox };
         assert_eq!(page.hears()["t"], "ready");
         page.says(desk, &json!({"t": "looks", "visible": true, "focused": true, "busy": false}));
@@ -43,7 +44,7 @@ impl Page {
     /// The visitor is asked and agrees; the session that comes of it.
     pub(crate) fn accepts(&mut self, desk: &Desk) -> SessionId {
         let asked = self.hears();
-        self.says(desk, &json!({"t": "answer", "invite": asked["invite"], "accept": true}));
+        self.says(desk, &yes(&asked));
         session_of(self.hears()["session"].as_str().expect("a session"))
     }
 }
@@ -51,6 +52,11 @@ impl Page {
 pub(crate) fn invite(desk: &Desk, agent: &str, visitor: &str) -> Answer {
     let body = json!({"visitor": visitor, "context": {"type": "case", "id": "C-1042"}}).to_string();
     desk.post("/v1/invites", Some(agent), &body)
+}
+
+/// The answer of a visitor who was shown this question.
+fn yes(asked: &Value) -> Value {
+    json!({"t": "answer", "invite": asked["invite"], "accept": true, "words": asked["words"]})
 }
 
 fn events(desk: &Desk, agent: &str, query: &str) -> Receiver<bytes::Bytes> {
@@ -118,7 +124,7 @@ fn an_accepted_invite_brings_both_together_without_a_second_question() {
     let listed = desk.ask(Door::Public, Method::GET, "/v1/presence?visitor=maria", Some(&ben), "");
     assert_eq!(listed.body["visitors"][0]["state"], "busy");
 
-    page.says(&desk, &json!({"t": "answer", "invite": sent.text("invite"), "accept": true}));
+    page.says(&desk, &yes(&asked));
     let way = page.hears();
     assert_eq!(way["t"], "accepted");
     let session = session_of(way["session"].as_str().expect("a session"));
@@ -133,7 +139,10 @@ fn an_accepted_invite_brings_both_together_without_a_second_question() {
 
     let joined = desk.post(&format!("/v1/sessions/{session}/join"), Some(&ann), "");
     let agent = desk.control.admit(&joined.text("ticket")).expect("fresh");
-    assert_eq!((agent.subject.as_str(), agent.capabilities), ("ann", Role::Agent.ceiling()));
+    // R064: it came without an origin, so it is no page.
+    let program = Role::Agent.ceiling().without(Capabilities::DOC);
+    assert_eq!((agent.subject.as_str(), agent.capabilities), ("ann", program));
+    assert!(visitor.capabilities.contains(Capabilities::DOC), "R062: the visitor's page is a secure one");
     let foreign = desk.post(&format!("/v1/sessions/{session}/join"), Some(&ben), "");
     assert_eq!(foreign, desk.post(&format!("/v1/sessions/{}/join", "0".repeat(32)), Some(&ben), ""), "G-52");
 
@@ -141,6 +150,51 @@ fn an_accepted_invite_brings_both_together_without_a_second_question() {
     let row = &list["sessions"][0];
     assert_eq!((&row["entry"], &row["context"]), (&json!("presence"), &json!({"type": "case", "id": "C-1042"})));
     assert_eq!(desk.operate(Method::GET, "/v1/sessions?external_ref=leo", "").body["count"], 0);
+}
+
+#[test]
+fn an_invitation_is_accepted_in_the_words_that_were_shown_or_not_at_all() {
+    // R045 R082 R116
+    let desk = Desk::new(true);
+    let ann = desk.sign_in(0);
+    let words = json!({
+        "consent": {"view": "May our agent look?", "show": "May we show you something?"},
+        "terms": {"view": "https://shop.example/terms"},
+    });
+    desk.publish(&words);
+    let mut page = Page::open(&desk, "maria");
+    invite(&desk, &ann, "maria");
+    let asked = page.hears();
+    assert_eq!((&asked["text"], &asked["terms"]), (&words["consent"]["view"], &words["terms"]["view"]));
+    for wrong in [Value::Null, json!("0".repeat(64))] {
+        let mut answer = yes(&asked);
+        answer["words"] = wrong;
+        page.says(&desk, &answer);
+        assert_eq!((page.hears(), desk.control.session_count()), (asked.clone(), 0), "it is asked again, as it was");
+    }
+    page.says(&desk, &yes(&asked));
+    assert_eq!(page.hears()["t"], "accepted");
+    let questions = |desk: &Desk| {
+        let mut opened = desk.shards.commands().into_iter().filter_map(|(_, command)| match command {
+            Command::Open { policy, .. } => Some(policy.questions),
+            _ => None,
+        });
+        opened.next_back().expect("a session")
+    };
+    assert_eq!(questions(&desk).view.words(), asked["words"], "the session's receipt will hold what was shown");
+    // An invitation to something else asks about that.
+    let leo = Page::open(&desk, "leo");
+    let mut page = leo;
+    desk.post("/v1/invites", Some(&desk.sign_in(1)), r#"{"visitor": "leo", "kind": "show"}"#);
+    let asked = page.hears();
+    assert_eq!(asked["text"], words["consent"]["show"]);
+    // Published between question and answer: nobody has seen the session's words.
+    desk.publish(&json!({"consent": {"show": "May we show you something else?"}}));
+    page.says(&desk, &yes(&asked));
+    let told = page.hears();
+    assert_eq!((&told["t"], &told["code"]), (&json!("refused"), &json!("E_POLICY")), "{told}");
+    let ended = desk.shards.commands().into_iter().filter(|(_, command)| matches!(command, Command::End { .. }));
+    assert_eq!(ended.count(), 1, "the session that was made for it");
 }
 
 #[test]
@@ -171,7 +225,8 @@ fn a_no_a_silence_and_a_withdrawal_are_told() {
 
     desk.time.pass(Duration::from_secs(61));
     let third = invite(&desk, &ann, "maria");
-    page.hears();
+    let asked = page.hears();
+    assert_eq!(asked["invite"], third.text("invite"));
     desk.time.pass(Duration::from_secs(59));
     desk.control.tend();
     assert!(page.mailbox.try_recv().is_err(), "a minute is a minute");
@@ -179,7 +234,7 @@ fn a_no_a_silence_and_a_withdrawal_are_told() {
     desk.control.tend();
     told("invite.expired");
     assert_eq!(page.hears()["t"], "withdrawn");
-    page.says(&desk, &json!({"t": "answer", "invite": third.text("invite"), "accept": true}));
+    page.says(&desk, &yes(&asked));
     assert_eq!((page.hears()["t"].clone(), desk.control.session_count()), (json!("withdrawn"), 0), "too late");
 
     let fourth = invite(&desk, &ann, "maria");
@@ -199,17 +254,20 @@ fn visitors_and_invites_of_other_groups_look_absent() {
         StatusCode::CREATED
     );
     let hello = r#"{"t":"hello","group":"other","visitor":"maria"}"#;
-    let (page, _mailbox) = desk.wait(desk.control.page_arrives(hello, HOME)).expect("an active group");
+    let (page, _mailbox) = desk.wait(desk.control.page_arrives(hello, HOME, Client::Program)).expect("an active group");
     let looks = r#"{"t":"looks","visible":true,"focused":true,"busy":false}"#;
     desk.wait(desk.control.page_says(page, looks)).expect("readable");
     let listed = desk.ask(Door::Public, Method::GET, "/v1/presence?visitor=maria", Some(&ann), "");
     assert_eq!(listed.body["visitors"][0]["state"], "absent");
     assert_eq!(invite(&desk, &ann, "maria"), invite(&desk, &ann, "nobody"));
     for hello in [r#"{"t":"hello","group":"nowhere","visitor":"m"}"#, r#"{"t":"ping"}"#, "{}", "x"] {
-        assert!(desk.wait(desk.control.page_arrives(hello, HOME)).is_err(), "{hello}");
+        assert!(desk.wait(desk.control.page_arrives(hello, HOME, Client::Program)).is_err(), "{hello}");
     }
     let long = json!({"t": "hello", "group": "demo", "visitor": "x".repeat(129)}).to_string();
-    assert_eq!(desk.wait(desk.control.page_arrives(&long, HOME)).map(drop).map_err(|r| r.code), Err(Code::Input));
+    assert_eq!(
+        desk.wait(desk.control.page_arrives(&long, HOME, Client::Program)).map(drop).map_err(|r| r.code),
+        Err(Code::Input)
+    );
 }
 
 #[test]

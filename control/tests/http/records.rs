@@ -118,6 +118,40 @@ fn receipts_tell_who_asked_in_which_words_and_what_was_answered() {
 }
 
 #[test]
+fn a_camera_and_a_session_for_a_screen_have_receipts_in_their_own_words() {
+    // R045 R110 R127 R138
+    let desk = Desk::new(true);
+    let words =
+        serde_json::json!({"consent": {"camera": "Show us?", "show": "May we show you?", "screen": "Let us see?"}});
+    desk.publish(&words);
+    let texts = |session: SessionId| {
+        end(&desk, session);
+        let file = get(&desk, &format!("/v1/sessions/{session}/receipts")).body;
+        verify(file.to_string().as_bytes(), None).expect("a whole file");
+        let text = |record: &serde_json::Value| file["texts"][record["text"].as_str().unwrap_or("none")].clone();
+        file["records"].as_array().expect("records").iter().map(text).collect::<Vec<_>>()
+    };
+    let session: SessionId = desk.visit().text("session").parse().expect("an id");
+    for own in [true, false] {
+        desk.control.report(Report::CameraStarted { session, participant: VISITOR, own });
+    }
+    let none = serde_json::Value::Null;
+    assert_eq!(
+        texts(session),
+        ["Show us?".into(), none.clone(), none.clone()],
+        "what a tool publishes was asked in no words"
+    );
+    let ann = desk.sign_in(0);
+    for (kind, wanted) in [("show", "May we show you?"), ("view", "Let us see?")] {
+        let begun = desk.post("/v1/sessions", Some(&ann), &serde_json::json!({"kind": kind}).to_string());
+        let session: SessionId = begun.text("session").parse().expect("an id");
+        desk.control.report(joined(session, ANN, Role::Agent, "ann", "Ann Ahlberg"));
+        desk.control.report(consent(session, ANN, Ask::View, true));
+        assert_eq!(texts(session), [wanted.into(), none.clone()], "{kind}");
+    }
+}
+
+#[test]
 fn receipts_are_written_once_and_go_with_their_session() {
     // R190
     let folder = Folder::new("receipts");

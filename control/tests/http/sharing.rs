@@ -2,7 +2,7 @@
 
 use fanlight_control::Door;
 use fanlight_wire::command::Command;
-use fanlight_wire::policy::{Capabilities, Policy, Surface};
+use fanlight_wire::policy::{Capabilities, Masks, Policy, Surface};
 use fanlight_wire::sites::Assurance;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -100,6 +100,26 @@ fn a_new_session_lists_what_is_published_and_an_old_one_does_not() {
     assert_eq!(sites, [false, true]);
     let judged = |url| policies[1].sites.judge(Surface::Window, Some(url), Assurance::Stated).is_ok();
     assert!(judged(GOOD) && !judged("https://www.good.example/off"));
+}
+
+#[test]
+fn a_session_runs_under_the_privacy_profile_of_its_engine() {
+    // R153: there is one engine so far, and a wish for the other one is refused instead of being given the wrong profile.
+    let desk = Desk::new(true);
+    let mut rules = bundle();
+    rules["privacy"] = json!({
+        "instant": {"mask": [".instant"]},
+        "advanced": {"everything": true, "block": ["#advanced"]},
+    });
+    desk.publish(&rules);
+    desk.visit();
+    let instant = Masks { mask: vec![".instant".into()], ..Masks::default() };
+    assert_eq!(desk.opened_with()[0].masks, instant);
+    let listed = desk.operate(Method::GET, "/v1/sessions", "").body;
+    assert_eq!(listed["sessions"][0]["engine"], "instant");
+    let advanced = desk.operate(Method::POST, "/v1/sessions", r#"{"group": "demo", "engine": "advanced"}"#);
+    assert_eq!((advanced.code(), &advanced.body["rule"]), (Some("E_INPUT"), &json!("R153")));
+    assert_eq!(desk.opened_with().len(), 1);
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn addresses_and_events_are_checked_when_they_are_set() {
     for url in ["http://hooks.example/", "https://hooks.example:8443/", "https://u@hooks.example/", "ftp://x", ""] {
         assert_eq!(post(url, &["session.created"]).code(), Some("E_INPUT"), "{url}");
     }
-    for events in [&[][..], &["session.nothing"], &["mask.error"], &["agent.signed_in"], &["doc.shared"]] {
+    for events in [&[][..], &["session.nothing"], &["policy.saved"], &["agent.signed_in"], &["doc.shared"]] {
         assert_eq!(post("https://hooks.example/", events).code(), Some("E_INPUT"), "{events:?}");
     }
     // Reachable by its text; refused when its addresses are looked at.

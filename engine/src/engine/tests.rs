@@ -78,10 +78,11 @@ impl Table {
     /// The visitor says yes to whatever is asked.
     fn accept(&mut self) {
         let asked = self.signals(VISITOR).into_iter().find_map(|signal| match signal {
-            ToClient::ConsentAsk { ask, kind: Ask::View, .. } => Some(ask),
+            ToClient::ConsentAsk { ask, kind: Ask::View, words, .. } => Some((ask, words)),
             _ => None,
         });
-        self.say(VISITOR, &ToRelay::Consent { ask: asked.expect("a question"), accept: true });
+        let (ask, words) = asked.expect("a question");
+        self.say(VISITOR, &ToRelay::Consent { ask, accept: true, words: Some(words) });
     }
 
     fn dom(&mut self, kind: Kind, page: u32, sequence: u32) {
@@ -181,7 +182,7 @@ fn a_no_ends_the_agents_visit_and_is_remembered() {
     let mut table = Table::new();
     table.join(VISITOR, Role::Visitor, "Visitor");
     table.join(ANN, Role::Agent, "Ann");
-    table.say(VISITOR, &ToRelay::Consent { ask: 1, accept: false });
+    table.say(VISITOR, &ToRelay::Consent { ask: 1, accept: false, words: None });
     let outputs = table.outputs(ANN);
     assert_eq!(outputs.last(), Some(&PipeOutput::Close(Code::Consent)), "{outputs:?}");
     let admission = Admission {
@@ -217,7 +218,7 @@ fn an_agents_page_is_whole_again_after_its_network_was_gone() {
     let mut table = Table::new();
     table.join(VISITOR, Role::Visitor, "Visitor");
     let token = resume_of(&table.join(ANN, Role::Agent, "Ann"));
-    table.say(VISITOR, &ToRelay::Consent { ask: 1, accept: true });
+    table.accept();
     table.dom(Kind::Snapshot, 1, 0);
     table.dom(Kind::Diff, 1, 1);
     table.outputs(ANN);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use fanlight_wire::consent;
 use fanlight_wire::limits::{AGENTS_MAX, DENIAL_REMEMBERED};
 use fanlight_wire::policy::{Capabilities, Role, Surface};
 use fanlight_wire::report::Report;
@@ -97,7 +98,7 @@ impl Session {
         let answered: Vec<_> = open.filter(|(_, subject)| self.asks.welcome.contains(subject)).collect();
         for (ask, subject) in answered {
             self.asks.welcome.remove(&subject);
-            if let Err(refusal) = self.answer_view(cx, ask, true) {
+            if let Err(refusal) = self.settle_view(cx, ask, true) {
                 tracing::debug!(session = %self.id, code = %refusal.code, "a welcome came too late");
             }
         }
@@ -121,8 +122,25 @@ impl Session {
         }
     }
 
-    /// The visitor's answer about an agent.
-    pub(super) fn answer_view(&mut self, cx: &mut Context<'_>, ask: u32, accept: bool) -> Result<(), Refusal> {
+    /// The visitor's answer about an agent. A yes to other words than the session's is none: it is asked in these.
+    pub(super) fn answer_view(
+        &mut self,
+        cx: &mut Context<'_>,
+        ask: u32,
+        accept: bool,
+        words: Option<&str>,
+    ) -> Result<(), Refusal> {
+        if accept
+            && self.asks.views.contains_key(&ask)
+            && let Err(refusal) = same_words(&self.policy.questions.view, words)
+        {
+            self.put_view_question(cx.now, ask);
+            return Err(refusal);
+        }
+        self.settle_view(cx, ask, accept)
+    }
+
+    fn settle_view(&mut self, cx: &mut Context<'_>, ask: u32, accept: bool) -> Result<(), Refusal> {
         let Some(Question { about, until }) = self.asks.views.remove(&ask) else {
             return Err(Refusal::new(Code::State, "R116").saying("This question is no longer open."));
         };
@@ -193,41 +211,54 @@ impl Session {
         Ok(())
     }
 
-    /// The visitor clicked Accept or said no (R045).
-    pub(super) fn answer_screen(
+    /// The visitor clicked Accept (R045), and says which words it was shown.
+    pub(super) fn accept_screen(
         &mut self,
         cx: &mut Context<'_>,
         number: u32,
-        accept: bool,
-        reason: &str,
+        words: Option<&str>,
     ) -> Result<(), Refusal> {
-        let closed = || Refusal::new(Code::Grant, "R045");
+        let open = self.asks.grants.get(&number).filter(|grant| !grant.accepted);
+        let asker = open.ok_or_else(|| Refusal::new(Code::Grant, "R045"))?.asker;
+        if let Err(refusal) = same_words(&self.policy.questions.screen, words) {
+            self.put_screen_question(cx.now, number);
+            return Err(refusal);
+        }
+        // The picker may stay open for a while; the grant's time begins anew.
         let until = cx.now + self.question_time();
-        let grant = self.asks.grants.get_mut(&number).ok_or_else(closed)?;
-        if accept && grant.accepted {
-            return Err(closed());
+        self.asks.grants.insert(number, Grant { asker, until, accepted: true });
+        self.screen_answered(cx, number, asker, true, "");
+        Ok(())
+    }
+
+    /// The visitor said no, or has chosen nothing after all (R048).
+    pub(super) fn decline_screen(&mut self, cx: &mut Context<'_>, number: u32, reason: &str) -> Result<(), Refusal> {
+        let gone = self.asks.grants.remove(&number);
+        let asker = gone.ok_or_else(|| Refusal::new(Code::Grant, "R045"))?.asker;
+        if reason != "picker" {
+            self.remember_denial(cx.now, Ask::Screen, asker);
         }
-        let asker = grant.asker;
-        if accept {
-            grant.accepted = true;
-            // The picker may stay open for a while; the grant's time begins anew.
-            grant.until = until;
-        } else {
-            self.asks.grants.remove(&number);
-            if reason != "picker" {
-                self.remember_denial(cx.now, Ask::Screen, asker);
-            }
-        }
+        self.screen_answered(cx, number, asker, false, reason);
+        Ok(())
+    }
+
+    fn screen_answered(
+        &mut self,
+        cx: &mut Context<'_>,
+        grant: u32,
+        asker: ParticipantId,
+        accepted: bool,
+        reason: &str,
+    ) {
         cx.reports.push_back(Report::Consent {
             session: self.id,
             participant: asker,
             role: self.role_of(asker),
             kind: Ask::Screen,
-            accepted: accept,
+            accepted,
         });
         let reason: String = reason.chars().take(32).collect();
-        self.tell(asker, &ToClient::ShareAnswered { grant: number, accepted: accept, reason });
-        Ok(())
+        self.tell(asker, &ToClient::ShareAnswered { grant, accepted, reason });
     }
 
     /// Uses up an accepted grant: the visitor's share begins (R045: single use). Who asked for it. A surface that the
@@ -327,7 +358,8 @@ impl Session {
         let name = self.name_of(about);
         let seconds = seconds_left(now, until);
         let question = self.policy.questions.view.clone();
-        self.tell_visitor(&ToClient::ConsentAsk { ask, kind: Ask::View, participant: about, name, seconds, question });
+        let (kind, words) = (Ask::View, question.words());
+        self.tell_visitor(&ToClient::ConsentAsk { ask, kind, participant: about, name, seconds, question, words });
     }
 
     fn put_screen_question(&mut self, now: Instant, grant: u32) {
@@ -337,7 +369,9 @@ impl Session {
         let rights = self.participants.get(&asker).map_or(Capabilities::NONE, |asker| asker.capabilities);
         let surfaces = permit::visitor_surfaces(&self.policy, rights);
         let question = self.policy.questions.screen.clone();
-        self.tell_visitor(&ToClient::ShareInvited { grant, participant: asker, name, seconds, surfaces, question });
+        let words = question.words();
+        let participant = asker;
+        self.tell_visitor(&ToClient::ShareInvited { grant, participant, name, seconds, surfaces, question, words });
     }
 
     /// Whoever has left in the meantime was one of the session's agents.
@@ -348,6 +382,15 @@ impl Session {
     fn name_of(&self, who: ParticipantId) -> String {
         self.participants.get(&who).map(|participant| participant.name.clone()).unwrap_or_default()
     }
+}
+
+/// A yes is one to the words that were shown: they must be the session's, which the receipt will hold.
+pub(super) fn same_words(question: &consent::Question, shown: Option<&str>) -> Result<(), Refusal> {
+    if shown == Some(&*question.words()) {
+        return Ok(());
+    }
+    let sentence = "Other words were shown than this session asks in. Read the question again, then answer it.";
+    Err(Refusal::new(Code::Consent, "R045").saying(sentence))
 }
 
 fn seconds_left(now: Instant, until: Instant) -> u32 {

@@ -12,6 +12,7 @@ use fanlight_wire::report::Report;
 use fanlight_wire::signal::{CameraState, SharePhase, ToClient};
 use fanlight_wire::{Code, ParticipantId, Refusal};
 
+use super::asks::same_words;
 use super::{Context, Session};
 use crate::deadline::{Deadline, Reason};
 use crate::fanout::{Lane, Source};
@@ -66,7 +67,12 @@ impl Session {
         cx: &mut Context<'_>,
         who: ParticipantId,
         mid: String,
+        words: Option<&str>,
     ) -> Result<(), Refusal> {
+        if let Err(refusal) = same_words(&self.policy.questions.camera, words) {
+            self.put_camera_words(who);
+            return Err(refusal);
+        }
         if !self.fanout.can_publish(who.into(), &mid) {
             return Err(Refusal::new(Code::Sdp, "protocol §6")
                 .saying("There is no media section for the camera. Send an offer with one first."));
@@ -88,7 +94,8 @@ impl Session {
         let patience = self.patience_with(who);
         let (floor, effects) = self.camera.floor.next(Event::Request(who))?;
         self.camera = Camera { floor, asked: Some(cx.now), patience };
-        cx.reports.push_back(Report::CameraStarted { session: self.id, participant: who });
+        let own = self.participants.get(&who).is_some_and(|holder| holder.role == Role::Visitor);
+        cx.reports.push_back(Report::CameraStarted { session: self.id, participant: who, own });
         let source = Source { who: who.into(), mid, audio_mid, epoch: floor.epoch() };
         self.carry_out_camera(cx, effects, Some(source));
         Ok(())
@@ -131,6 +138,18 @@ impl Session {
     pub(super) fn camera_for(&self, member: &Participant) -> Option<CameraState> {
         let on = !matches!(self.camera.floor, Floor::Empty { .. });
         (on && member.consented && may_know(member)).then(|| self.camera.state())
+    }
+
+    /// Tells a visitor who may show a camera in which words it agrees to that.
+    pub(super) fn put_camera_words(&mut self, who: ParticipantId) {
+        let question = self.policy.questions.camera.clone();
+        let may = |member: &Participant| {
+            member.role == Role::Visitor && member.capabilities.contains(Capabilities::PUB_CAMERA)
+        };
+        if self.participants.get(&who).is_some_and(may) {
+            let words = question.words();
+            self.tell(who, &ToClient::CameraWords { question, words });
+        }
     }
 
     /// Fence first, then tell.

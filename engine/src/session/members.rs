@@ -262,6 +262,7 @@ impl Session {
             masks,
         };
         participant.tell(&told);
+        self.put_camera_words(who);
     }
 
     /// Whom and what `who` is shown at its welcome. Before the visitor's consent (R116): itself, and that there is a

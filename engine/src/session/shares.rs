@@ -133,9 +133,7 @@ impl Session {
             Slot::Agent => None,
         };
         let watched = self.wants_statements(role, capture.surface);
-        if watched {
-            self.refuse_known_sites(capture.surface, &capture.stated)?;
-        }
+        self.refuse_known_sites(role, capture.surface, &capture.stated)?;
         let patience = self.patience_with(who);
         let share = self.shares.of(slot);
         let (floor, effects) = share.floor.next(Event::Request(who))?;

@@ -35,8 +35,12 @@ impl Session {
 
     fn act(&mut self, cx: &mut Context<'_>, who: ParticipantId, role: Role, signal: ToRelay) -> Result<(), Refusal> {
         match signal {
-            ToRelay::Consent { ask, accept } => self.answer_view(cx, ask, accept),
+            ToRelay::Consent { ask, accept, words } => self.answer_view(cx, ask, accept, words.as_deref()),
             ToRelay::Mask { epoch } => self.raise_mask(epoch),
+            ToRelay::MaskError => {
+                cx.reports.push_back(Report::MaskFailed { session: self.id, participant: who });
+                Ok(())
+            }
             ToRelay::Pause { on } => self.pause(cx, on),
             ToRelay::Resync => {
                 self.dom.resync(cx.now, who);
@@ -52,11 +56,11 @@ impl Session {
                 Ok(())
             }
             ToRelay::ShareStop => self.stop_share(cx, who, role),
-            ToRelay::CameraStart { mid } => self.start_camera(cx, who, mid),
+            ToRelay::CameraStart { mid, words } => self.start_camera(cx, who, mid, words.as_deref()),
             ToRelay::CameraStop => self.stop_camera(cx, who),
             ToRelay::ShareInvite => self.invite_screen(cx, who),
-            ToRelay::ShareAccept { grant } => self.answer_screen(cx, grant, true, ""),
-            ToRelay::ShareDecline { grant, reason } => self.answer_screen(cx, grant, false, &reason),
+            ToRelay::ShareAccept { grant, words } => self.accept_screen(cx, grant, words.as_deref()),
+            ToRelay::ShareDecline { grant, reason } => self.decline_screen(cx, grant, &reason),
             ToRelay::ModeSet { mode } => {
                 self.set_mode(cx, who, mode);
                 Ok(())

@@ -54,12 +54,17 @@ impl Session {
     }
 
     /// A share that says itself that it may not be shown takes the slot from nobody (R011).
-    pub(super) fn refuse_known_sites(&self, surface: Option<Surface>, stated: &Stated) -> Result<(), Refusal> {
+    pub(super) fn refuse_known_sites(
+        &self,
+        role: Role,
+        surface: Option<Surface>,
+        stated: &Stated,
+    ) -> Result<(), Refusal> {
         match stated {
-            Stated { url: Some(url), assurance } => {
+            Stated { url: Some(url), assurance } if role == Role::Agent => {
                 self.policy.sites.judge(counted(surface), Some(url), assurance.unwrap_or(Assurance::None))
             }
-            Stated { url: None, .. } => Ok(()),
+            Stated { .. } => Ok(()),
         }
     }
 

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use fanlight_control::{Control, PageId};
+use fanlight_control::{Client, Control, PageId};
 use fanlight_wire::{Code, Refusal, limits};
 use futures_util::{SinkExt, StreamExt};
-use hyper::Response;
+use hyper::{Response, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::Receiver;
@@ -35,10 +35,12 @@ pub fn upgrade(mut request: Inbound, control: Arc<Control>, peer: IpAddr) -> Res
     };
     // Held until the socket is gone, so that it counts as one of its address's connections.
     let slot = request.extensions_mut().remove::<Arc<Option<Slot>>>();
+    let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+    let client = Client::of(origin);
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(stream) => run(TokioIo::new(stream), &control, peer).await,
+            Ok(stream) => run(TokioIo::new(stream), &control, peer, client).await,
             Err(error) => tracing::debug!(%error, "an upgrade failed"),
         }
         drop(slot);
@@ -53,10 +55,10 @@ fn limited() -> WebSocketConfig {
         .max_frame_size(Some(limits::PRESENCE_MESSAGE_BYTES_MAX))
 }
 
-async fn run<S: AsyncRead + AsyncWrite + Unpin>(stream: S, control: &Control, peer: IpAddr) {
+async fn run<S: AsyncRead + AsyncWrite + Unpin>(stream: S, control: &Control, peer: IpAddr, client: Client) {
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(limited())).await;
     let hello = match timeout(limits::HELLO_MAX, socket.next()).await {
-        Ok(Some(Ok(Message::Text(text)))) => control.page_arrives(text.as_str(), peer).await,
+        Ok(Some(Ok(Message::Text(text)))) => control.page_arrives(text.as_str(), peer, client).await,
         Ok(Some(Ok(_))) => Err(Refusal::new(Code::BadSignal, "docs/integrate.md")),
         Ok(Some(Err(_)) | None) => return,
         Err(_) => Err(Refusal::new(Code::Timeout, "limits::HELLO_MAX")),

@@ -79,13 +79,13 @@ impl World {
     fn react(&mut self, who: Who, signal: &ToClient) {
         let now = self.now;
         match signal {
-            ToClient::ConsentAsk { ask, .. } if self.actors[who.0].agrees => {
+            ToClient::ConsentAsk { ask, words, .. } if self.actors[who.0].agrees => {
                 self.actors[who.0].seat.asks.clear();
-                self.tell(who, &ToRelay::Consent { ask: *ask, accept: true });
+                self.tell(who, &ToRelay::Consent { ask: *ask, accept: true, words: Some(words.clone()) });
             }
-            ToClient::ShareInvited { grant, .. } if self.actors[who.0].agrees => {
+            ToClient::ShareInvited { grant, words, .. } if self.actors[who.0].agrees => {
                 self.actors[who.0].seat.grants.clear();
-                self.tell(who, &ToRelay::ShareAccept { grant: *grant });
+                self.tell(who, &ToRelay::ShareAccept { grant: *grant, words: Some(words.clone()) });
                 if self.actors[who.0].has_media() {
                     self.share(who, Some(*grant));
                 }

@@ -44,6 +44,20 @@ fn twenty_items_fit_and_the_twenty_first_is_refused_with_the_count() {
 }
 
 #[test]
+fn hosted_documents_are_patterns_of_web_addresses() {
+    // R056 R059
+    let with = |patterns: &[&str], level: u16| json!({"feature_level": level, "documents": {"hosted": patterns}});
+    let good = with(&["https://shop.example/files/*", "https://*.shop.example/terms.pdf"], 52);
+    assert_eq!(unpublishable(&good), []);
+    let bad = ["http://shop.example/a.pdf", "https://*.com/*", "https://shop.example/a*b.pdf", "files/*"];
+    let places = (0..bad.len()).map(|at| pair(&format!("/documents/hosted/{at}"), "R059")).collect::<Vec<_>>();
+    assert_eq!(refused(&with(&bad, 60)), places);
+    assert_eq!(unpublishable(&with(&["https://shop.example/a.pdf"], 51)), [pair("/documents/hosted", "R056")]);
+    let odd = check(&with(&["https://b\u{fc}cher.example/*"], 60)).expect("may be saved");
+    assert_eq!(odd.warnings.len(), 1, "letters that may look like others: {:?}", odd.warnings);
+}
+
+#[test]
 fn twenty_document_links_fit_and_no_more() {
     // R090
     let link = |at: usize| {

@@ -22,7 +22,8 @@ fn full() -> Value {
     }]);
     document["session"]["minutes_max"] = json!(60);
     document["privacy"] = json!({"instant": masks, "advanced": masks});
-    for name in ["view", "screen", "control", "document"] {
+    document["documents"]["hosted"] = json!(["https://good.example/files/*"]);
+    for name in MATTERS {
         document["terms"][name] = json!("https://good.example/terms");
     }
     document["roles"] = json!({"sales": {
@@ -74,6 +75,12 @@ fn the_schema_names_exactly_the_fields_of_the_type() {
     let written = serde_json::to_value(&read).expect("plain fields");
     assert_eq!(written, full());
     same_fields(&schema(), &written, "");
+}
+
+#[test]
+fn there_are_words_for_every_matter() {
+    // R045
+    assert_eq!(MATTERS, fanlight_wire::consent::Matter::ALL.map(fanlight_wire::consent::Matter::label));
 }
 
 #[test]

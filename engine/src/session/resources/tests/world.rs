@@ -267,10 +267,11 @@ impl World {
         let pipe = PipeId(self.pipes);
         self.join(pipe, Role::Agent, name);
         let asked = self.mail.remove(&VISITOR).unwrap_or_default().into_iter().find_map(|signal| match signal {
-            ToClient::ConsentAsk { ask, kind: Ask::View, .. } => Some(ask),
+            ToClient::ConsentAsk { ask, kind: Ask::View, words, .. } => Some((ask, words)),
             _ => None,
         });
-        self.say(VISITOR, &ToRelay::Consent { ask: asked.expect("a question"), accept: true });
+        let (ask, words) = asked.expect("a question");
+        self.say(VISITOR, &ToRelay::Consent { ask, accept: true, words: Some(words) });
         Agent(pipe)
     }
 
