@@ -87,17 +87,23 @@ impl History {
     }
 
     fn place(&self, number: u64) -> Option<&Entry> {
-        self.entries.get((number as usize).checked_rem(self.entries.len())?)
+        self.entries.get(self.index(number))
     }
 
     fn place_mut(&mut self, number: u64) -> Option<&mut Entry> {
-        let places = self.entries.len();
-        self.entries.get_mut((number as usize).checked_rem(places)?)
+        let index = self.index(number);
+        self.entries.get_mut(index)
+    }
+
+    /// There are as many places as a power of two says, or none: a mask for every packet, not a division.
+    const fn index(&self, number: u64) -> usize {
+        number as usize & self.entries.len().wrapping_sub(1)
     }
 }
 
 const _: () =
     assert!(HISTORY_PACKETS.is_power_of_two() && HISTORY_PACKETS < 1 << 16, "a number's lower bits name its place");
+const _: () = assert!(PLACES_MIN.is_power_of_two() && PLACES_MIN <= HISTORY_PACKETS, "doubling it ends at the most");
 
 #[cfg(test)]
 mod tests {
