@@ -82,6 +82,7 @@ describe('a camera link', () => {
         assert.deepEqual(await phone.page.evaluate(() => window.__tracks), [], 'nothing is opened before the tap');
         assert.deepEqual(await serious(phone.page), []);
         await picture(phone.page, 'camera-ask');
+        const words = (await phone.page.locator('.points li').allTextContents()).join('\n');
         await phone.page.getByRole('button', { name: 'Show my camera' }).tap();
         const tile = ann.page.locator('.tile video');
         let first;
@@ -106,8 +107,16 @@ describe('a camera link', () => {
         await second.page.getByText('This link is no longer good.').waitFor();
         assert.equal(await second.page.getByRole('button', { name: 'Show my camera' }).isVisible(), false);
 
+        const { session } = (await relay.operate('GET', '/v1/sessions')).body.sessions.at(-1);
         await phone.page.getByRole('button', { name: 'End' }).tap();
         await phone.page.getByText('You have ended it. Your camera is off.').waitFor();
+        // R045: the tap is the consent, in the words that were on the phone.
+        const file = await until('the receipts are signed', async () => {
+            const { body } = await relay.operate('GET', `/v1/sessions/${session}/receipts`);
+            return body.signature === undefined ? undefined : body;
+        });
+        const accepted = file.records.filter((record) => record.happened === 'accepted').map(({ matter, text }) => [matter, file.texts[text]]);
+        assert.deepEqual(accepted, [['view', words], ['camera', words]]);
         assert.deepEqual(await phone.page.evaluate(() => [...new Set(window.__tracks.map((track) => track.readyState))]), ['ended']);
         await ann.page.getByRole('heading', { name: 'The session is over' }).waitFor();
         assert.deepEqual([...phone.errors, ...ann.errors, ...second.errors], []);
