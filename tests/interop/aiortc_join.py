@@ -109,7 +109,7 @@ async def run(url):
     agent = await Client.join(url, join["connect"], join["ticket"])
 
     ask = await visitor.hear("consent.ask")
-    await visitor.say({"t": "consent", "ask": ask["ask"], "accept": True})
+    await visitor.say({"t": "consent", "ask": ask["ask"], "accept": True, "words": ask["words"]})
     await agent.hear("session.stage")
 
     watching, sharing = RTCPeerConnection(), RTCPeerConnection()
@@ -122,8 +122,9 @@ async def run(url):
     await visitor.negotiate(sharing)
 
     await agent.say({"t": "share.invite"})
-    grant = (await visitor.hear("share.invited"))["grant"]
-    await visitor.say({"t": "share.accept", "grant": grant})
+    invited = await visitor.hear("share.invited")
+    grant = invited["grant"]
+    await visitor.say({"t": "share.accept", "grant": grant, "words": invited["words"]})
     began = time.monotonic()
     await visitor.say({"t": "share.start", "mid": sender.mid, "surface": "browser", "grant": grant})
 
