@@ -173,7 +173,41 @@ fn masks(bundle: &Bundle, to: &mut Vec<Problem>) {
                 "The selectors are too long together: at most 4 096 bytes. Hide larger parts with fewer ones.";
             to.push(Problem::new(&format!("/privacy/{name}"), "R154", sentence));
         }
+        for (list, selectors) in [("mask", &masks.mask), ("block", &masks.block), ("unmask", &masks.unmask)] {
+            for at in (0..selectors.len()).filter(|at| selectors.get(*at).is_some_and(|text| !is_closed(text))) {
+                let sentence =
+                    "Write one whole selector: brackets closed, quotes in [...] only, no comments, on one line.";
+                to.push(Problem::new(&format!("/privacy/{name}/{list}/{at}"), "R154", sentence));
+            }
+        }
     }
+}
+
+/// Does the selector end where its text ends, whatever a browser makes of it? The page joins them, so an open one would
+/// swallow those behind it, and what they hide. Quotes are for values of attributes: elsewhere, and across lines, they
+/// may not mean a text at all (CSS Syntax §4.3.6, §4.3.5).
+fn is_closed(selector: &str) -> bool {
+    let mut open = Vec::new();
+    let mut rest = selector.chars().peekable();
+    while let Some(c) = rest.next() {
+        let quoted = open.last().copied().filter(|end| matches!(end, '"' | '\''));
+        match c {
+            _ if c.is_control() => return false,
+            // The character behind it stands for itself.
+            '\\' if rest.next().is_none_or(char::is_control) => return false,
+            '\\' => {}
+            _ if quoted.is_some() => drop(quoted.filter(|end| *end == c).and_then(|_| open.pop())),
+            '/' if rest.peek() == Some(&'*') => return false,
+            '"' | '\'' if open.last() != Some(&']') => return false,
+            '"' | '\'' => open.push(c),
+            '(' => open.push(')'),
+            '[' => open.push(']'),
+            '{' => open.push('}'),
+            ')' | ']' | '}' if open.pop() != Some(c) => return false,
+            _ => {}
+        }
+    }
+    open.is_empty()
 }
 
 /// R019, R020: while allowed sites are on, a bookmark must be on one of their hosts and within what they allow.

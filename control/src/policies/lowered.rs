@@ -23,8 +23,8 @@ fn hides_less(before: &Masks, after: &Masks) -> Option<&'static str> {
     if !before.block.iter().all(|selector| after.block.contains(selector)) {
         return Some("block");
     }
-    // Where nothing is hidden by default, there is nothing to show on purpose.
-    let shows_more = before.everything && !after.unmask.iter().all(|selector| before.unmask.contains(selector));
+    // Without `everything`, too: fields are hidden by default, and so is what lies in something masked.
+    let shows_more = !after.unmask.iter().all(|selector| before.unmask.contains(selector));
     shows_more.then_some("unmask")
 }
 
@@ -50,8 +50,15 @@ mod tests {
         assert_eq!(place(masks(true, &[".card", ".face"], &[], &["nav"])), Some("block"));
         assert_eq!(place(masks(true, &[".card"], &[".face"], &["nav", "main"])), Some("unmask"));
         let open = Masks::default();
-        assert_eq!(hides_less(&open, &masks(true, &[], &[], &["main"])), None, "shown before, too");
-        let (weak, strong) = (Privacy::default(), Privacy { advanced: before.clone(), ..Privacy::default() });
+        assert_eq!(
+            hides_less(&open, &masks(false, &[], &[], &["input"])),
+            Some("unmask"),
+            "fields are hidden by default"
+        );
+        assert_eq!(hides_less(&open, &masks(true, &[], &[], &["main"])), Some("unmask"), "and the fields in there");
+        assert_eq!(hides_less(&masks(false, &[], &[], &["input"]), &open), None, "shown before");
+        let closed = masks(true, &[".card"], &[], &[]);
+        let (weak, strong) = (Privacy::default(), Privacy { advanced: closed, ..Privacy::default() });
         assert_eq!(lowered(&strong, &weak).as_deref(), Some("/privacy/advanced/everything"));
         assert_eq!(lowered(&weak, &strong), None);
     }

@@ -174,3 +174,27 @@ fn selectors_fit_one_frame() {
     assert!(check(&with(9)).is_ok());
     assert_eq!(refused(&with(11)), [pair("/privacy/instant", "R154")]);
 }
+
+#[test]
+fn a_selector_cannot_swallow_the_next() {
+    // R154
+    let with = |selector: &str| json!({"privacy": {"advanced": {"mask": [".card", selector]}}});
+    for good in [".a", "input[name=\"a(\"]", ":is(.a, [b=']'])", ".sm\\:x", "#a > b ~ c", "[href=\"/*\\\"\"]"] {
+        assert!(check(&with(good)).is_ok(), "{good}");
+    }
+    for bad in [
+        ":not(*",
+        "[a",
+        "[a=\"b]",
+        ".a\\",
+        "/*",
+        "*/ .a /*",
+        ":is(.a]",
+        ".a)",
+        "{",
+        ":is(url(a')):is('))",
+        "[a=\"\n\"]",
+    ] {
+        assert_eq!(refused(&with(bad)), [pair("/privacy/advanced/mask/1", "R154")], "{bad}");
+    }
+}
