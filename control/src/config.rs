@@ -1,7 +1,6 @@
 //! What control is given at its start: settings, time, a way to the shards, and how it refuses to start.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Instant;
@@ -145,28 +144,4 @@ pub enum StartError {
     Outbound { setting: &'static str, reason: String },
     #[error("store: {path}: {reason}. Check the file and its directory, or set another path.")]
     Store { path: PathBuf, reason: String },
-}
-
-/// The address a budget is kept for: an IPv6 host owns its whole /64, so that is one address here.
-pub(crate) fn budget_address(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(v6) => {
-            let network = u128::from(v6) & !u128::from(u64::MAX);
-            IpAddr::V6(network.into())
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_host_has_one_budget() {
-        let budget = |text: &str| budget_address(text.parse().expect("an address"));
-        assert_eq!(budget("2001:db8::1"), budget("2001:db8::ffff:2"));
-        assert_ne!(budget("2001:db8::1"), budget("2001:db8:0:1::1"));
-        assert_eq!(budget("::ffff:192.0.2.1"), budget("192.0.2.1"));
-    }
 }

@@ -217,43 +217,53 @@ impl Identity {
         Ok(())
     }
 
-    /// Ends a flow: where it goes on, and who has signed in.
-    ///
-    /// # Errors
-    /// `E_LOGIN` whatever is wrong; the log says what.
+    /// Ends a flow: where it goes on, which is known even of one that fails if this browser has begun it, and who has
+    /// signed in, or `E_LOGIN` whatever is wrong; the log says what.
     pub(crate) async fn finish(
         &self,
         door: Door,
         returned: Returned<'_>,
         now: Instant,
         unix: u64,
-    ) -> Result<(String, Person), Refusal> {
-        let finished = self.finished(door, returned, now, unix).await;
-        finished.map_err(|reason| {
+    ) -> (Option<String>, Result<Person, Refusal>) {
+        let (back, person) = match self.claimed(door, returned, now) {
+            Ok(flow) => {
+                let person = self.signed_in(&flow, returned, now, unix).await;
+                (Some(flow.back), person)
+            }
+            Err(reason) => (None, Err(reason)),
+        };
+        let person = person.map_err(|reason| {
             tracing::warn!(reason, "somebody could not sign in with the identity provider");
             Refusal::new(Code::Login, "R130").saying("Signing in with your identity provider did not work. Try again.")
-        })
+        });
+        (back, person)
     }
 
-    async fn finished(
-        &self,
-        door: Door,
-        returned: Returned<'_>,
-        now: Instant,
-        unix: u64,
-    ) -> Result<(String, Person), &'static str> {
+    /// The flow that this browser has begun at this door.
+    fn claimed(&self, door: Door, returned: Returned<'_>, now: Instant) -> Result<Flow, &'static str> {
         // Taken out first: a state is good once, whatever comes of it.
         let flow = locked(&self.flows).open.remove(&sha256(returned.state.as_bytes())).ok_or("an unknown state")?;
         if now >= flow.until || flow.door != door {
             return Err("a flow that is over, or another door's");
         }
         verify_slices_are_equal(&flow.browser, &sha256(returned.cookie.as_bytes())).map_err(|_| "another browser")?;
+        Ok(flow)
+    }
+
+    async fn signed_in(
+        &self,
+        flow: &Flow,
+        returned: Returned<'_>,
+        now: Instant,
+        unix: u64,
+    ) -> Result<Person, &'static str> {
         if returned.issuer.is_some_and(|issuer| issuer != self.config.issuer) {
             return Err("another issuer's answer (RFC 9207)");
         }
         let away = |_| "the provider does not answer";
         let provider = self.provider(now, false).await.map_err(away)?;
-        let token = self.redeem(&provider, &flow, returned.code).await?;
+        let token = self.redeem(&provider, flow, returned.code).await?;
         let wanted =
             Wanted { issuer: &self.config.issuer, client: &self.config.client_id, nonce: &flow.nonce, now: unix };
         let claims = match jwt::read(&token, &provider.keys, wanted) {
@@ -268,7 +278,7 @@ impl Identity {
             Doubt::Key => "signed by nobody we know",
             Doubt::Not(reason) => reason,
         })?;
-        Ok((flow.back, self.person(&claims)?))
+        self.person(&claims)
     }
 
     async fn redeem(&self, provider: &Provider, flow: &Flow, code: &str) -> Result<String, &'static str> {

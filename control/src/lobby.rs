@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use fanlight_wire::command::Command;
 use fanlight_wire::consent::Question;
+use fanlight_wire::host::source_of;
 use fanlight_wire::limits::{VIEW_LIFE, VIEWS_MAX};
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId};
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -20,7 +21,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::audit::About;
 use crate::bearers::Bearers;
-use crate::config::{ConnectInfo, budget_address};
+use crate::config::ConnectInfo;
 use crate::control::Control;
 use crate::directory::Home;
 use crate::http::EXPOSED;
@@ -213,7 +214,7 @@ impl Control {
         reference(&visitor, "R108")?;
         to_pin(self.store(), &group).await?;
         let visitors = &self.lobby().visitors;
-        let (page, mailbox) = visitors.enter(visitors.named(&group, &visitor), &group, budget_address(peer), client)?;
+        let (page, mailbox) = visitors.enter(visitors.named(&group, &visitor), &group, source_of(peer), client)?;
         self.lobby().tell_page(page, &ToPage::Ready);
         Ok((page, mailbox))
     }

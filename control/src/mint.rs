@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
+use fanlight_wire::host::is_secure;
 use fanlight_wire::policy::{Capabilities, LEVEL_DOCUMENTS, Role};
 use fanlight_wire::token::{AUDIENCE, Claims, ClientKind, ISSUER};
 use fanlight_wire::{Refusal, SessionId};
 
 use crate::control::Control;
-use crate::origins::is_secure;
 use crate::secrets::opaque;
 
 /// What a new ticket shall say beyond the session's own facts.

@@ -1,6 +1,8 @@
 //! Which web pages may use this relay. Checked for the API, WebSocket and WebTransport alike (G-35): a carrier is not
 //! protected by CORS, so the server has to look at `Origin` itself (RFC 6455 §10.2).
 
+use fanlight_wire::host::{is_loopback, is_secure, name_of};
+
 /// The allow-list.
 #[derive(Debug, Clone)]
 pub(crate) struct Origins {
@@ -44,32 +46,6 @@ fn is_own(origin: &str, host: &str) -> bool {
         (Some(page), Some(host)) => page.eq_ignore_ascii_case(host) || (is_loopback(page) && is_loopback(host)),
         _ => false,
     }
-}
-
-/// The host of `host[:port]`; `None` when it is anything else.
-fn name_of(authority: &str) -> Option<&str> {
-    let (name, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (name, port) = rest.split_once(']')?;
-            (name, port.strip_prefix(':').or_else(|| port.is_empty().then_some(""))?)
-        }
-        None => authority.split_once(':').unwrap_or((authority, "")),
-    };
-    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
-    (!name.is_empty() && name.bytes().all(legal) && port.bytes().all(|b| b.is_ascii_digit())).then_some(name)
-}
-
-/// Do browsers take a page of this origin for a secure context (W3C Secure Contexts §3.1)?
-pub(crate) fn is_secure(origin: &str) -> bool {
-    match origin.split_once("://") {
-        Some(("https", authority)) => name_of(authority).is_some(),
-        Some(("http", authority)) => name_of(authority).is_some_and(is_loopback),
-        _ => false,
-    }
-}
-
-fn is_loopback(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost") || name == "::1" || name == "127.0.0.1"
 }
 
 #[cfg(test)]

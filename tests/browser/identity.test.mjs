@@ -185,11 +185,12 @@ agents = [{ value = "helpdesk", group = "demo" }]
         await company(page).waitFor();
 
         const stranger = await context.newPage();
-        await stranger.goto(`${publicUrl()}/demo/agent.html`);
+        await stranger.goto(`${publicUrl()}/demo/agent.html?key=987654321`);
         await context.clearCookies();
         await company(stranger).click();
         await signInAtProvider(stranger, 'eve');
         await stranger.getByText('did not work').waitFor();
+        assert.equal(new URL(stranger.url()).pathname + new URL(stranger.url()).search, '/demo/agent.html?key=987654321', 'where it began');
         await context.close();
     });
 
@@ -226,6 +227,10 @@ agents = [{ value = "helpdesk", group = "demo" }]
         for (const answer of [await back('fanlight_flow=guess'), await back(start.headers.get('set-cookie').split(';')[0]), await back('', 'unknown')]) {
             assert.deepEqual([answer.status, answer.headers.get('location'), answer.headers.get('set-cookie')], [302, '/admin/#refused=E_LOGIN', null]);
         }
+        const agent = await fetch(`${relay.url}/v1/oidc/callback?code=stolen&state=unknown`, { redirect: 'manual' });
+        const home = agent.headers.get('location');
+        assert.equal(home, '/agent/#refused=E_LOGIN', 'a page that is there with the demo off, too');
+        assert.equal((await fetch(new URL(home, relay.url))).status, 200);
         const elsewhere = await fetch(`${relay.operatorUrl}/v1/oidc/start?back=//evil.example`, { redirect: 'manual' });
         assert.equal(elsewhere.status, 302);
         const log = relay.log();

@@ -10,6 +10,7 @@ pub mod command;
 pub mod consent;
 pub mod event;
 pub mod frame;
+pub mod host;
 pub mod id;
 pub mod limits;
 pub mod policy;

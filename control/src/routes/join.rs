@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use fanlight_wire::command::Whom;
+use fanlight_wire::host::source_of;
 use fanlight_wire::policy::Role;
 use fanlight_wire::{Code, Event, SessionId};
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
 
 use crate::audit::About;
-use crate::config::budget_address;
 use crate::control::Control;
 use crate::directory::Home;
 use crate::http::{Asked, Denied, json};
@@ -30,7 +30,7 @@ pub(crate) fn exchange(control: &Control, asked: &Asked<'_>) -> Result<Response<
     let login = agent_of(&asked.caller)?;
     control.refuse_while_draining()?;
     let shown = asked.json()?;
-    let session = spend(control, login, budget_address(asked.peer), shown)?;
+    let session = spend(control, login, source_of(asked.peer), shown)?;
     let home = control.home_of(&session)?;
     control.directory().note_host(&session, &login.agent);
     Ok(json(StatusCode::OK, &way_in(control, login, asked.client, (session, &home))?))

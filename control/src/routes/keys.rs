@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanlight_wire::host::source_of;
 use fanlight_wire::policy::Role;
 use fanlight_wire::{Code, Event, GroupId, Refusal, SessionId};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::About;
-use crate::config::{ConnectInfo, budget_address};
+use crate::config::ConnectInfo;
 use crate::control::Control;
 use crate::http::{Asked, Denied, json};
 use crate::mint::{Client, Mint};
@@ -59,7 +60,7 @@ async fn first(control: &Control, asked: Asked<'_>) -> Result<Response<Bytes>, D
     if particulars.kind != Kind::Cobrowse {
         return Err(Refusal::new(Code::Input, "R107").saying("A page begins sessions of the kind cobrowse.").into());
     }
-    let standing = control.note_creation(budget_address(asked.peer))?;
+    let standing = control.note_creation(source_of(asked.peer))?;
     let (session, handle) = control.create(&group, "visitor", particulars).await?;
     let (key, life) = open_key(control, session)?;
     let ticket = control.mint(&session, visitor(Kind::Cobrowse, asked.client))?;

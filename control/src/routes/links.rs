@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use fanlight_wire::SessionId;
+use fanlight_wire::host::source_of;
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConnectInfo, budget_address};
+use crate::config::ConnectInfo;
 use crate::control::Control;
 use crate::http::{Asked, Denied, json};
 use crate::particulars::Kind;
@@ -41,7 +42,7 @@ struct Entered {
 pub(crate) fn look(control: &Control, asked: &Asked<'_>) -> Result<Response<Bytes>, Denied> {
     let Shown { code, .. } = asked.json()?;
     let now = control.clock().now();
-    let seen = control.lobby().links.look(&code, budget_address(asked.peer), now)?;
+    let seen = control.lobby().links.look(&code, source_of(asked.peer), now)?;
     let home = control.home_of(&seen.session)?;
     let expires_s = seen.until.saturating_duration_since(now).as_secs();
     let name = (!seen.key_required).then(|| home.particulars.host_name.clone());
@@ -53,7 +54,7 @@ pub(crate) fn enter(control: &Control, asked: &Asked<'_>) -> Result<Response<Byt
     control.refuse_while_draining()?;
     let Shown { code, key } = asked.json()?;
     let now = control.clock().now();
-    let session = control.lobby().links.enter(&code, key.as_deref(), budget_address(asked.peer), now)?;
+    let session = control.lobby().links.enter(&code, key.as_deref(), source_of(asked.peer), now)?;
     let home = control.home_of(&session)?;
     let kind = home.particulars.kind;
     let handle = control.renew_handle(&session)?;

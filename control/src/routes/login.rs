@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use bytes::Bytes;
+use fanlight_wire::host::source_of;
 use fanlight_wire::limits::{
     ADDRESSES_REMEMBERED_MAX, LOGIN_CHECKS_MAX, LOGIN_LIFE, LOGIN_WAITING_MAX, NAME_CHARS_MAX,
 };
@@ -18,7 +19,6 @@ use tokio::sync::Semaphore;
 
 use crate::audit::About;
 use crate::budget::{Rule, Standing, Windows};
-use crate::config::budget_address;
 use crate::control::Control;
 use crate::http::{Asked, Denied, empty, json};
 use crate::locked;
@@ -110,7 +110,7 @@ pub(crate) async fn sign_in(control: &Control, asked: Asked<'_>) -> Result<Respo
     if agent.chars().count() > AGENT_CHARS_MAX || secret.len() > SECRET_BYTES_MAX {
         return Err(Refusal::new(Code::Input, "docs/api.md").into());
     }
-    let who = (budget_address(asked.peer), group.chars().take(AGENT_CHARS_MAX).collect(), agent.clone());
+    let who = (source_of(asked.peer), group.chars().take(AGENT_CHARS_MAX).collect(), agent.clone());
     let standing = control.logins().take_try(control, &who)?;
     let Some(login) = check(control, &group, agent, secret).await? else {
         // Neither group nor agent are audited: they are whatever somebody typed.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use fanlight_wire::host::source_of;
 use fanlight_wire::limits::{ADMIN_LIFE, IDENTITY_FLOW_MAX, LOGIN_LIFE};
 use fanlight_wire::{Code, Event, Refusal};
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -15,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::admins::Admin;
 use crate::audit::About;
-use crate::config::budget_address;
 use crate::control::Control;
 use crate::http::{Asked, Denied, Door, empty, json, text_of};
 use crate::identity::{Identity, Person, Returned};
@@ -64,7 +64,7 @@ pub(crate) async fn start(control: &Control, door: Door, asked: &Asked<'_>) -> R
     let identity = identity_of(control, door)?;
     let back = asked.parameter("back").filter(|back| is_own_path(back));
     let back = back.map_or_else(|| home_of(door).to_owned(), Cow::into_owned);
-    let begun = identity.begin(door, back, budget_address(asked.peer), control.clock().now()).await?;
+    let begun = identity.begin(door, back, source_of(asked.peer), control.clock().now()).await?;
     let mut response = redirect(&begun.location)?;
     let life = IDENTITY_FLOW_MAX.as_secs();
     // Lax: the provider's page leads back here.
@@ -86,18 +86,19 @@ pub(crate) async fn callback(
     let cookie = cookie_of(request.headers(), FLOW_COOKIE).unwrap_or_default();
     let returned = Returned { code: &code, state: &state, issuer: issuer.as_deref(), cookie };
     let clock = control.clock();
-    let finished = identity.finish(door, returned, clock.now(), clock.unix_seconds()).await;
-    let arrived = match finished {
-        Ok((back, person)) => admit(control, door, &person, cookie).await.map(|text| (back, text)),
+    let (back, person) = identity.finish(door, returned, clock.now(), clock.unix_seconds()).await;
+    let back = back.unwrap_or_else(|| home_of(door).to_owned());
+    let arrived = match person {
+        Ok(person) => admit(control, door, &person, cookie).await,
         Err(refusal) => Err(refusal),
     };
-    let (back, text) = match arrived {
-        Ok(arrived) => arrived,
+    let text = match arrived {
+        Ok(text) => text,
         Err(refusal) => {
             control.metrics().refusal(refusal.code);
             let event = if door == Door::Operator { Event::AdminSignInRefused } else { Event::AgentSignInRefused };
             control.audit(event, About { code: Some(refusal.code), ..About::default() });
-            return redirect(&format!("{}#refused={}", home_of(door), refusal.code.label()));
+            return redirect(&format!("{back}#refused={}", refusal.code.label()));
         }
     };
     match door {
@@ -197,7 +198,7 @@ fn identity_of(control: &Control, door: Door) -> Result<&Identity, Refusal> {
 
 const fn home_of(door: Door) -> &'static str {
     match door {
-        Door::Public => "/demo/agent.html",
+        Door::Public => "/agent/",
         Door::Operator => "/admin/",
     }
 }

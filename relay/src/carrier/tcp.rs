@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use fanlight_wire::host::source_of;
 use fanlight_wire::limits::{
     ACCEPT_COMPLAINT_INTERVAL, ACCEPT_REST, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, DATAGRAM_BYTES_MAX,
     HANDSHAKE_MAX, HELLO_MAX, TCP_MEDIA_BACKLOG_BYTES_MAX, TCP_MEDIA_IDLE_MAX, TCP_MEDIA_UNPROVEN_MAX,
@@ -26,7 +27,6 @@ use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use crate::clock;
-use crate::edge::slots::source_of;
 use crate::queue::{Handle, ShardInput};
 
 mod framing;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use fanlight_control::{AgentRule, IdentityConfig};
 use fanlight_wire::GroupId;
+use fanlight_wire::host::is_secure;
 use serde::{Deserialize, Serialize};
 
 use super::StartError;
@@ -70,8 +71,8 @@ impl Identity {
         for (key, url) in
             [("issuer", &self.issuer), ("public_url", &self.public_url), ("operator_url", &self.operator_url)]
         {
-            if !url.is_empty() && !is_safe(url) {
-                return refused(key, "must begin with https://; plain http:// is for this very machine only");
+            if !url.is_empty() && !is_secure(url) {
+                return refused(key, "must be an https:// address; plain http:// is for this very machine only");
             }
         }
         if self.client_id.is_empty() {
@@ -121,15 +122,6 @@ impl Identity {
     }
 }
 
-/// `https`, or `http` to this machine: codes and tokens travel there.
-fn is_safe(url: &str) -> bool {
-    let host = url.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
-    match host {
-        Some(host) => host == "localhost" || host == "127.0.0.1",
-        None => url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Config;
@@ -147,6 +139,7 @@ mod tests {
         let bad = [
             (good.replace("https://id.example", "http://id.example"), "identity.issuer"),
             (good.replace("https://id.example", "http://127.0.0.1.evil.example"), "identity.issuer"),
+            (good.replace("https://id.example", "http://localhost:x@evil.example"), "identity.issuer"),
             (good.replace("\"fanlight\"", "\"\""), "identity.client_id"),
             (good.replace("\"support\"", "\"No Group\""), "identity.agents"),
             (format!("scope = \"email\"\n{good}"), "identity.scope"),
@@ -156,6 +149,8 @@ mod tests {
         for (text, key) in bad {
             assert!(parse(&text).expect_err(key).starts_with(key), "{text}");
         }
-        assert!(parse(&good.replace("https://id.example", "http://127.0.0.1:4000")).is_ok());
+        for own in ["http://127.0.0.1:4000", "http://localhost/realms/a", "http://[::1]:4000"] {
+            assert!(parse(&good.replace("https://id.example", own)).is_ok(), "{own}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fanlight_control::Control;
-use fanlight_wire::{Code, Refusal};
+use fanlight_wire::{Code, Refusal, host};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -99,11 +99,10 @@ impl Local {
 }
 
 fn from_a_page(headers: &HeaderMap) -> Option<Refusal> {
-    let host = answer::header_text(headers, header::HOST).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
-    let is_loopback = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
+    let named = answer::header_text(headers, header::HOST).unwrap_or_default();
+    let own = host::name_of(named).is_some_and(host::is_loopback);
     let refusal = Refusal::new(Code::Origin, "local door").saying("Web pages may not use the local door.");
-    (headers.contains_key(header::ORIGIN) || !is_loopback).then_some(refusal)
+    (headers.contains_key(header::ORIGIN) || !own).then_some(refusal)
 }
 
 #[cfg(test)]
@@ -120,7 +119,9 @@ mod tests {
         for host in ["127.0.0.1:7790", "127.0.0.1", "localhost:7790", "[::1]:7790", "[::1]"] {
             assert!(!page(&[("host", host)]), "{host}");
         }
-        assert!(page(&[("host", "evil.example:7790")]), "a rebound name");
+        for host in ["evil.example:7790", "127.evil.example:7790", "127.0.0.1.evil.example"] {
+            assert!(page(&[("host", host)]), "a rebound name: {host}");
+        }
         assert!(page(&[("host", "127.0.0.1:7790"), ("origin", "http://127.0.0.1:7700")]));
         assert!(page(&[]));
     }

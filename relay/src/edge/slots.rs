@@ -2,8 +2,10 @@
 //! one household or host is given.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fanlight_wire::host::source_of;
 
 /// The counts of one or several listeners.
 #[derive(Debug)]
@@ -62,14 +64,6 @@ impl Drop for Slot {
                 open.per_address.remove(&self.source);
             }
         }
-    }
-}
-
-/// What counts as one source of connections.
-pub fn source_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
