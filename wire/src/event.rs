@@ -119,7 +119,7 @@ events! {
     ServerKeyRevoked = "server_key.revoked", [Audit], "A server's key was revoked, and what it had let in is out.";
     SigningKeyRotated = "signing_key.rotated", [Audit], "A new key signs tickets.";
     SessionRevoked = "session.revoked", [Audit Webhook], "Every ticket of a session was voided; everybody but the visitor is out.";
-    TicketMinted = "ticket.minted", [Audit], "The operator has minted a ticket or a media token.";
+    TicketMinted = "ticket.minted", [Audit], "The operator or a group's server has minted a ticket or a media token.";
 }
 
 /// Names that belong to features which are not there yet, so that nothing else takes them.
