@@ -136,14 +136,21 @@ pub fn version() -> String {
 pub fn verify_receipts(file: &Path, key: Option<&str>) -> Result<String, StartError> {
     let content = std::fs::read(file).map_err(|e| StartError::config(file.display().to_string(), e))?;
     let verified = verify(&content, key).map_err(StartError::Receipts)?;
-    let lost = match verified.lost {
-        0 => String::new(),
-        lost => format!("\nlost      {lost} that the node's store could not take"),
-    };
     Ok(format!(
-        "whole and signed\nsession   {}\nreceipts  {}{lost}\nkey       {}",
-        verified.session, verified.receipts, verified.key
+        "whole and signed\nsession   {}\nreceipts  {}{}\nkey       {}",
+        verified.session,
+        verified.receipts,
+        told_lost(verified.lost),
+        verified.key
     ))
+}
+
+fn told_lost(lost: Option<u64>) -> String {
+    match lost {
+        Some(0) => String::new(),
+        Some(lost) => format!("\nlost      {lost} that the node's store could not take"),
+        None => "\nlost      nobody knows: the node stopped under the session".into(),
+    }
 }
 
 /// `fanlight check`: the effective file as TOML, what would run and what the host can do as comments, so that the output
@@ -177,6 +184,10 @@ fn plan(config: &Config, host: &Host) -> Vec<String> {
     };
     let certificate =
         if config.self_made_certificate() { "self-made".into() } else { config.public.cert.display().to_string() };
+    let links = match config.public.url.as_str() {
+        "" => "this node's own listeners (behind a proxy, set public.url)",
+        url => url,
+    };
     let on = |on: bool| if on { "on" } else { "off" };
     vec![
         format!("shards        {shards} on {backend}"),
@@ -190,6 +201,7 @@ fn plan(config: &Config, host: &Host) -> Vec<String> {
             if config.quic.enabled { format!("udp {}", ports(config.quic.base_port)) } else { "off".into() }
         ),
         format!("certificate   {certificate}"),
+        format!("links to      {links}"),
         format!("data          {}", config.data_dir().display()),
         format!("demo          {}", on(config.demo_on())),
     ]
@@ -326,6 +338,12 @@ mod tests {
         assert!(matches!(verb("fanlight rotate-key --forget"), Ok(Verb::RotateKey { forget: true })));
         assert!(matches!(verb("fanlight backup copy.db"), Ok(Verb::Backup { .. })));
         assert!(verb("fanlight backup").is_err() && verb("fanlight fly").is_err());
+    }
+
+    #[test]
+    fn only_receipts_that_are_known_to_be_all_there_need_no_word() {
+        assert_eq!(told_lost(Some(0)), "");
+        assert!(told_lost(Some(2)).contains("2 that") && told_lost(None).contains("nobody knows"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use fanlight_control::receipts::Fault;
+use fanlight_wire::host::is_secure;
 use fanlight_wire::{ShardId, limits};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +98,8 @@ pub struct Public {
     pub key: PathBuf,
     /// The name or address that clients use to reach this node; empty: the first media address.
     pub host: String,
+    /// The origin by which browsers reach the public door, for links; empty: as the node itself serves it.
+    pub url: String,
     /// Origins of other websites that may use this relay, for example `https://shop.example`. The node's own is known.
     pub origins: Vec<String>,
     /// Origins of pages that may hold the agent console in a frame, for example `https://desk.example`.
@@ -249,6 +252,7 @@ impl Default for Public {
             cert: PathBuf::new(),
             key: PathBuf::new(),
             host: String::new(),
+            url: String::new(),
             origins: Vec::new(),
             embed_origins: Vec::new(),
             ice_servers: Vec::new(),
@@ -433,6 +437,15 @@ impl Config {
                     format!("`{wrong}` is not an origin; write scheme and host, for example https://shop.example");
                 return Err(StartError::config(key, problem));
             }
+        }
+        let leads_there = is_origin(&public.url) && is_secure(&public.url);
+        if !public.url.is_empty() && !leads_there {
+            let problem = format!(
+                "`{}` is not where browsers can safely go; write https:// and the host, for example https://relay.example, \
+                 without a path; plain http:// is for this very machine only",
+                public.url
+            );
+            return Err(StartError::config("public.url", problem));
         }
         if let Some(wrong) = public.ice_servers.iter().find(|url| !is_ice_server(url)) {
             let problem = format!("`{wrong}` is no STUN or TURN URL; write, for example, stun:stun.example:3478");

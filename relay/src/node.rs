@@ -180,7 +180,7 @@ fn make_data_dir(config: &Config) -> Result<(), StartError> {
     made.map_err(|e| StartError::config("store.path", format!("{} cannot be made ({e})", dir.display())))
 }
 
-/// The origins under which this node serves pages itself; the HTTPS one comes last.
+/// The origins under which browsers see this node's own pages; the one for links comes last.
 fn own_origins(config: &Config, addresses: &Addresses) -> Vec<String> {
     let host = config.public_host();
     let origin = |scheme: &str, address: Option<SocketAddr>, usual: u16| {
@@ -188,14 +188,16 @@ fn own_origins(config: &Config, addresses: &Addresses) -> Vec<String> {
         Some(if port == usual { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") })
     };
     let both = [origin("http", addresses.http, 80), origin("https", addresses.https, 443)];
-    both.into_iter().flatten().collect()
+    let written = Some(config.public.url.clone()).filter(|url| !url.is_empty());
+    both.into_iter().flatten().chain(written).collect()
 }
 
 fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<Arc<Control>, StartError> {
     let data: PathBuf = config.data_dir();
     let mut origins = config.public.origins.clone();
-    origins.extend(own_origins(config, addresses));
-    let own = own_origins(config, addresses).into_iter().next_back().unwrap_or_default();
+    let own = own_origins(config, addresses);
+    let url = own.last().cloned().unwrap_or_default();
+    origins.extend(own);
     let operator = addresses.operator.map(|address| format!("http://{address}")).unwrap_or_default();
     let settings = ControlConfig {
         store_path: Some(config.store.path.clone()),
@@ -209,9 +211,9 @@ fn open_control(config: &Config, addresses: &Addresses, hooks: Hooks) -> Result<
             ca_path: Some(config.outbound.ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
         },
         sms: SmsConfig { url: config.sms.url.clone(), secret_path: Some(config.sms.secret_file.clone()) },
-        public_url: own_origins(config, addresses).pop().unwrap_or_default(),
         demo: config.demo_on(),
-        identity: config.identity.settings(&own, &operator),
+        identity: config.identity.settings(&url, &operator),
+        public_url: url,
         viewers_per_shard: Some(config.limits.viewers_per_shard),
     };
     Control::open(&settings, hooks).map_err(|e| StartError::host("control", e))
@@ -259,6 +261,13 @@ mod tests {
     fn own_origins_are_written_as_browsers_write_them() {
         let config = Config::parse("[public]\nhost = \"relay.example\"\n").expect("good");
         assert_eq!(own_origins(&config, &addresses()), ["http://relay.example:7700", "https://relay.example"]);
+        let behind = "[public]\nbehind_proxy = true\nhttps = \"off\"\nurl = \"https://relay.example\"\n";
+        let (behind, http) = (Config::parse(behind).expect("good"), Addresses { https: None, ..addresses() });
+        assert_eq!(
+            own_origins(&behind, &http),
+            ["http://127.0.0.1:7700", "https://relay.example"],
+            "links are for browsers"
+        );
         assert_eq!(addresses().to_string(), "http 127.0.0.1:7700, https 127.0.0.1:443, local 127.0.0.1:7790");
     }
 }

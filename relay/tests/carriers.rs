@@ -12,11 +12,18 @@ use fanlight::telemetry::LogLevel;
 use fanlight_loadtest::carrier::{Arrival, Carrier, Connect, Kind};
 use fanlight_loadtest::client::{Client, ClientError, Door, Way};
 use fanlight_loadtest::http;
+use fanlight_wire::limits::LINK_TRIES_PER_ADDRESS;
 use fanlight_wire::signal::{ToClient, ToRelay};
 use fanlight_wire::{Code, Frame, Header, Kind as FrameKind};
 use futures_util::{SinkExt, StreamExt};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -33,11 +40,16 @@ struct House {
 
 impl House {
     async fn open(more: &str) -> Self {
+        Self::with("", more).await
+    }
+
+    /// `public`: more lines of that section.
+    async fn with(public: &str, more: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("fanlight-carriers-{}-{nth}", std::process::id()));
         let text = format!(
-            "[public]\nhttp = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\n[operator]\nlisten = \"127.0.0.1:0\"\n\
+            "[public]\nhttp = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\n{public}[operator]\nlisten = \"127.0.0.1:0\"\n\
              token_file = \"{0}/operator.token\"\n[local]\nlisten = \"127.0.0.1:0\"\n[quic]\nbase_port = 0\n\
              [store]\npath = \"{0}/fanlight.db\"\n[media]\nbase_port = 0\nshards = 2\n{more}",
             folder.display()
@@ -323,5 +335,44 @@ async fn a_connect_object_names_what_is_there() {
     let Connect { websocket, webtransport } = visit.connect;
     assert_eq!(websocket, "/v1/ws");
     assert_eq!(webtransport.expect("WebTransport is on").hashes.len(), 2, "the certificate shown and the next one");
+    house.close().await;
+}
+
+/// The status of a try at somebody's link, from who says to be at `claimed`.
+async fn tries_a_link(mut stream: impl AsyncRead + AsyncWrite + Unpin, claimed: &str) -> String {
+    let body = r#"{"code": "aaaa-aaaa"}"#;
+    let request = format!(
+        "POST /v1/links HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: {claimed}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    // What was read counts, however the other side hangs up.
+    drop(stream.read_to_end(&mut answer).await);
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned()
+}
+
+// G-35: what a client writes about itself counts nowhere but behind the proxy.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_proxy_says_who_the_client_is() {
+    let house = House::with("behind_proxy = true\n", "").await;
+    let (http, https) = (house.addresses.http.expect("open"), house.addresses.https.expect("open"));
+    let mut roots = RootCertStore::empty();
+    let own = CertificateDer::from_pem_file(house.folder.join("https.crt")).expect("the node's own");
+    roots.add(own).expect("a certificate");
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().expect("versions").with_root_certificates(roots);
+    let tls = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+    let (mut past, mut through) = (Vec::new(), Vec::new());
+    for nth in 0..=LINK_TRIES_PER_ADDRESS {
+        let claimed = format!("192.0.2.{nth}");
+        through.push(tries_a_link(TcpStream::connect(http).await.expect("open"), &claimed).await);
+        let stream = TcpStream::connect(https).await.expect("open");
+        let stream = tls.connect(ServerName::try_from("localhost").expect("a name"), stream).await.expect("TLS");
+        past.push(tries_a_link(stream, &claimed).await);
+    }
+    assert!(through.iter().all(|status| status == "404"), "the proxy's word: as many clients as it says: {through:?}");
+    assert_eq!((past.first().map(String::as_str), past.last().map(String::as_str)), (Some("404"), Some("429")));
     house.close().await;
 }

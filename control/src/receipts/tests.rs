@@ -18,6 +18,11 @@ fn receipt(at: u64, happened: Happened) -> Receipt {
 }
 
 fn file(signer: &Signer) -> Value {
+    file_of(signer, Some(4))
+}
+
+/// Three receipts of as many as `wanted`.
+fn file_of(signer: &Signer, wanted: Option<u64>) -> Value {
     let happened = [Happened::Answered(Answer::Declined), Happened::Answered(Answer::Accepted), Happened::Paused];
     let mut records: Vec<Record> = Vec::new();
     for happened in happened {
@@ -26,7 +31,7 @@ fn file(signer: &Signer) -> Value {
         records.push(chained(receipt(1_800_000_000 + number, happened).record(), number, before.as_deref()));
     }
     let Receipt { session, group, at, .. } = receipt(1_800_000_100, Happened::Over);
-    let closing = Closing { session, group, at, code: Some("E_ENDED"), wanted: Some(4) };
+    let closing = Closing { session, group, at, code: Some("E_ENDED"), wanted };
     let before = records[2]["hash"].as_str().expect("a hash").to_owned();
     let closing = chained(closing.record(3), 4, Some(&before));
     let signature = signer.sign(closing["hash"].as_str().expect("a hash"));
@@ -50,11 +55,18 @@ fn an_untouched_file_is_good_and_says_whose_it_is() {
     let signer = a_signer();
     let file = file(&signer);
     let Ok(Verified { session, receipts, lost, key }) = judged(&file) else { panic!("a good file is refused") };
-    assert_eq!((session, receipts, lost), ("07".repeat(16), 3, 1));
+    assert_eq!((session, receipts, lost), ("07".repeat(16), 3, Some(1)));
     assert!(verify(file.to_string().as_bytes(), Some(&key)).is_ok());
     assert_eq!(verify(file.to_string().as_bytes(), Some(&a_signer().public())), Err(Fault::Key));
     assert_eq!(file["texts"].as_object().map(serde_json::Map::len), Some(1), "only what was shown is in the file");
     assert!(!file.to_string().contains("\"ann\""), "an agent's id is told as its hash");
+}
+
+#[test]
+fn what_nobody_knows_is_not_called_none() {
+    // R045
+    let lost = |wanted| judged(&file_of(&a_signer(), wanted)).map(|verified| verified.lost);
+    assert_eq!((lost(Some(3)), lost(None)), (Ok(Some(0)), Ok(None)));
 }
 
 #[test]

@@ -13,8 +13,8 @@ pub struct Verified {
     pub session: String,
     /// Receipts before the closing one.
     pub receipts: u64,
-    /// Receipts that the node's store could not take.
-    pub lost: u64,
+    /// Receipts that the node's store could not take; none when nobody knows, because the node stopped under the session.
+    pub lost: Option<u64>,
     /// Who signed: compare it with the node's.
     pub key: String,
 }
@@ -102,11 +102,10 @@ fn closed(file: &File, end: &str) -> Result<Verified, Fault> {
     let key = ParsedPublicKey::new(&ED25519, &key).map_err(|_| Fault::Signature)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Fault::Signature)?;
     key.verify_sig(format!("{PURPOSE}{end}").as_bytes(), &signature).map_err(|_| Fault::Signature)?;
-    let number = |name: &str| closing.get(name).and_then(Value::as_u64).unwrap_or_default();
     Ok(Verified {
         session: file.session.clone(),
         receipts: file.records.len() as u64 - 1,
-        lost: number("lost"),
+        lost: closing.get("lost").and_then(Value::as_u64),
         key: file.key.clone(),
     })
 }

@@ -52,6 +52,24 @@ fn plain_http_stays_on_loopback() {
 }
 
 #[test]
+fn links_lead_where_browsers_can_safely_go() {
+    let url = |url: &str| format!("[public]\nurl = \"{url}\"\n");
+    for good in ["", "https://relay.example", "https://relay.example:8443", "http://localhost:7700", "http://[::1]"] {
+        assert!(Config::parse(&url(good)).is_ok(), "{good}");
+    }
+    for bad in [
+        "http://relay.example",
+        "https://relay.example/",
+        "https://relay.example/x",
+        "relay.example",
+        "https://a@b",
+        "x",
+    ] {
+        assert!(problem(&url(bad)).starts_with("public.url"), "{bad}");
+    }
+}
+
+#[test]
 fn a_demo_on_a_public_address_must_be_wanted() {
     let on = |text: &str| Config::parse(text).expect(text).demo_on();
     assert!(on(""));

@@ -25,7 +25,7 @@ pub struct Public {
     pub statics: Statics,
     /// Largest body of a request.
     pub body_max: usize,
-    /// A proxy in front says who the client is.
+    /// The proxy in front of this listener says who the client is.
     pub behind_proxy: bool,
 }
 

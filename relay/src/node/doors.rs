@@ -71,13 +71,15 @@ impl Doors {
         stop: &watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let body_max = usize::try_from(config.limits.body.0).unwrap_or(usize::MAX);
-        let public = Arc::new(Public {
-            control: Arc::clone(parts.control),
-            gate: parts.gate,
-            statics: Statics::new(&parts.webtransport, &config.public.embed_origins, config.demo_on()),
-            body_max,
-            behind_proxy: config.public.behind_proxy,
-        });
+        let public = |behind_proxy| {
+            Arc::new(Public {
+                control: Arc::clone(parts.control),
+                gate: Arc::clone(&parts.gate),
+                statics: Statics::new(&parts.webtransport, &config.public.embed_origins, config.demo_on()),
+                body_max,
+                behind_proxy,
+            })
+        };
         let operator =
             Arc::new(Operator { control: Arc::clone(parts.control), statics: Statics::new(&[], &[], false), body_max });
         let local = Arc::new(Local {
@@ -90,11 +92,13 @@ impl Doors {
         if let Some(tcp) = self.http {
             // Behind a proxy all connections come from its one address.
             let slots = if config.public.behind_proxy { None } else { counted.clone() };
-            tokio::spawn(edge::serve(Listener { tcp, tls: None, slots }, Arc::clone(&public), stop.clone()));
+            let public = public(config.public.behind_proxy);
+            tokio::spawn(edge::serve(Listener { tcp, tls: None, slots }, public, stop.clone()));
         }
         if let Some(tcp) = self.https {
             let tls = Some(TlsAcceptor::from(certificates.https_config()?));
-            tokio::spawn(edge::serve(Listener { tcp, tls, slots: counted.clone() }, public, stop.clone()));
+            // Whoever comes by HTTPS comes by itself: the proxy ends TLS.
+            tokio::spawn(edge::serve(Listener { tcp, tls, slots: counted.clone() }, public(false), stop.clone()));
         }
         if let Some(tcp) = self.operator {
             tokio::spawn(edge::serve(Listener { tcp, tls: None, slots: counted }, operator, stop.clone()));
