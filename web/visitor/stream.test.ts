@@ -84,14 +84,16 @@ test('large batches are deflated, small ones are not', async () => {
   assert.deepEqual(eventsOf(wire.frames[2]), [event('x'.repeat(2_000))]);
 });
 
-test('a backed-up carrier gathers; far behind, diffs are given up and a new page asked for once there is room', async () => {
+test('a backed-up carrier gathers; far behind, diffs are given up and a new page asked for once there is room', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const { wire, stream, asked } = began();
   wire.backlog = 20_000;
   stream.diff(event('a'));
   stream.diff(event('b'));
   await turn();
+  t.mock.timers.tick(49);
   assert.equal(wire.frames.length, 1, 'gathered');
-  stream.flush();
+  t.mock.timers.tick(1);
   assert.equal(eventsOf(wire.frames[1]).length, 2);
   wire.backlog = 300_000;
   stream.diff(event('c'));
