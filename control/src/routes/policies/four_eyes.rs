@@ -124,12 +124,15 @@ mod tests {
         let made =
             ask(&control, &ada, (Method::POST, "/v1/groups", None), json!({"group": "shop", "name": "Shop"})).await;
         assert_eq!(made.0, StatusCode::CREATED, "{}", made.1);
-        let save = async |who: &str, mask: &[&str]| {
-            let bundle = json!({"privacy": {"instant": {"mask": mask}}});
-            let saved = ask(&control, who, SAVE, json!({"bundle": bundle})).await;
+        let save_all = async |who: &str, rules: Value| {
+            let saved = ask(&control, who, SAVE, json!({"bundle": {"privacy": {"instant": rules}}})).await;
             assert_eq!(saved.0, StatusCode::OK, "{}", saved.1);
         };
+        let save = async |who: &str, mask: &[&str]| save_all(who, json!({"mask": mask})).await;
         let publish = async |who: &str| ask(&control, who, PUBLISH, json!({})).await;
+        save_all(&ada, json!({"unmask": ["input"]})).await;
+        let refused = publish(&ada).await;
+        assert_eq!(refused.0, alone, "what opens fields, from the first version on: {}", refused.1);
         save(&ada, &[".card", ".name"]).await;
         assert_eq!(publish(&ada).await.0, StatusCode::OK, "hiding more takes one");
         save(&ada, &[".card"]).await;
